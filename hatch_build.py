@@ -1,0 +1,41 @@
+"""Add the stub package to the wheel: PEP 561 knows no `py.typed` for a single module.
+
+`logtracer-stubs/__init__.pyi` is a copy of logtracer.py, which is fully annotated. Beside it stands
+one stub for each import path that logtracer.py registers when it runs. A plain `force-include` in
+pyproject.toml would move logtracer.py instead of copying it, hence this hook.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.config import BuilderConfig
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+IMPORT_PATHS = ("core", "models", "storage", "serializers")
+REEXPORT = '"""The same names as `logtracer` itself."""\n\nfrom logtracer import *\n'
+
+
+class StubPackage(BuildHookInterface[BuilderConfig]):
+    """Write the stubs to a temporary directory and have them packed from there."""
+
+    _directory: Path | None = None
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Make the stubs, unless the install is editable: a copy would go stale there."""
+        if version == "editable":
+            return
+        self._directory = Path(tempfile.mkdtemp())
+        shutil.copy(Path(self.root, "logtracer.py"), self._directory / "__init__.pyi")
+        for name in IMPORT_PATHS:
+            (self._directory / f"{name}.pyi").write_text(REEXPORT, encoding="utf-8")
+        for stub in self._directory.iterdir():
+            build_data["force_include"][str(stub)] = f"logtracer-stubs/{stub.name}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove the temporary directory."""
+        if self._directory is not None:
+            shutil.rmtree(self._directory)

@@ -1,0 +1,31 @@
+"""What holds for every test: no settings from outside, and laws checked without a stopwatch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# How long one example takes says nothing about the law, and a busy machine is no bug.
+hypothesis.settings.register_profile("logtracer", deadline=None)
+hypothesis.settings.load_profile("logtracer")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the LOGTRACER_... variables of whoever runs the tests away from the code."""
+    for name in list(os.environ):
+        if name.startswith("LOGTRACER_") and name != "LOGTRACER_REQUIRE_ALL":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Run a test from an empty directory, as a newcomer would."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
