@@ -1,0 +1,112 @@
+"""Everything that is checked, a session for each thing.
+
+    python3 noxfile.py                     all of it; needs Python and nothing else
+    python3 noxfile.py --list              what there is
+    python3 noxfile.py -s lint unit-3.12   some of it
+
+With nox installed, `nox` is the same as `python3 noxfile.py`. A test that needs a program which is
+not there is skipped, unless LOGTRACER_REQUIRE_ALL=1.
+
+To add tests that need packages of their own, add a line to SUITES; to add anything else, add a
+function with @nox.session at the end and prepare its environment with `install`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+if __name__ == "__main__":  # nox may be missing: run it from an environment made for it
+    runner = Path(__file__).resolve().parent / ".nox" / "runner"
+    runner_python = runner / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not runner_python.with_name("nox" + runner_python.suffix).exists():
+        venv.create(runner, with_pip=True)
+        subprocess.check_call([runner_python, "-m", "pip", "install", "--quiet", "nox[uv]"])
+    sys.exit(subprocess.call([runner_python, "-m", "nox", "-f", __file__, *sys.argv[1:]]))
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+MAIN_PYTHON = "3.12"  # for what does not depend on the version
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.download_python = "never"  # test on the versions that are there
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Test files that run in an environment of their own, outside the unit sessions."""
+
+    files: tuple[str, ...]
+    requirements: tuple[str, ...] = ()
+    python: str | tuple[str, ...] = MAIN_PYTHON
+
+
+SUITES = {
+    "packaging": Suite(("tests/test_packaging.py",), ("hatchling",), PYTHONS),
+    "typing": Suite(("tests/test_typing.py",), ("hatchling", "mypy>=2,<3", "pyright[nodejs]")),
+}
+
+
+def use_pyenv_interpreters() -> None:
+    """Put pyenv's interpreters on the PATH: its shims fail for versions that are not selected."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [str(bin) for python in PYTHONS for bin in pyenv.glob(f"versions/{python}.*/bin")]
+    os.environ["PATH"] = os.pathsep.join([*found, os.environ["PATH"]])
+
+
+def install(session: nox.Session, *requirements: str) -> None:
+    """Install requirements, unless the session's environment has exactly these already."""
+    wanted = "\n".join([*requirements, (ROOT / "pyproject.toml").read_text(encoding="utf-8")])
+    stamp = Path(session.virtualenv.location, "installed.txt")
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        session.install(*requirements)
+        stamp.write_text(wanted, encoding="utf-8")
+
+
+use_pyenv_interpreters()
+
+
+@nox.session(python=MAIN_PYTHON)
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    install(session, "ruff>=0.17,<0.18")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python=MAIN_PYTHON)
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    install(session, "-e", ".[test,dev]")
+    session.run("mypy")
+
+
+@nox.session(python=PYTHONS)
+def unit(session: nox.Session) -> None:
+    """Run the tests that need nothing special, README and examples included."""
+    install(session, "-e", ".[test]")
+    special = [file for suite in SUITES.values() for file in suite.files]
+    session.run("pytest", *(f"--ignore={file}" for file in special), *session.posargs)
+
+
+def add_session(name: str, suite: Suite) -> None:
+    """Make a session of a suite."""
+
+    def run_suite(session: nox.Session) -> None:
+        install(session, "-e", ".[test]", *suite.requirements)
+        session.run("pytest", *suite.files, *session.posargs)
+
+    run_suite.__doc__ = f"Run {', '.join(suite.files)}."
+    nox.session(name=name, python=suite.python)(run_suite)
+
+
+for suite_name, suite in SUITES.items():
+    add_session(suite_name, suite)
