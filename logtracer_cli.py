@@ -1,0 +1,845 @@
+"""The terminal of logtracer: `logtracer COMMAND ...`, also `python -m logtracer_cli COMMAND ...`.
+
+As a library: `main(argv)` runs a command and returns its exit code, `render_trace(trace)` returns
+the tree as text. Lines are formatted here; rich, when it is installed, lends its colours. The
+sections, in order: text, style, screen, finding traces, facts, the tree, the commands one by one,
+the dispatcher. A command is a function that adds its parser and a function that runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import itertools
+import json
+import os
+import re
+import sys
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timezone
+from typing import TYPE_CHECKING, Any, TextIO
+
+from logtracer import (
+    LogtracerError,
+    Node,
+    NodeStatus,
+    TraceGraph,
+    TraceLoadError,
+    load_trace,
+    trace_from_journal,
+    trace_from_json,
+)
+
+__all__ = [
+    "CommandError",
+    "Line",
+    "Screen",
+    "Style",
+    "cell_width",
+    "clip",
+    "find_file",
+    "find_trace",
+    "main",
+    "printable",
+    "render_trace",
+    "trace_files",
+    "value_text",
+]
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+Line = list[tuple[str, str]]  # pieces of text, each with the role that colours it ("" for none)
+
+
+class CommandError(LogtracerError):
+    """What a command says when it cannot do its work: one line on stderr, and its exit code."""
+
+    def __init__(self, subject: str, reason: str, code: int = 1) -> None:
+        super().__init__(f"{subject}: {reason}")
+        self.code = code
+
+
+class UsageError(CommandError):
+    """The command was called in a way that makes no sense: exit code 2."""
+
+    def __init__(self, command: str, reason: str) -> None:
+        super().__init__(command, reason, code=2)
+
+
+# ---- Text: what a trace holds, made safe and made to fit ---------------------------------------
+
+
+def printable(text: str) -> str:
+    """Return the text with every character that draws nothing itself spelled out, as `\\x1b`.
+
+    Controls, escapes, line breaks, bidirectional marks, zero-width characters, lone surrogates:
+    none of them may steer a terminal or hide from the eye.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _spelled(char) for char in text)
+
+
+def _spelled(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def cell_width(text: str) -> int:
+    """Return how many terminal columns a printable text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_cells, text))
+
+
+def _cells(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def clip(text: str, width: int, mark: str = "…") -> str:
+    """Return the text as printed, cut to `width` columns with a mark where something is missing."""
+    text = printable(text[: 8 * width + 8])
+    if len(text) <= width and text.isascii() or cell_width(text) <= width:
+        return text
+    room = width - cell_width(mark)
+    kept = itertools.accumulate(map(_cells, text))
+    return text[: sum(1 for columns in kept if columns <= room)] + mark
+
+
+def value_text(value: Any, limit: int) -> str:
+    """Return at least the first `limit` characters of repr(value), whatever its depth or size."""
+    parts: list[str] = []
+    room = limit + 1
+    waiting = [(False, value)]  # and whether it is text already
+    while waiting and room > 0:
+        is_text, item = waiting.pop()
+        if not is_text and isinstance(item, (dict, list)):
+            waiting.extend(reversed(_opened(item, room)))
+            continue
+        text = item if is_text else repr(item[:room] if isinstance(item, str) else item)
+        room -= len(text)
+        parts.append(text)
+    return "".join(parts)
+
+
+def _opened(item: dict[Any, Any] | list[Any], room: int) -> list[tuple[bool, Any]]:
+    """Return the pieces of a container, no more of them than there is room for."""
+    pieces: list[tuple[bool, Any]] = []
+    if isinstance(item, dict):
+        for key, value in itertools.islice(item.items(), room):
+            pieces += [(True, ", "), (False, key), (True, ": "), (False, value)]
+        return [(True, "{"), *pieces[1:], (True, "}")]
+    for value in itertools.islice(item, room):
+        pieces += [(True, ", "), (False, value)]
+    return [(True, "["), *pieces[1:], (True, "]")]
+
+
+# ---- Style: which characters, which colours, how wide ------------------------------------------
+
+# The check mark and the cross are those of the published tree: unlike the heavy ones they have no
+# emoji form, which some terminals draw two columns wide.
+_GLYPHS = {
+    "completed": ("✓", "ok"),
+    "failed": ("✗", "!!"),
+    "cancelled": ("⊘", "--"),
+    "running": ("●", ".."),
+    "paused": ("‖", "||"),
+    "pending": ("○", "__"),
+    "interrupted": ("◌", "??"),
+    "retry": ("↻", "re"),
+    "fallback": ("⇢", "fb"),
+    "branch": ("├── ", "+-- "),
+    "last": ("└── ", "`-- "),
+    "bar": ("│   ", "|   "),
+    "from": ("←", "<-"),
+    "dot": (" · ", " | "),
+    "cut": ("…", "..."),
+}
+
+# In the words of rich, which knows the terminal; sixteen-colour names, so that themes hold.
+_COLOURS = {
+    "completed": "green",
+    "failed": "bold red",
+    "cancelled": "yellow",
+    "running": "cyan",
+    "paused": "cyan",
+    "pending": "dim",
+    "interrupted": "dim yellow",
+    "retry": "yellow",
+    "fallback": "magenta",
+    "llm_call": "blue",
+    "tool_call": "green",
+    "sub_agent": "magenta",
+    "heading": "bold",
+    "dim": "dim",
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How to draw: Unicode or ASCII, with which colours, on how many columns."""
+
+    unicode: bool = True
+    width: int = 80
+    is_wide: bool = False  # show values whole, however long
+    colours: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def glyph(self, name: str) -> str:
+        """Return a drawing character by name, or its ASCII twin."""
+        return _GLYPHS[name][0 if self.unicode else 1]
+
+    def text(self, line: Line) -> str:
+        """Return a line as it is written: escaped, in the right characters, coloured."""
+        if not self.colours:
+            return self._plain("".join([text for text, _ in line]))
+        return "".join([self._coloured(self._plain(text), role) for text, role in line])
+
+    def _plain(self, text: str) -> str:
+        text = printable(text)
+        if self.unicode or text.isascii():
+            return text
+        return text.encode("ascii", "backslashreplace").decode("ascii")
+
+    def _coloured(self, text: str, role: str) -> str:
+        start, end = self.colours.get(role, ("", ""))
+        return f"{start}{text}{end}"
+
+
+def choose_style(options: argparse.Namespace, stream: TextIO) -> Style:
+    """Decide from the flags, the environment and the stream how to draw."""
+    encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("_", "-")
+    unicode = not options.ascii and encoding in ("utf-8", "utf8", "cp65001")
+    wanted = options.color == "always" or (
+        options.color == "auto"
+        and unicode
+        and stream.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    )
+    colours = _rich_colours() if wanted else {}
+    if colours is None and options.color == "always":
+        complain("rich is not installed; plain output (pip install rich)")
+    return Style(unicode, options.width or _terminal_width(stream), options.wide, colours or {})
+
+
+def _terminal_width(stream: TextIO) -> int:
+    if os.environ.get("COLUMNS", "").isdigit():
+        return int(os.environ["COLUMNS"]) or 80
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError, AttributeError):  # a pipe, a closed stream, a stand-in
+        return 80
+
+
+def _rich_colours() -> dict[str, tuple[str, str]] | None:
+    """Return the terminal codes of each role, or None when rich is not installed."""
+    try:
+        from rich.color import ColorSystem
+        from rich.style import Style as RichStyle
+    except ImportError:
+        return None
+    codes = {}
+    for role, words in _COLOURS.items():
+        start, end = (
+            RichStyle.parse(words).render("|", color_system=ColorSystem.STANDARD).split("|")
+        )
+        codes[role] = (start, end)
+    return codes
+
+
+# ---- Screen: the one place that writes ---------------------------------------------------------
+
+_BLOCK = 512  # lines written at once: a line at a time takes a second for 100,000
+
+
+class Screen:
+    """Where a command's lines go: everything a user sees is escaped, coloured and written here."""
+
+    def __init__(self, style: Style, stream: TextIO | None = None) -> None:
+        self.style = style
+        self._stream = stream or sys.stdout
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Write lines, in blocks."""
+        texts = map(self.style.text, lines)
+        while block := list(itertools.islice(texts, _BLOCK)):
+            self._stream.write("\n".join(block) + "\n")
+
+    def show_json(self, value: object) -> None:
+        """Write a value as indented JSON in pure ASCII."""
+        self._stream.write(json_text(value))
+
+
+def json_text(value: object) -> str:
+    """Return indented JSON that no terminal can trip over: ASCII, control characters escaped."""
+    text = json.dumps(value, indent=2, allow_nan=False)
+    return text.replace("\x7f", "\\u007f") + "\n"  # JSON itself lets DEL pass
+
+
+def complain(message: str) -> None:
+    """Say something on stderr, as one line."""
+    print(f"logtracer: {printable(message)}", file=sys.stderr)
+
+
+# ---- Finding traces: a path, `-`, `latest`, or the start of an id ------------------------------
+
+TRACE_HELP = "a file, - (stdin), latest, latest~1, or the start of a trace id in --store"
+
+_LATEST = re.compile(r"latest(?:~([0-9]{1,6}))?")
+_STARTED = re.compile(rb'"start_time": ?"([^"]{1,40})"')
+_HEAD = 8_192  # bytes of a file that hold its first start_time
+
+
+def find_trace(argument: str, store: str) -> TraceGraph:
+    """Load the trace a user names.
+
+    That is a path, `-` (stdin), `latest`, `latest~1`, or the start of an id in the store.
+    """
+    if argument == "-":
+        return _read_stdin()
+    trace = load_trace(find_file(argument, store))
+    damaged = trace.metadata.get("logtracer.damaged_lines")
+    if damaged:
+        complain(f"warning: {argument}: shown without {counted(damaged, 'damaged line')}")
+    return trace
+
+
+def find_file(argument: str, store: str) -> str:
+    """Return the path of the trace file a user names; CommandError says why there is none."""
+    latest = _LATEST.fullmatch(argument)
+    if latest is not None:
+        return _latest_file(argument, int(latest[1] or 0), store)
+    if os.path.isfile(argument):
+        return argument
+    if os.path.isdir(argument):
+        raise CommandError(argument, f"a directory; see its traces: logtracer list {argument}")
+    if os.path.lexists(argument):  # a device, a dangling link: loading it names the reason
+        return argument
+    if os.path.dirname(argument) or argument.endswith((".json", ".jsonl")):
+        raise CommandError(argument, "no such file. Recent traces: logtracer list")
+    return _file_of_id(argument, store)
+
+
+def trace_files(store: str) -> list[str]:
+    """Return the trace files of a directory, the run that started last first."""
+    try:
+        names = os.listdir(store)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CommandError(store, f"{reason}; name the directory with --store") from None
+    finished = {name for name in names if name.endswith(".json")}
+    journals = {name for name in names if name.endswith(".jsonl") and name[:-1] not in finished}
+    paths = [os.path.join(store, name) for name in sorted(finished | journals)]
+    return sorted(paths, key=_started, reverse=True)
+
+
+def _started(path: str) -> str:
+    """Return when the run of a file started, as sortable text, without reading all of the file.
+
+    A file's first start_time is that of its first node or of its journal's header.
+    """
+    try:
+        with open(path, "rb") as file:
+            found = _STARTED.search(file.read(_HEAD))
+    except OSError:
+        return ""
+    return found[1].decode("ascii", "replace") if found else ""
+
+
+def _latest_file(argument: str, steps: int, store: str) -> str:
+    paths = trace_files(store)
+    if steps >= len(paths):
+        raise CommandError(argument, f"{store} holds {counted(len(paths), 'trace')}")
+    return paths[steps]
+
+
+def _file_of_id(prefix: str, store: str) -> str:
+    paths = [path for path in trace_files(store) if os.path.basename(path).startswith(prefix)]
+    if len(paths) == 1:
+        return paths[0]
+    if not paths:
+        raise CommandError(prefix, f"no trace in {store} begins so. Recent traces: logtracer list")
+    exact = [path for path in paths if _trace_id(path) == prefix]
+    if exact:
+        return exact[0]
+    ids = ", ".join(_short_ids([_trace_id(path) for path in paths[:5]]))
+    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+    raise CommandError(prefix, f"fits {len(paths)} runs: {ids}{more}. Give more characters.")
+
+
+def _trace_id(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def _short_ids(ids: list[str]) -> list[str]:
+    """Cut ids to eight characters, or to as many as tell them apart."""
+    length = 8
+    while len({text[:length] for text in ids}) < len(set(ids)):
+        length += 4
+    return [text[:length] for text in ids]
+
+
+def _read_stdin() -> TraceGraph:
+    stream: Any = getattr(sys.stdin, "buffer", sys.stdin)
+    data = stream.read()
+    data = data.encode("utf-8", "replace") if isinstance(data, str) else data
+    try:
+        if data.startswith(b'{"event":'):
+            return trace_from_journal(data.split(b"\n"))
+        return trace_from_json(data)
+    except TraceLoadError as error:
+        raise TraceLoadError(f"stdin: {error}") from None
+
+
+# ---- Facts: what is said about a node or a run -------------------------------------------------
+
+
+def duration_text(milliseconds: float | None) -> str:
+    """Return a time as people say it: `812ms`, `12.40s`, `21m40s`, `3h02m`; `open` without one."""
+    if milliseconds is None:
+        return "open"
+    if milliseconds < 999.5:
+        return f"{milliseconds:.0f}ms"
+    if milliseconds < 59_995:
+        return f"{milliseconds / 1000:.2f}s"
+    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    if minutes < 60:
+        return f"{minutes}m{seconds:02}s"
+    return f"{minutes // 60}h{minutes % 60:02}m"
+
+
+def count_text(number: int) -> str:
+    """Return a number of tokens in few characters: `812`, `21.1k`, `3.2M`."""
+    if number < 1_000:
+        return str(number)
+    if number < 999_950:
+        return f"{number / 1_000:.1f}k"
+    return f"{number / 1_000_000:.1f}M"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 node`, `38 nodes`, `2 retries`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def start_text(trace: TraceGraph) -> str:
+    """Return when a run started, in UTC, to the second."""
+    if trace.start_time is None:
+        return "start unknown"
+    return trace.start_time.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def tokens_of(node: Node) -> tuple[int, int]:
+    """Return the tokens a node read and wrote, 0 where it says nothing."""
+    read = node.metadata.get("gen_ai.usage.input_tokens")
+    wrote = node.metadata.get("gen_ai.usage.output_tokens")
+    return read if type(read) is int else 0, wrote if type(wrote) is int else 0
+
+
+def root_of(trace: TraceGraph) -> Node | None:
+    """Return the node that stands for the whole run; files of other libraries may have none."""
+    for node in trace.nodes.values():
+        if node.parent_id is None and node.node_type == "trace":
+            return node
+    return None
+
+
+def run_status(trace: TraceGraph) -> NodeStatus:
+    """Return how the run as a whole stands."""
+    root = root_of(trace)
+    if root is not None:
+        return root.status
+    statuses = {node.status for node in trace.root_nodes}
+    for status in (NodeStatus.RUNNING, NodeStatus.INTERRUPTED, NodeStatus.FAILED):
+        if status in statuses:
+            return status
+    return NodeStatus.COMPLETED if trace.end_time is not None else NodeStatus.INTERRUPTED
+
+
+def summary_of(trace: TraceGraph) -> dict[str, Any]:
+    """Return the facts of `inspect --json`."""
+    statuses = Counter(node.status for node in trace.nodes.values())
+    types = Counter(node.node_type for node in trace.nodes.values())
+    return {
+        "trace_id": trace.trace_id,
+        "name": trace.name,
+        "schema_version": trace.schema_version,
+        "duration_ms": trace.duration_ms,
+        "node_count": len(trace.nodes),
+        "edge_count": len(trace.edges),
+        "status_counts": {status.value: statuses[status] for status in NodeStatus},
+        "node_type_counts": dict(sorted(types.items())),
+    }
+
+
+# ---- The tree: rows of a trace, drawn line by line ---------------------------------------------
+
+VERBOSITIES = ("minimal", "standard", "full")
+
+_MOST_TEXT = 200  # columns of a name, a value or an error, unless --wide
+_LEAST_TEXT = 24  # columns a value gets however deep its node is
+_MOST_INDENT = 40  # levels drawn by indenting; a deeper node says its level instead
+_LAST_LINES = 12  # lines of a traceback, counted from its end, unless --wide
+
+_EDGE_WORDS = {
+    "caused_by": "caused by",
+    "data_flow": "data from",
+    "branched_from": "branched from",
+    "retry_of": "retry of",
+    "fallback_of": "fallback of",
+}
+_EDGE_ROLES = {"retry_of": "retry", "fallback_of": "fallback"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A node's place in the drawn tree."""
+
+    level: int
+    node: Node
+    is_last: bool  # no sibling follows
+    is_parent: bool
+    is_detached: bool  # its parent is missing, or its parents form a circle
+
+
+def rows_of(trace: TraceGraph) -> list[Row]:
+    """Return every node but the root as a row; what has lost its parent stands at level 0."""
+    root = root_of(trace)
+    places: list[tuple[int, Node, bool]] = []
+    lift = 0  # the root is the title: what is below it moves one level up
+    for level, node in trace.walk():
+        if level == 0:
+            lift = 1 if node is root else 0
+        if node is not root:
+            places.append((level - lift, node, level == 0 and node.parent_id is not None))
+    return _placed(places)
+
+
+def _placed(places: list[tuple[int, Node, bool]]) -> list[Row]:
+    """Make rows from the last to the first: only so is it known which sibling is the last."""
+    rows: list[Row] = []
+    seen_levels: list[bool] = []  # whether a later sibling was seen, level by level
+    for level, node, is_detached in reversed(places):
+        is_parent = len(seen_levels) > level + 1
+        del seen_levels[level + 1 :]
+        seen_levels.extend([False] * (level + 1 - len(seen_levels)))
+        rows.append(Row(level, node, not seen_levels[level], is_parent, is_detached))
+        seen_levels[level] = True
+    rows.reverse()
+    return rows
+
+
+def tree_lines(trace: TraceGraph, verbosity: str, style: Style) -> Iterator[Line]:
+    """Yield the published tree of a trace, line by line."""
+    tree = _Tree(trace, verbosity, style)
+    rows = rows_of(trace)
+    yield from tree.title(bool(rows))
+    for row in rows:
+        yield from tree.row(row)
+    lost = sum(1 for edge in trace.edges if edge.target_id not in trace.nodes)
+    if lost:
+        yield [(f"{counted(lost, 'edge')} to nodes that are not in this trace", "dim")]
+
+
+def render_trace(trace: TraceGraph, *, verbosity: str = "standard") -> str:
+    """Return the tree of a trace as plain text.
+
+    `verbosity` is "minimal" (structure, status, time), "standard" (and what explains a node) or
+    "full" (everything).
+    """
+    if verbosity not in VERBOSITIES:
+        raise ValueError(f"verbosity must be one of {', '.join(VERBOSITIES)}, not {verbosity!r}")
+    style = Style(width=_MOST_TEXT)
+    return "".join(f"{style.text(line)}\n" for line in tree_lines(trace, verbosity, style))
+
+
+class _Tree:
+    """Draw the rows of one trace."""
+
+    def __init__(self, trace: TraceGraph, verbosity: str, style: Style) -> None:
+        self._trace = trace
+        self._verbosity = verbosity
+        self._style = style
+        self._reasons = _reasons_of(trace, style)
+        self._indents = [""]  # what stands before a row, level by level
+
+    def title(self, has_rows: bool) -> Iterator[Line]:
+        """Yield the line of the whole run, and what its root says."""
+        trace, root = self._trace, root_of(self._trace)
+        line: Line = [("Trace: ", ""), (self._cut(trace.name or trace.trace_id), "heading")]
+        line.append((f" ({duration_text(trace.duration_ms)})", "dim"))
+        if root is None:
+            yield line
+            return
+        if root.status != NodeStatus.COMPLETED:
+            line.append((f" {self._style.glyph(root.status)}", root.status))
+        yield line + self._ends(root)
+        yield from self._details(root, "", has_rows)
+
+    def row(self, row: Row) -> Iterator[Line]:
+        """Yield the line of a node and the lines of what is said about it."""
+        style, node, level = self._style, row.node, min(row.level, _MOST_INDENT)
+        del self._indents[level + 1 :]
+        indent = self._indents[level]
+        line: Line = [(indent + style.glyph("last" if row.is_last else "branch"), "dim")]
+        if row.level > level:
+            line.append((f"(level {row.level}) ", "dim"))
+        line.append((f"[{self._cut(node.node_type)}] ", node.node_type))
+        line.append((self._cut(node.name), ""))
+        line.append((f" ({duration_text(node.duration_ms)}) ", "dim"))
+        line.append((style.glyph(node.status), node.status))
+        if row.is_detached:
+            line.append((" detached", "failed"))
+        yield line + self._ends(node)
+        below = indent + ("    " if row.is_last else style.glyph("bar"))
+        self._indents.append(below)
+        yield from self._details(node, below, row.is_parent)
+
+    def _ends(self, node: Node) -> Line:
+        """Return what follows a node's status: why it connects, and what it used."""
+        line: Line = [(f" {text}", role) for text, role in self._reasons.get(node.id, ())]
+        tokens = sum(tokens_of(node))
+        if tokens:
+            line.append((f"  {count_text(tokens)} tok", "dim"))
+        return line
+
+    def _details(self, node: Node, indent: str, is_parent: bool) -> Iterator[Line]:
+        details = self._said_of(node, max(_LEAST_TEXT, self._style.width - len(indent) - 4))
+        for position, (label, texts, role) in enumerate(details, 1):
+            is_last = position == len(details) and not is_parent
+            branch = self._style.glyph("last" if is_last else "branch")
+            bar = "    " if is_last else self._style.glyph("bar")
+            yield [(indent + branch, "dim"), (label, "dim"), (texts[0], role)]
+            for text in texts[1:]:
+                yield [(f"{indent}{bar}    ", "dim"), (text, role)]
+
+    def _said_of(self, node: Node, room: int) -> list[tuple[str, list[str], str]]:
+        """Return what a node says as labels and their lines, by verbosity."""
+        if self._verbosity == "minimal":
+            return []
+        said = [("annotation: ", [self._quoted(note)], "") for note in node.annotations]
+        if node.error is not None or node.error_type is not None:
+            error = ": ".join(part for part in (node.error_type, node.error) if part)
+            said.append(("error: ", [self._cut(error)], "failed"))
+        if self._verbosity == "full":
+            room = _MOST_TEXT
+        elif said:
+            return said
+        values = [("input: ", node.input_data), ("output: ", node.output_data)]
+        if self._verbosity == "full":
+            values.append(("metadata: ", node.metadata))
+        said += [(label, [self._value(label, data, room)], "") for label, data in values if data]
+        if self._verbosity == "full" and node.error_traceback:
+            said.append(("traceback:", self._traceback(node.error_traceback), "dim"))
+        return said
+
+    def _quoted(self, note: object) -> str:
+        return f'"{self._cut(note if isinstance(note, str) else value_text(note, _MOST_TEXT))}"'
+
+    def _value(self, label: str, data: object, room: int) -> str:
+        if self._style.is_wide:
+            return value_text(data, sys.maxsize)
+        room -= len(label)
+        return clip(value_text(data, room), room, self._style.glyph("cut"))
+
+    def _traceback(self, text: str) -> list[str]:
+        lines = text.rstrip("\n").split("\n")
+        if self._style.is_wide or len(lines) <= _LAST_LINES:
+            return ["", *lines]
+        return [f" {len(lines) - _LAST_LINES} more lines above", *lines[-_LAST_LINES:]]
+
+    def _cut(self, text: str) -> str:
+        return text if self._style.is_wide else clip(text, _MOST_TEXT, self._style.glyph("cut"))
+
+
+def _reasons_of(trace: TraceGraph, style: Style) -> dict[str, list[tuple[str, str]]]:
+    """Return, by the id of the later node, its edges in words; the tree shows its parent."""
+    reasons: dict[str, list[tuple[str, str]]] = {}
+    for edge in trace.edges:
+        target = trace.nodes.get(edge.target_id)
+        if target is None or (edge.edge_type, edge.source_id) == ("caused_by", target.parent_id):
+            continue
+        source = trace.nodes.get(edge.source_id)
+        words = _EDGE_WORDS.get(edge.edge_type, f"{edge.edge_type}:")
+        text = f"{style.glyph('from')} {words} {source.name if source else edge.source_id}"
+        text += f" ({edge.label})" if edge.label else ""
+        role = _EDGE_ROLES.get(edge.edge_type, "dim")
+        reasons.setdefault(target.id, []).append((clip(text, _MOST_TEXT, style.glyph("cut")), role))
+    return reasons
+
+
+# ---- inspect: one trace, its summary and its tree ----------------------------------------------
+
+
+def _add_inspect(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("inspect", parents=[shared], help="show a trace")
+    parser.add_argument("trace", help=TRACE_HELP)
+    parser.add_argument("--verbosity", choices=VERBOSITIES, default="standard")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.add_argument("--output", metavar="FILE", help="with --json: write it to a file")
+    parser.set_defaults(run=_inspect)
+
+
+def _inspect(options: argparse.Namespace, screen: Screen) -> int:
+    if options.output is not None and not options.json:
+        raise UsageError("inspect", "--output goes with --json")
+    trace = find_trace(options.trace, options.store)
+    if options.output is not None:
+        with open(options.output, "w", encoding="ascii") as file:
+            file.write(json_text(summary_of(trace)))
+    elif options.json:
+        screen.show_json(summary_of(trace))
+    else:
+        screen.show(summary_lines(trace, screen.style))
+        screen.show([[]])
+        screen.show(tree_lines(trace, options.verbosity, screen.style))
+    return 0
+
+
+def summary_lines(trace: TraceGraph, style: Style) -> Iterator[Line]:
+    """Yield what a run was, in a few lines: name, status, id, start, time, counts, tokens."""
+    status = run_status(trace)
+    name = clip(trace.name or "(no name)", style.width // 2, style.glyph("cut"))
+    yield [
+        (f"{name}  ", "heading"),
+        (f"{style.glyph(status)} {status}", status),
+        (f"   {clip(trace.trace_id, 8, '')}   {start_text(trace)}   ", "dim"),
+        (duration_text(trace.duration_ms), ""),
+    ]
+    dot = style.glyph("dot")
+    for words in _wrapped(_counts(trace), dot, style.width):
+        yield [(words, "")]
+    read, wrote = map(sum, zip(*map(tokens_of, trace.nodes.values()))) if trace.nodes else (0, 0)
+    if read or wrote:
+        yield [(f"tokens {read:,} in / {wrote:,} out", "")]
+
+
+def _counts(trace: TraceGraph) -> list[str]:
+    """Return the counts worth a word: nodes, lanes, types, failures, retries, fallbacks."""
+    types = Counter(node.node_type for node in trace.nodes.values())
+    types.pop("trace", None)
+    lanes = {str(node.metadata.get("lane", "")) for node in trace.nodes.values()}
+    edges = Counter(edge.edge_type for edge in trace.edges)
+    counts = [counted(len(trace.nodes), "node")]
+    if len(lanes) > 1:
+        counts.append(counted(len(lanes), "lane"))
+    counts += [f"{number:,} {clip(kind, 40)}" for kind, number in types.most_common(12)]
+    for number, word in (
+        (len(trace.failed_nodes), "error"),
+        (edges["retry_of"], "retry"),
+        (edges["fallback_of"], "fallback"),
+    ):
+        if number:
+            counts.append(counted(number, word))
+    return counts
+
+
+def _wrapped(words: list[str], between: str, width: int) -> Iterator[str]:
+    line = ""
+    for word in words:
+        if line and cell_width(line + between + word) > width:
+            yield line
+            line = ""
+        line += between + word if line else word
+    yield line
+
+
+# ---- The dispatcher ----------------------------------------------------------------------------
+
+
+def _shared_options() -> argparse.ArgumentParser:
+    """Return the options every command takes."""
+    shared = argparse.ArgumentParser(add_help=False)
+    group = shared.add_argument_group("output")
+    group.add_argument("--ascii", action="store_true", help="plain ASCII characters only")
+    group.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+    group.add_argument("--width", type=_positive, metavar="N", help="columns to draw on")
+    group.add_argument("--wide", action="store_true", help="show long values whole")
+    shared.add_argument(
+        "--store", default="./traces", metavar="DIR", help="where traces are (default: ./traces)"
+    )
+    return shared
+
+
+def _positive(text: str) -> int:
+    if text.isascii() and text.isdigit() and 0 < int(text) < 100_000:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+
+
+_COMMANDS = (_add_inspect,)
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="logtracer", description="Look at what an agent did.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add_command in _COMMANDS:
+        add_command(commands, _shared_options())
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command and return its exit code.
+
+    0 done, 1 no or not readable, 2 wrong use, 130 stopped by Ctrl-C.
+    """
+    try:
+        options = _build_parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has said all there is to say
+        return stop.code if isinstance(stop.code, int) else 2
+    with _without_collector():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        screen = Screen(choose_style(options, sys.stdout))
+        code: int = options.run(options, screen)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `logtracer inspect x | head`: whoever read us has seen enough
+        _silence_stdout()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except CommandError as error:
+        complain(str(error))
+        return error.code
+    except (LogtracerError, OSError) as error:
+        complain(_reason(error))
+        return 1
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return str(error)
+
+
+def _silence_stdout() -> None:
+    """Let the interpreter's last flush of a closed pipe go nowhere."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Switch the garbage collector off: loading 100,000 nodes takes half the time without it."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
