@@ -17,6 +17,7 @@ paths.
 from __future__ import annotations
 
 import contextvars
+import inspect
 import itertools
 import json
 import os
@@ -29,12 +30,17 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
-from types import MappingProxyType
+from functools import wraps
+from types import FrameType, MappingProxyType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import Any, Protocol
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from typing import Any, BinaryIO, ParamSpec, Protocol, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+    T = TypeVar("T")
 else:  # importing typing would cost a tenth of what importing this whole file costs
     Any = object
 
@@ -80,6 +86,18 @@ def _log(message: str, cause: str = "") -> None:
         logging.getLogger("logtracer").warning(message)
     except Exception:  # a host's broken log handler is not ours to raise
         return
+
+
+_fork_aware: weakref.WeakSet[Any] = weakref.WeakSet()  # what must start afresh in a child
+
+
+def _after_fork() -> None:
+    for thing in list(_fork_aware):
+        thing._after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 # ---- Values: what a trace is made of -----------------------------------------------------------
@@ -501,9 +519,18 @@ class _Redactor:
         self._patterns = [re.compile(pattern) for pattern in patterns]
         self._callback = callback
         self._defaults = defaults
-        self._known_keys: dict[str, bool] = {}
+        self._known_keys = {"": False}
         self.is_eager = bool(self._patterns or callback)  # every text must be looked at
         self.failures = 0
+
+    def is_harmless(self, key: str, value: Any) -> bool:
+        """Tell quickly that neither a key nor its plain value needs any cleaning."""
+        if self.is_eager or self._known_keys.get(key, True):
+            return False
+        kind = type(value)
+        if kind is str:
+            return len(value) < _SHORTEST_SECRET or not _SUSPECT(value) and value.isascii()
+        return kind is int or kind is bool or value is None
 
     def is_secret(self, key: str) -> bool:
         """Tell whether the value under this key is to be hidden, whatever it is."""
@@ -966,3 +993,1756 @@ def _replace_file(path: str, chunks: Iterable[bytes]) -> None:
 
 
 _O_SAFE = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+# ---- Stores: where traces go -------------------------------------------------------------------
+
+_TRACE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+
+class StorageBackend(Protocol):
+    """Anything that keeps traces; any object with these three methods will do."""
+
+    def save(self, trace: TraceGraph) -> None:
+        """Keep a trace, replacing the one with its id."""
+
+    def load(self, trace_id: str) -> TraceGraph | None:
+        """Return the trace, or None when there is none of that id."""
+
+    def list_traces(self) -> list[str]:
+        """Return the ids of all traces."""
+
+
+class StreamingBackend(StorageBackend, Protocol):
+    """A store that takes each event as it happens, so that a killed process loses nothing."""
+
+    def write_event(self, trace_id: str, event: str, line: str) -> None:
+        """Take one event: its kind, and its whole as one line of JSON ending in a newline.
+
+        Kinds are `trace.started`, `node.started`, `node.updated`, `node.completed`,
+        `node.failed`, `edge` and `trace.completed`; in a process that joined somebody else's
+        trace `part.started` and `part.completed`. `trace_from_journal` makes a trace of them.
+        """
+
+
+class MemoryStore:
+    """Keep the last `max_traces` traces in this process's memory."""
+
+    def __init__(self, max_traces: int = 10_000) -> None:
+        if max_traces < 1:
+            raise ValueError(f"max_traces must be at least 1, not {max_traces!r}")
+        self._max_traces = max_traces
+        self._traces: dict[str, Callable[[], TraceGraph]] = {}
+
+    def save(self, trace: TraceGraph) -> None:
+        """Keep a trace, replacing the one with its id."""
+        self._keep(trace.trace_id, lambda: trace)
+
+    def load(self, trace_id: str) -> TraceGraph | None:
+        """Return the trace, or None when there is none of that id."""
+        build = self._traces.get(trace_id)
+        return None if build is None else build()
+
+    def list_traces(self) -> list[str]:
+        """Return the ids of all traces, oldest first."""
+        return list(self._traces)
+
+    def _keep(self, trace_id: str, build: Callable[[], TraceGraph]) -> None:
+        """Keep a recorded trace as it is: most are never read, so nodes are built on demand."""
+        self._traces[trace_id] = build
+        while len(self._traces) > self._max_traces:
+            self._traces.pop(next(iter(self._traces)), None)
+
+
+class FileStore:
+    """Keep each trace as a file of a directory: a journal while it runs, then a document.
+
+    Every event is appended to `<trace_id>.jsonl` by one write to the operating system, so a
+    killed process loses nothing it was told. When the trace ends, `<trace_id>.json` replaces the
+    journal. Other processes that join the trace write `<trace_id>.<random>.jsonl` files, which
+    `load` merges. Raises StoreError when the directory cannot be written to.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.directory = os.path.abspath(os.fspath(directory))
+        self._journals: dict[str, tuple[int, str]] = {}  # trace id: descriptor, path
+        self._lock = RLock()
+        self._prepare()
+        _fork_aware.add(self)
+
+    def __repr__(self) -> str:
+        return f"FileStore({self.directory!r})"
+
+    def __reduce__(self) -> tuple[type[FileStore], tuple[str]]:
+        return type(self), (self.directory,)
+
+    def save(self, trace: TraceGraph) -> None:
+        """Write a trace as `<trace_id>.json`, replacing what is there."""
+        path = self._path(trace.trace_id, ".json")
+        _replace_file(path, [trace_to_json(trace, indent=None).encode("utf-8")])
+
+    def load(self, trace_id: str) -> TraceGraph | None:
+        """Return the trace, finished or not; None when there is none of that id."""
+        if not _TRACE_ID.fullmatch(trace_id):
+            return None
+        names = [name for name in self._names() if name.split(".")[0] == trace_id]
+        if names == [f"{trace_id}.json"]:
+            return load_trace_json(self._path(trace_id, ".json"))
+        journal = _Journal()
+        for name in sorted(names):
+            for line in self._lines(os.path.join(self.directory, name)):
+                journal.add(line)
+        return journal.trace() if names else None
+
+    def list_traces(self) -> list[str]:
+        """Return the ids of all traces, sorted."""
+        return sorted({name.split(".")[0] for name in self._names()})
+
+    def write_event(self, trace_id: str, event: str, line: str) -> None:
+        """Append one event to the trace's journal; see StreamingBackend."""
+        data = line.encode("utf-8")
+        with self._lock:  # else another thread could end the trace and close the descriptor
+            descriptor, path = self._journals.get(trace_id) or self._open(trace_id, event)
+            try:
+                if os.write(descriptor, data) != len(data):
+                    raise StoreError(f"{path}: no room for a whole line")
+            except OSError:  # what follows goes to a new file, not behind half a line
+                del self._journals[trace_id]
+                os.close(descriptor)
+                raise
+            if event not in _FINAL_EVENTS:
+                return
+            del self._journals[trace_id]
+        self._finish(trace_id, descriptor, path)
+
+    def _prepare(self) -> None:
+        try:
+            os.makedirs(self.directory, 0o700, exist_ok=True)
+            probe = os.path.join(self.directory, f".{os.urandom(8).hex()}.tmp")
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _O_SAFE, 0o600))
+            os.unlink(probe)
+        except OSError as error:
+            raise StoreError(f"cannot keep traces in {self.directory}: {error}") from None
+
+    def _path(self, trace_id: str, ending: str) -> str:
+        if not _TRACE_ID.fullmatch(trace_id):
+            raise StoreError(f"trace id {_brief(trace_id)} is not 1 to 64 of 0-9 A-Z a-z _ -")
+        return os.path.join(self.directory, trace_id + ending)
+
+    def _names(self) -> list[str]:
+        return [name for name in os.listdir(self.directory) if _TRACE_FILE.fullmatch(name)]
+
+    def _open(self, trace_id: str, event: str) -> tuple[int, str]:
+        """Open the trace's own journal at its start, anything later in a file of its own."""
+        part = "" if event == "trace.started" else f".{os.urandom(8).hex()}"
+        path = self._path(trace_id, f"{part}.jsonl")
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | _O_SAFE
+        try:
+            descriptor = os.open(path, flags, 0o600)
+        except FileNotFoundError:  # somebody removed the directory
+            os.makedirs(self.directory, 0o700, exist_ok=True)
+            descriptor = os.open(path, flags, 0o600)
+        _lock_file(descriptor)
+        self._journals[trace_id] = descriptor, path
+        return descriptor, path
+
+    def _finish(self, trace_id: str, descriptor: int, path: str) -> None:
+        """Replace the journal of an ended trace by its document; parts stay as they are."""
+        with os.fdopen(descriptor, "rb", 1 << 18) as journal:
+            final = self._path(trace_id, ".json")
+            if path != f"{final}l":
+                return
+            os.makedirs(self.directory, 0o700, exist_ok=True)
+            try:
+                _replace_file(final, _document_of(journal))
+            except _Unfinished:  # a step outlives its trace, or a line is damaged
+                journal.seek(0)
+                self.save(trace_from_journal(journal))
+        if os.path.exists(path):
+            os.unlink(path)
+
+    def _after_fork(self) -> None:
+        """Forget, in a child process, the files of its parent."""
+        self._lock = RLock()
+        journals, self._journals = self._journals, {}
+        for descriptor, _ in journals.values():
+            os.close(descriptor)
+
+
+_TRACE_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}(?:\.json|(?:\.[0-9a-f]{16})?\.jsonl)")
+_FINAL_EVENTS = frozenset({"trace.completed", "part.completed"})
+_STARTED = b'{"event":"node.started","node":'
+_COMPLETED = b'{"event":"node.completed","node":'
+_FAILED = b'{"event":"node.failed","node":'
+_LINK = b'{"event":"edge",'
+
+
+class _Unfinished(Exception):
+    """The journal cannot be turned into a document line by line."""
+
+
+def _document_of(journal: BinaryIO) -> Iterator[bytes]:
+    """Yield the `.json` document of an ended journal line by line, however long it is."""
+    journal.seek(0)
+    head = _mapping(_parse(journal.readline()))
+    tail: dict[str, Any] | None = None
+    opened: set[bytes] = set()
+    first = {key: head[key] for key in ("schema_version", "trace_id", "name")}
+    yield _to_json(first)[:-1].encode() + b',"nodes":{'
+    comma = b"\n"
+    for line in journal:
+        if line.startswith((_COMPLETED, _FAILED)):
+            node = line[line.index(b'{"id"') : -2]
+            opened.discard(node[7:23])
+            yield b'%b"%b":%b' % (comma, node[7:23], node)
+            comma = b",\n"
+        elif line.startswith(_STARTED):
+            opened.add(line[len(_STARTED) + 7 :][:16])
+        elif line.startswith(b'{"event":"trace.completed"'):
+            tail = _mapping(_parse(line))
+        elif not line.startswith((b'{"event":"node.updated"', b'{"event":"edge"')):
+            raise _Unfinished
+    if opened or tail is None:
+        raise _Unfinished
+    yield b'\n},"edges":['
+    yield from _edges_of(journal)
+    end = {key: tail[key] for key in ("end_time", "metadata", "duration_ms")}
+    end = {"start_time": head["start_time"], **end}
+    yield b"\n]," + _to_json(end)[1:].encode() + b"\n"
+
+
+def _edges_of(journal: BinaryIO) -> Iterator[bytes]:
+    """Yield the edges from parents to children, then those the host linked."""
+    comma = b"\n"
+    journal.seek(0)
+    for line in journal:
+        parent = line.find(b'"parent_id":"') if line.startswith((_COMPLETED, _FAILED)) else -1
+        if parent >= 0:
+            child = line.index(b'{"id"') + 7
+            yield _TREE_EDGE % (comma, line[parent + 13 :][:16], line[child : child + 16])
+            comma = b",\n"
+    journal.seek(0)
+    for line in journal:
+        if line.startswith(_LINK):
+            yield b"%b{%b" % (comma, line[len(_LINK) : -1])
+            comma = b",\n"
+
+
+_TREE_EDGE = (
+    b'%b{"source_id":"%b","target_id":"%b","edge_type":"caused_by","label":"","metadata":{}}'
+)
+
+
+def _lock_file(descriptor: int) -> None:
+    """Hold a lock while the journal is written: so a reader knows that its process lives."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: an unfinished trace always reads as interrupted there
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # a file system without locks
+        return
+
+
+def _is_locked(path: str) -> bool:
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
+def open_store(url: str) -> StorageBackend:
+    """Return the store a URL names: `memory` or `file://DIR`."""
+    if url == "memory":
+        return MemoryStore()
+    scheme, separator, place = url.partition("://")
+    if scheme == "file" and separator and place:
+        return FileStore(place)
+    raise ValueError(f"storage {url!r} is not 'memory' or 'file://DIRECTORY'")
+
+
+# ---- Context: which span is current ------------------------------------------------------------
+
+_current: contextvars.ContextVar[Span | None] = contextvars.ContextVar("logtracer", default=None)
+_GENERATOR = 0x20 | 0x200  # inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_GENERATOR_HELPERS = frozenset({"contextlib"})  # modules whose generators wrap their caller's code
+
+
+def current_span() -> Span | None:
+    """Return the nearest span that has not ended, None outside any trace.
+
+    A span opened inside a generator is current for the generator's own code, not for the code
+    that consumes it.
+    """
+    span = _current.get()
+    while span is not None and (span._end or (span._frame is not None and span._is_suspended())):
+        span = span._previous
+    return span if span is None or span._is_recording else None
+
+
+def get_current_node() -> Node | None:
+    """Return the current span's node as it stands, None outside any trace."""
+    span = current_span()
+    return None if span is None else span.node_record
+
+
+def get_current_trace() -> TraceGraph | None:
+    """Return the current trace as it stands, None outside any trace."""
+    span = current_span()
+    return None if span is None else span.trace
+
+
+def clear_context() -> None:
+    """Forget the current span in this context; spans that are open stay open."""
+    _current.set(None)
+
+
+def propagate_context(function: Callable[P, R]) -> Callable[P, R]:
+    """Return the function bound to the context of now, for a thread or an executor to call.
+
+    Threads and executors start with an empty context; tasks and asyncio.to_thread inherit.
+    """
+    context = contextvars.copy_context()
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        return context.copy().run(function, *args, **kwargs)  # a copy: it may run many at a time
+
+    return run
+
+
+def _strand() -> int:
+    """Identify the task, or outside one the thread, that runs now."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        task = asyncio.current_task()
+        if task is not None:
+            return id(task)
+    return get_ident()
+
+
+def _generator_frame(frame: FrameType) -> FrameType | None:
+    """Return the frame of a generator that may be suspended while its consumer goes on."""
+    if not frame.f_code.co_flags & _GENERATOR:
+        return None
+    caller = frame.f_back
+    if caller is not None and caller.f_globals.get("__name__") in _GENERATOR_HELPERS:
+        return None  # the generator of a @contextmanager: the with block's code is inside it
+    return frame
+
+
+# ---- Capture: what a recording keeps of values ----------------------------------------------------
+
+
+class _Encoded(str):
+    """JSON text of a value that was cleaned when it was captured."""
+
+    __slots__ = ()
+
+
+_PLAIN = 1_000  # characters; longer texts are cut and encoded when captured, not when read
+_NO_VALUES: dict[str, Any] = {}
+
+
+def _make_encoder() -> Callable[[Any], str]:
+    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # PyPy
+        return encoder.encode
+    escape = getattr(json.encoder, "encode_basestring")
+    # what encoder.encode does, without building the C encoder anew for every value
+    encode = make(None, encoder.default, escape, None, ":", ",", False, False, False)
+    return lambda data: "".join(encode(data, 0))
+
+
+_to_json = _make_encoder()
+
+
+class _Capture:
+    """Snapshot values when a span is given them, and clean them before anybody sees them.
+
+    Numbers and short texts cannot change, so they are kept as they are and cleaned when the node
+    is read or written; everything else becomes JSON text at once.
+    """
+
+    def __init__(self, redactor: _Redactor, max_value: int) -> None:
+        self.redactor = redactor
+        self._max_value = max_value
+        self._names: dict[str, str] = {}
+
+    def encode(self, value: Any, key: str, limit: int | None) -> _Encoded:
+        """Return the JSON text of any value, bounded and redacted."""
+        cleaner = _Cleaner(self.redactor, limit, self._max_value)
+        return _Encoded(_to_json(cleaner.clean(value, key)))
+
+    def keep(self, values: dict[str, Any], max_text: int | None) -> None:
+        """Replace in place what could change or is large."""
+        plain = _PLAIN if max_text is None else min(_PLAIN, max_text)
+        for key, value in values.items():
+            if type(value) not in _ATOMS or (type(value) is str and len(value) > plain):
+                values[key] = self.encode(value, key, max_text)
+
+    def data(self, keys: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
+        """Return kept values as JSON data."""
+        data: dict[str, Any] = {}
+        for key, value in zip(keys, values):
+            if type(value) is not _Encoded:
+                value = self.encode(value, key, None)
+            data[self.text(key)] = json.loads(value)
+        return data
+
+    def json(self, values: dict[str, Any]) -> str:
+        """Return kept values as the text of a JSON object."""
+        is_harmless = self.redactor.is_harmless
+        for key, value in values.items():
+            if not is_harmless(key, value):
+                break
+        else:
+            return _to_json(values)
+        parts = []
+        for key, value in values.items():
+            if type(value) is not _Encoded:
+                value = self.encode(value, key, None)
+            parts.append(f"{_to_json(self.text(key))}:{value}")
+        return "{" + ",".join(parts) + "}"
+
+    def texts(self, texts: Sequence[str]) -> str:
+        """Return kept texts as the text of a JSON array."""
+        for text in texts:
+            if not self.redactor.is_harmless("", text):
+                break
+        else:
+            return _to_json(texts)
+        parts = (t if type(t) is _Encoded else self.encode(t, "", _MAX_TEXT) for t in texts)
+        return "[" + ",".join(parts) + "]"
+
+    def text(self, text: Any) -> str:
+        """Return a name or a key, clean."""
+        return str(_Cleaner(self.redactor, _MAX_KEY, self._max_value).clean(str(text)))
+
+    def name(self, name: Any) -> str:
+        """Return the JSON text of a name; names recur, so it is remembered."""
+        known = self._names.get(name)
+        if known is None:
+            known = _to_json(self.text(_text_of(name, str)))
+            if len(self._names) < 4_096:
+                self._names[name] = known
+        return known
+
+
+# ---- Recording: one trace while it runs ---------------------------------------------------------
+
+_KEPT_NODES = 10_000  # finished nodes a recording holds when a streaming store has them as well
+_NODE_STARTED = (
+    '{"event":"node.started","node":{"id":"%016x","sequence_number":%d,"name":%s,"node_type":%s,'
+    '"status":"running","parent_id":%s,"depth":%d,"start_time":"%s"}}\n'
+)
+_NODE_ENDED = (
+    '{"event":"%s","node":{"id":"%016x","sequence_number":%d,"name":%s,"node_type":%s,'
+    '"status":"%s","parent_id":%s,"depth":%d,"start_time":"%s","end_time":"%s",%s,'
+    '"duration_ms":%s}}\n'
+)
+_FACTS = '"input_data":%s,"output_data":%s,"annotations":%s,"metadata":%s,%s'
+_FAILURE = '"error":%s,"error_type":%s,"error_traceback":%s'
+_NO_FAILURE = _FAILURE % ("null", "null", "null")
+
+
+class _Recording:
+    """What is known of one trace; its spans add to it from any thread or task."""
+
+    def __init__(
+        self, tracer: Tracer, name: str, metadata: dict[str, Any], is_sampled: bool
+    ) -> None:
+        self.tracer = tracer
+        self.is_sampled = is_sampled  # else kept only if a step fails
+        self.capture = tracer._capture
+        self.stream = tracer._stream if is_sampled else None
+        self.is_watched = bool(self.stream is not None or tracer.hooks or tracer._listeners)
+        self.keeps_data = tracer.config.capture_level == "full"
+        self.keeps_notes = tracer.config.capture_level != "minimal"
+        self.max_input = tracer.config.max_input_size
+        self.max_output = tracer.config.max_output_size
+        self.trace_id = os.urandom(16).hex()
+        self.remote_parent: str | None = None
+        self.name = name
+        self.metadata = metadata
+        self.began = time.perf_counter_ns()
+        self.offset = time.time_ns() - self.began  # from the monotonic clock to the wall clock
+        self.ended = 0
+        self.open: dict[int, Span] = {}
+        self.finished: list[Any] = []  # journal lines; packed tuples when nothing is streamed
+        self.released = 0  # finished nodes that only the store still has
+        self.links: list[tuple[str, str, str, str]] = []
+        self.dropped = 0
+        self._second = (0, "")
+        self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self.renumber(0)
+
+    def renumber(self, used: int) -> None:
+        """Give nodes ids of a fresh random range: unique in all processes, cheap to make."""
+        start = int.from_bytes(os.urandom(8), "big") >> 1 | 1
+        self.numbers = itertools.count(start)
+        self.base = start - used
+
+    def text_of_time(self, moment: int) -> str:
+        """Return a reading of the monotonic clock as ISO 8601 text with microseconds."""
+        second, nanoseconds = divmod(moment + self.offset, 1_000_000_000)
+        cached, text = self._second
+        if second != cached:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second, text
+        return "%s.%06d+00:00" % (text, nanoseconds // 1_000)
+
+    def time(self, moment: int) -> datetime | None:
+        """Return a reading of the monotonic clock as a datetime, None for one not taken."""
+        if not moment:
+            return None
+        return _EPOCH + timedelta(microseconds=(moment + self.offset) // 1_000)
+
+    def keep(self, span: Span) -> None:
+        """Keep what an ended span recorded, in the store or in memory."""
+        if self.stream is None:
+            self.finished.append(self._pack(span))
+            return
+        event = "node.failed" if span._status == "failed" else "node.completed"
+        line = self._ended_line(event, span)
+        if not self.write(event, line):
+            self.dropped += 1
+        self.finished.append(line)
+        if len(self.finished) >= _KEPT_NODES:  # the store has them; a long trace must not grow us
+            count = len(self.finished)
+            self.released += count
+            del self.finished[:count]
+
+    def has_failed(self, record: Any) -> bool:
+        """Tell whether a finished node failed; of a trace that is not streamed."""
+        return bool(record[4] == "failed")
+
+    def restart_in_child(self) -> None:
+        """After a fork, leave to the parent what it recorded, and number anew."""
+        self.renumber(next(self.numbers) - self.base)
+        self.open.clear()
+        self.finished.clear()
+
+    def graph(self) -> TraceGraph:
+        """Return the trace as it stands, with the spans still open as running nodes."""
+        nodes = [self._node_of(record) for record in self.finished[:]]
+        nodes += [self._unpack(self._pack(span)) for span in list(self.open.values())]
+        if self.released:
+            stored = self.tracer.storage.load(self.trace_id)
+            nodes += [] if stored is None else stored.nodes.values()
+        edges = [*_tree_edges(nodes), *itertools.starmap(Edge, self.links[:])]
+        nodes.sort(key=_start_order)
+        found = {node.id: node for node in nodes}
+        metadata = {**self.metadata, **self.troubles()}
+        start, end = self.time(self.began), self.time(self.ended)
+        name = json.loads(self.capture.name(self.name))
+        return TraceGraph(SCHEMA_VERSION, self.trace_id, name, found, edges, start, end, metadata)
+
+    def troubles(self) -> dict[str, Any]:
+        """Return what a reader should know that went wrong while recording."""
+        return {"logtracer.dropped_nodes": self.dropped} if self.dropped else {}
+
+    # Packing: a finished node in memory is one tuple of plain values, which the garbage
+    # collector stops looking at; half a million live span objects cost more to collect
+    # than to make.
+
+    def _pack(self, span: Span) -> tuple[Any, ...]:
+        parent = span._parent
+        inputs, outputs = span._inputs or _NO_VALUES, span._outputs or _NO_VALUES
+        return (
+            span._number,
+            parent._number if parent is not None else None,
+            span.name,
+            span.node_type,
+            span._status,
+            span.depth,
+            span._start,
+            span._end,
+            self._shape(inputs),
+            tuple(inputs.values()),
+            self._shape(outputs),
+            tuple(outputs.values()),
+            tuple(span._annotations) if span._annotations else (),
+            span._metadata,
+            span._failure,
+        )
+
+    def _shape(self, values: dict[str, Any]) -> tuple[str, ...]:
+        keys = tuple(values)
+        return self._shapes.setdefault(keys, keys) if len(self._shapes) < 4_096 else keys
+
+    def _node_of(self, record: Any) -> Node:
+        if type(record) is tuple:
+            return self._unpack(record)
+        return Node.from_dict(json.loads(record)["node"])
+
+    def _unpack(self, record: tuple[Any, ...]) -> Node:
+        number, parent, name, node_type, status, depth, start, end = record[:8]
+        in_keys, in_values, out_keys, out_values, annotations, metadata, failure = record[8:]
+        capture = self.capture
+        metadata = metadata or _NO_VALUES
+        return Node(
+            "%016x" % number,
+            number - self.base,
+            json.loads(capture.name(name)),
+            json.loads(capture.name(node_type)),
+            _STATUSES[status],
+            self.remote_parent if parent is None else "%016x" % parent,
+            depth,
+            self.time(start),
+            self.time(end),
+            capture.data(in_keys, in_values),
+            capture.data(out_keys, out_values),
+            json.loads(capture.texts(annotations)),
+            capture.data(metadata, metadata.values()),
+            *(failure or (None, None, None)),
+        )
+
+    # What a span tells: the store first, then whoever listens.
+
+    def span_started(self, span: Span) -> None:
+        """Tell that a span has started."""
+        if self.stream is not None:
+            self.write_started(span)
+        self.tracer._notify("node.started", span)
+
+    def span_updated(self, span: Span, what: str) -> None:
+        """Tell that an open span was given something; inputs must survive a kill at once."""
+        if self.stream is not None and what == "input":
+            self.write_updated(span)
+        self.tracer._notify("node.updated", span)
+
+    def span_ended(self, span: Span) -> None:
+        """Tell that a span has ended, and with the root that the trace has."""
+        event = "node.failed" if span._status == "failed" else "node.completed"
+        self.tracer._notify(event, span)
+        if span._parent is None:
+            self.ended = span._end
+            self.tracer._complete(self, span)
+        elif self.ended and not self.open:  # it outlived its trace
+            self.tracer._complete_late(self)
+
+    def add_link(self, source_id: str, target_id: str, edge_type: str, label: str) -> None:
+        """Keep an edge, in the store as well."""
+        edge_type = _EDGE_TYPES.get(edge_type, edge_type)
+        self.links.append((source_id, target_id, edge_type, label))
+        if self.stream is not None:
+            edge = Edge(source_id, target_id, edge_type, label).to_dict()
+            self.write("edge", _to_json({"event": "edge", **edge}) + "\n")
+
+    # Streaming: every event is one line of JSON.
+
+    def write(self, event: str, line: str) -> bool:
+        """Hand an event to the streaming store; what it raises ends here."""
+        if self.stream is None:
+            return True
+        try:
+            self.stream.write_event(self.trace_id, event, line)
+            return True
+        except Exception as error:  # the store's trouble is not the host's
+            self.tracer._report(type(self.stream).__name__, error)
+            return False
+
+    def begin(self) -> None:
+        """Tell the store that the trace begins."""
+        head = {
+            "event": "trace.started" if self.remote_parent is None else "part.started",
+            "schema_version": SCHEMA_VERSION,
+            "trace_id": self.trace_id,
+            "name": json.loads(self.capture.name(self.name)),
+            "start_time": self.text_of_time(self.began),
+            "metadata": self.metadata,
+        }
+        self.write(head["event"], _to_json(head) + "\n")
+
+    def finish(self) -> bool:
+        """Tell the store that the trace has ended."""
+        start = (self.began + self.offset) // 1_000
+        tail = {
+            "event": "trace.completed" if self.remote_parent is None else "part.completed",
+            "trace_id": self.trace_id,
+            "end_time": self.text_of_time(self.ended),
+            "metadata": {**self.metadata, **self.troubles()},
+            "duration_ms": ((self.ended + self.offset) // 1_000 - start) / 1_000,
+        }
+        return self.write(tail["event"], _to_json(tail) + "\n")
+
+    def write_started(self, span: Span) -> None:
+        """Tell the store that a span begins, and before that what its parent has gathered."""
+        parent = span._parent
+        if parent is not None and parent._is_dirty:
+            self.write_updated(parent)
+        line = _NODE_STARTED % (
+            span._number,
+            span._number - self.base,
+            self.capture.name(span.name),
+            self.capture.name(span.node_type),
+            self._parent_of(span),
+            span.depth,
+            self.text_of_time(span._start),
+        )
+        self.write("node.started", line)
+
+    def write_updated(self, span: Span) -> None:
+        """Tell the store what an open span has gathered so far."""
+        span._is_dirty = False
+        line = '{"event":"node.updated","id":"%016x",%s}\n' % (span._number, self._facts(span))
+        self.write("node.updated", line)
+
+    def _parent_of(self, span: Span) -> str:
+        if span._parent is not None:
+            return '"%016x"' % span._parent._number
+        return "null" if self.remote_parent is None else f'"{self.remote_parent}"'
+
+    def _ended_line(self, event: str, span: Span) -> str:
+        start, end = span._start, span._end
+        offset = self.offset
+        microseconds = (end + offset) // 1_000 - (start + offset) // 1_000
+        return _NODE_ENDED % (
+            event,
+            span._number,
+            span._number - self.base,
+            self.capture.name(span.name),
+            self.capture.name(span.node_type),
+            span._status,
+            self._parent_of(span),
+            span.depth,
+            self.text_of_time(start),
+            self.text_of_time(end),
+            self._facts(span),
+            microseconds / 1_000,
+        )
+
+    def _facts(self, span: Span) -> str:
+        to_json = self.capture.json
+        inputs, outputs, metadata = span._inputs, span._outputs, span._metadata
+        return _FACTS % (
+            to_json(inputs) if inputs else "{}",
+            to_json(outputs) if outputs else "{}",
+            self.capture.texts(span._annotations) if span._annotations else "[]",
+            to_json(metadata) if metadata else "{}",
+            _FAILURE % tuple(map(_to_json, span._failure)) if span._failure else _NO_FAILURE,
+        )
+
+
+# ---- Spans: what the host holds --------------------------------------------------------------------
+
+
+class Span:
+    """A step that is being recorded: use it with `with`, `async with`, or `start` and `end`.
+
+    Its methods never raise because of what they are given, and do nothing once it has ended.
+    """
+
+    __slots__ = (
+        "name",
+        "node_type",
+        "depth",
+        "_recording",
+        "_parent",
+        "_number",
+        "_status",
+        "_start",
+        "_end",
+        "_inputs",
+        "_outputs",
+        "_annotations",
+        "_metadata",
+        "_failure",
+        "_previous",
+        "_frame",
+        "_strand",
+        "_is_entered",
+        "_is_dirty",
+        "__weakref__",
+    )
+    _is_recording = True
+
+    def __init__(
+        self, recording: _Recording, name: str, node_type: str, parent: Span | None
+    ) -> None:
+        self.name = name
+        self.node_type = node_type
+        self.depth = 0 if parent is None else parent.depth + 1
+        self._recording = recording
+        self._parent = parent
+        self._status = "running"
+        self._number = self._start = self._end = self._strand = 0
+        self._inputs: dict[str, Any] | None = None
+        self._outputs: dict[str, Any] | None = None
+        self._annotations: list[Any] | None = None
+        self._metadata: dict[str, Any] | None = None
+        self._failure: tuple[str, str, str] | None = None
+        self._previous: Span | None = None
+        self._frame: FrameType | None = None
+        self._is_entered = self._is_dirty = False
+
+    def __repr__(self) -> str:
+        return f"<Span {self.name!r} {self._status}>"
+
+    @property
+    def id(self) -> str:
+        """The node's id, 16 hexadecimal digits; all zeros before the span has started."""
+        return "%016x" % self._number
+
+    @property
+    def trace(self) -> TraceGraph:
+        """The whole trace as it stands: a copy, made when asked for."""
+        return self._recording.graph()
+
+    @property
+    def node_record(self) -> Node:
+        """The node as it stands: a copy, made when asked for."""
+        return self._recording._unpack(self._recording._pack(self))
+
+    def node(self, name: str, node_type: str = "custom") -> Span:
+        """Make a span below this one; it starts when it is entered."""
+        return Span(self._recording, name, node_type, self)
+
+    def input(self, **values: Any) -> None:
+        """Record what the step works on; values are copied now, later ones are added."""
+        recording = self._recording
+        if self._end or not recording.keeps_data:
+            return self._skip()
+        for value in values.values():
+            if type(value) not in _ATOMS or (type(value) is str and len(value) > _PLAIN):
+                recording.capture.keep(values, recording.max_input)
+                break
+        if self._inputs is None:
+            self._inputs = values
+        else:
+            self._inputs.update(values)
+        if recording.is_watched and self._start:
+            recording.span_updated(self, "input")
+
+    def output(self, **values: Any) -> None:
+        """Record what came out of the step; values are copied now, later ones are added."""
+        recording = self._recording
+        if self._end or not recording.keeps_data:
+            return self._skip()
+        for value in values.values():
+            if type(value) not in _ATOMS or (type(value) is str and len(value) > _PLAIN):
+                recording.capture.keep(values, recording.max_output)
+                break
+        if self._outputs is None:
+            self._outputs = values
+        else:
+            self._outputs.update(values)
+        self._is_dirty = True
+        if recording.is_watched:
+            recording.span_updated(self, "output")
+
+    def metadata(self, **values: Any) -> None:
+        """Record facts about the step: model, tokens, version, anything but its data."""
+        self._add_metadata(values)
+
+    def annotate(self, text: str) -> None:
+        """Record why the step did what it did."""
+        recording = self._recording
+        if self._end or not recording.keeps_notes:
+            return self._skip()
+        if type(text) is not str or len(text) > _PLAIN:
+            text = recording.capture.encode(_text_of(text, str), "", _MAX_TEXT)
+        if self._annotations is None:
+            self._annotations = [text]
+        else:
+            self._annotations.append(text)
+        self._is_dirty = True
+        if recording.is_watched:
+            recording.span_updated(self, "annotations")
+
+    def set_status(self, status: NodeStatus) -> None:
+        """Set the status to end with; an exception that leaves the span still makes it failed."""
+        self._status = str(_STATUSES.get(status, NodeStatus.COMPLETED))
+
+    def link(self, other: Span, edge_type: str = EdgeType.DATA_FLOW, label: str = "") -> None:
+        """Say why `other`, the later step, connects to this one: a retry of it, fed by it, ..."""
+        recording = self._recording
+        if not (self._number and isinstance(other, Span) and other._recording is recording):
+            recording.tracer._report("link", "only started spans of one trace can be linked")
+            return
+        label = json.loads(recording.capture.name(label))
+        recording.add_link(self.id, other.id, str(edge_type), label)
+
+    def llm(
+        self,
+        *,
+        model: str | None = None,
+        provider: str | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cached_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+        finish_reason: str | None = None,
+        **request_parameters: Any,
+    ) -> None:
+        """Record the facts of a model call under their OpenTelemetry GenAI names.
+
+        `input_tokens` includes the cached ones; `request_parameters` are temperature, top_p, ...
+        """
+        facts = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": provider,
+            "gen_ai.request.model": model,
+            "gen_ai.usage.input_tokens": input_tokens,
+            "gen_ai.usage.output_tokens": output_tokens,
+            "gen_ai.usage.cache_read.input_tokens": cached_tokens,
+            "gen_ai.usage.cache_creation.input_tokens": cache_write_tokens,
+            "gen_ai.usage.reasoning.output_tokens": reasoning_tokens,
+            "gen_ai.response.finish_reasons": None if finish_reason is None else [finish_reason],
+            **{f"gen_ai.request.{name}": value for name, value in request_parameters.items()},
+        }
+        self._add_metadata({key: value for key, value in facts.items() if value is not None})
+
+    def start(self) -> Span:
+        """Start without becoming the current span, for work that no `with` block encloses."""
+        if not self._start:
+            self._begin()
+        return self
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the span, failed when an error is given; a second end does nothing."""
+        if self._start:
+            self.__exit__(None, error, None)
+
+    def stream(self, chunks: Iterable[T]) -> Iterator[T]:
+        """Yield the chunks as they come, recording their count, first delay and text."""
+        return _watch_stream(self, chunks)
+
+    def __enter__(self) -> Span:
+        return self._enter(sys._getframe(1))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._end:
+            return
+        recording = self._recording
+        try:
+            if error is not None:
+                self._fail(error)
+            elif self._status == "running":
+                self._status = "completed"
+            self._end = time.perf_counter_ns()
+            self._frame = None
+            if _current.get() is self:
+                _current.set(self._previous)
+            if recording.open.pop(self._number, None) is not None:  # not a fork's, not twice
+                recording.keep(self)
+                if recording.is_watched or self._parent is None or recording.ended:
+                    recording.span_ended(self)
+        except Exception as problem:  # the host's exception passes, ours does not
+            recording.tracer._report("span", problem)
+
+    async def __aenter__(self) -> Span:
+        return self._enter(sys._getframe(1))
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def _enter(self, frame: FrameType) -> Span:
+        if self._is_entered:  # entering a span again changes nothing
+            return self
+        self._is_entered = True
+        if not self._start:
+            self._begin()
+        if frame.f_code.co_flags & _GENERATOR:
+            self._frame = _generator_frame(frame)
+        previous = _current.get()
+        while previous is not None and previous._end:
+            previous = previous._previous
+        self._previous = previous
+        _current.set(self)
+        return self
+
+    def _begin(self) -> None:
+        recording = self._recording
+        parent = self._parent
+        self._strand = strand = _strand()
+        self._number = next(recording.numbers)
+        recording.open[self._number] = self
+        self._start = time.perf_counter_ns()
+        try:
+            if parent is not None and parent._strand != strand and parent._strand:
+                self._branch(parent)
+            if recording.is_watched:
+                recording.span_started(self)
+        except Exception as problem:
+            recording.tracer._report("span", problem)
+
+    def _branch(self, parent: Span) -> None:
+        """Give a step that runs beside its parent, in another task or thread, its own lane."""
+        sequence = self._number - self._recording.base
+        self._metadata = {"lane": f"{_text_of(self.name, str)[:_MAX_KEY]}#{sequence}"}
+        self._recording.add_link(parent.id, self.id, "branched_from", "")
+
+    def _is_suspended(self) -> bool:
+        """Tell whether the generator that opened this span waits for its consumer, who asks."""
+        frame = self._frame
+        return frame is not None and frame.f_back is None and self._strand == _strand()
+
+    def _add_metadata(self, values: dict[str, Any]) -> None:
+        recording = self._recording
+        if self._end or not recording.keeps_notes:
+            return self._skip()
+        recording.capture.keep(values, None)
+        self._metadata = {**self._metadata, **values} if self._metadata else values
+        self._is_dirty = True
+        if recording.is_watched:
+            recording.span_updated(self, "metadata")
+
+    def _skip(self) -> None:
+        if self._end:
+            self._recording.tracer._report("late", f"{self!r} had ended: what came later is lost")
+
+    def _fail(self, error: BaseException) -> None:
+        """Take the status an exception means; the status first, what may go wrong after."""
+        self._status, note = _meaning_of(error)
+        if note:
+            self._add_metadata({"logtracer.ended_by": note})
+        elif self._status == "failed" and self._recording.keeps_notes:
+            kind = _type_name(type(error))
+            self._failure = ("", kind, "")
+            clean = self._recording.capture.encode
+            text = _error_text(error)
+            trace_back = _traceback_text(error)
+            self._failure = tuple(
+                json.loads(clean(part, "", _MAX_TEXT)) for part in (text, kind, trace_back)
+            )
+
+
+def _meaning_of(error: BaseException) -> tuple[str, str]:
+    """Return the status that an exception leaving a span means, and a note on how it ended."""
+    if isinstance(error, GeneratorExit):
+        return "completed", "GeneratorExit: the consumer stopped early"
+    if isinstance(error, SystemExit) and error.code in (None, 0):
+        return "completed", "SystemExit"
+    if isinstance(error, KeyboardInterrupt):
+        return "cancelled", "KeyboardInterrupt"
+    if any(base.__name__ == "CancelledError" for base in type(error).__mro__):  # asyncio's, others'
+        return "cancelled", "CancelledError"
+    return "failed", ""
+
+
+def _error_text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # even a KeyboardInterrupt out of __str__ must not hide the error
+        return f"<{_type_name(type(error))}>"
+
+
+def _traceback_text(error: BaseException) -> str:
+    import traceback  # paid for by the first failure
+
+    try:
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except Exception:  # a traceback that cannot be shown must not hide the error
+        return ""
+
+
+def _watch_stream(span: Span, chunks: Any) -> Any:
+    if hasattr(type(chunks), "__aiter__"):
+        return _watch_async(span, chunks)
+    return _watch_sync(span, chunks)
+
+
+def _watch_sync(span: Span, chunks: Iterable[T]) -> Iterator[T]:
+    meter = _StreamMeter(span)
+    try:
+        for chunk in chunks:
+            meter.take(chunk)
+            yield chunk
+    except BaseException as error:
+        meter.finish(error)
+        raise
+    meter.finish(None)
+
+
+async def _watch_async(span: Span, chunks: AsyncIterable[T]) -> AsyncIterator[T]:
+    meter = _StreamMeter(span)
+    try:
+        async for chunk in chunks:
+            meter.take(chunk)
+            yield chunk
+    except BaseException as error:
+        meter.finish(error)
+        raise
+    meter.finish(None)
+
+
+class _StreamMeter:
+    """Count the chunks of a stream for its span, which ends with it unless a `with` ends it."""
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        self._owns_span = not span._start
+        self._count = 0
+        self._texts: list[str] = []
+        self._room = _MAX_TEXT
+        span.start()
+
+    def take(self, chunk: Any) -> None:
+        """Note one chunk."""
+        if not self._count:
+            seconds = (time.perf_counter_ns() - self._span._start) / 1e9
+            self._span._add_metadata({"gen_ai.response.time_to_first_chunk": seconds})
+        self._count += 1
+        if type(chunk) is str and self._room > 0:
+            self._texts.append(chunk)
+            self._room -= len(chunk)
+
+    def finish(self, error: BaseException | None) -> None:
+        """Note the end of the stream."""
+        if self._texts:
+            self._span.output(text="".join(self._texts))
+        self._span._add_metadata({"stream.chunks": self._count})
+        if self._owns_span:
+            self._span.end(error)
+
+
+class _OffSpan(Span):
+    """The one span of all traces that are not recorded: takes everything, keeps nothing."""
+
+    __slots__ = ()
+    _is_recording = False
+
+    def __init__(self) -> None:
+        self.name, self.node_type, self.depth, self._number, self._end = "", "custom", 0, 0, 0
+        self._status, self._previous, self._frame = "pending", None, None
+
+    @property
+    def trace(self) -> TraceGraph:
+        """An empty trace."""
+        return TraceGraph(trace_id="0" * 32)
+
+    @property
+    def node_record(self) -> Node:
+        """An empty node."""
+        return Node(self.id, 0, "")
+
+    def _nothing(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+    def _itself(self, *args: Any, **kwargs: Any) -> Any:
+        return self
+
+    def stream(self, chunks: Any) -> Any:
+        """Return the chunks as they are."""
+        return chunks
+
+    async def __aexit__(self, *error: Any) -> None:
+        return None
+
+    input = output = metadata = annotate = set_status = link = llm = end = __exit__ = _nothing
+    node = start = __enter__ = _enter = _itself
+
+
+# ---- The tracer ------------------------------------------------------------------------------------
+
+_EVENTS = {
+    "trace.started": "on_trace_started",
+    "trace.completed": "on_trace_completed",
+    "node.started": "on_node_started",
+    "node.updated": "on_node_updated",
+    "node.completed": "on_node_completed",
+    "node.failed": "on_node_failed",
+}
+_LEVELS = ("minimal", "standard", "full")
+
+
+class TracerHook(Protocol):
+    """What a hook may define, any part of it; a hook that raises is reported and goes on."""
+
+    def on_trace_started(self, trace: TraceGraph) -> None:
+        """Take a trace that has begun."""
+
+    def on_node_started(self, node: Node, trace_id: str) -> None:
+        """Take a node that has begun."""
+
+    def on_node_updated(self, node: Node, trace_id: str) -> None:
+        """Take an open node that was given input, output, metadata or an annotation."""
+
+    def on_node_completed(self, node: Node, trace_id: str) -> None:
+        """Take a node that has ended other than failed."""
+
+    def on_node_failed(self, node: Node, trace_id: str) -> None:
+        """Take a node that has failed."""
+
+    def on_trace_completed(self, trace: TraceGraph) -> None:
+        """Take a trace that has ended."""
+
+
+def _from_environment(variable: str, default: Any, convert: Callable[[str], Any]) -> Any:
+    text = os.environ.get(variable, "")
+    try:
+        return convert(text) if text else default
+    except ValueError:
+        raise ValueError(f"{variable}={text!r} in the environment is not valid") from None
+
+
+@dataclass
+class TracerConfig:
+    """What a tracer records; a wrong value raises ValueError naming the field.
+
+    Sizes are characters: `max_input_size` and `max_output_size` bound each text, nested ones too,
+    `max_value_size` a whole value. `redact` is called as `redact(key, text)` with every text and
+    returns what to keep; `redact_defaults=False` switches the built-in secrets off. `sampler`, or
+    else `sample_rate`, decides whether a trace is recorded; with `keep_failed` a trace in which a
+    step fails is kept whatever they say.
+    """
+
+    capture_level: str = field(
+        default_factory=lambda: _from_environment("LOGTRACER_CAPTURE_LEVEL", "full", str)
+    )
+    auto_instrument: list[str] = field(default_factory=list)
+    redact_patterns: list[str] = field(default_factory=list)
+    redact_keys: list[str] = field(default_factory=list)
+    redact: Callable[[str, str], str] | None = None
+    redact_defaults: bool = True
+    max_input_size: int | None = None
+    max_output_size: int | None = None
+    max_value_size: int = _MAX_VALUE
+    sample_rate: float = field(
+        default_factory=lambda: _from_environment("LOGTRACER_SAMPLE_RATE", 1.0, float)
+    )
+    sampler: Callable[[str, dict[str, Any]], bool] | None = None
+    keep_failed: bool = False
+    enabled: bool = field(
+        default_factory=lambda: (
+            _from_environment("LOGTRACER_DISABLED", "0", str.lower) in ("0", "false", "no", "off")
+        )
+    )
+
+    def __post_init__(self) -> None:
+        if self.capture_level not in _LEVELS:
+            raise ValueError(f"capture_level {self.capture_level!r} is not one of {_LEVELS}")
+        for name in ("max_input_size", "max_output_size", "max_value_size"):
+            size = getattr(self, name)
+            if size is not None and (type(size) is not int or size < 1):
+                raise ValueError(f"{name} {size!r} is not a number of characters above 0")
+        if not isinstance(self.sample_rate, (int, float)) or not 0 <= self.sample_rate <= 1:
+            raise ValueError(f"sample_rate {self.sample_rate!r} is not between 0 and 1")
+        for pattern in self.redact_patterns:
+            _check_pattern(pattern)
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ValueError(f"redact_patterns: {pattern!r} is not a pattern: {error}") from None
+    if _NESTED_REPEAT.search(pattern):
+        raise ValueError(
+            f"redact_patterns: {pattern!r} repeats a repetition, which can take hours; write it"
+            " without nesting + and *"
+        )
+
+
+class TraceContext:
+    """Opens a trace when entered, with `with` or `async with`, and yields its root span."""
+
+    __slots__ = ("_make_root", "_roots")
+
+    def __init__(self, make_root: Callable[[], Span]) -> None:
+        self._make_root = make_root
+        self._roots: list[Span] = []  # entered again, it is another trace
+
+    def __enter__(self) -> Span:
+        root = self._make_root()
+        self._roots.append(root)
+        return root._enter(sys._getframe(1))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._roots:
+            self._roots.pop().__exit__(kind, error, traceback)
+
+    async def __aenter__(self) -> Span:
+        root = self._make_root()
+        self._roots.append(root)
+        return root._enter(sys._getframe(1))
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+
+class Tracer:
+    """Records traces into a store, a MemoryStore unless told otherwise; shares no global state."""
+
+    def __init__(
+        self,
+        config: TracerConfig | None = None,
+        storage: StorageBackend | None = None,
+        hooks: Iterable[TracerHook] | None = None,
+    ) -> None:
+        self.config = TracerConfig() if config is None else config
+        self.storage: StorageBackend = MemoryStore() if storage is None else storage
+        self.hooks: list[Any] = list(hooks or ())
+        self._listeners: dict[str, list[Callable[..., object]]] = {}
+        is_streaming = callable(getattr(self.storage, "write_event", None))
+        self._stream: Any = self.storage if is_streaming else None
+        redactor = _Redactor(
+            self.config.redact_keys,
+            self.config.redact_patterns,
+            self.config.redact,
+            self.config.redact_defaults,
+        )
+        self._capture = _Capture(redactor, self.config.max_value_size)
+        self._lock = RLock()
+        self._notifying: set[int] = set()  # threads that are inside a hook: hooks may trace
+        self._live: weakref.WeakSet[_Recording] = weakref.WeakSet()
+        self._totals = {"started": 0, "finished": 0, "saved": 0, "dropped": 0, "errors": 0}
+        _fork_aware.add(self)
+        for name in self.config.auto_instrument:
+            _adapter(name).install(self)
+
+    def trace(
+        self,
+        name: str,
+        metadata: dict[str, Any] | None = None,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        tags: Iterable[str] = (),
+    ) -> TraceContext:
+        """Return the context manager of a new trace; entering it yields the root span."""
+        given = {"session_id": session_id, "user_id": user_id, "tags": list(tags)}
+        facts = {**(metadata or {}), **{key: value for key, value in given.items() if value}}
+        return TraceContext(lambda: self._new_root(name, facts))
+
+    def on(self, event: str, callback: Callable[..., object]) -> Callable[[], None]:
+        """Call back at `trace.started|completed` with the trace, at `node.started|updated|
+        completed|failed` with the node and the trace id; returns what undoes it.
+        """
+        if event not in _EVENTS:
+            raise ValueError(f"unknown event {event!r}: there are {', '.join(_EVENTS)}")
+        self._listeners.setdefault(event, []).append(callback)
+        for recording in list(self._live):
+            recording.is_watched = True
+
+        def unsubscribe() -> None:
+            if callback in self._listeners[event]:
+                self._listeners[event].remove(callback)
+
+        return unsubscribe
+
+    def stats(self) -> dict[str, int]:
+        """Return counts: nodes started, finished, saved and dropped, and errors of our own.
+
+        Once every trace has ended, finished = saved + dropped.
+        """
+        with self._lock:
+            totals = dict(self._totals)
+            live = [recording for recording in list(self._live) if not recording.ended]
+        for recording in live:
+            finished = len(recording.finished) + recording.released
+            totals["started"] += finished + len(recording.open)
+            totals["finished"] += finished
+            totals["dropped"] += recording.dropped
+            totals["saved"] += finished - recording.dropped if self._stream is not None else 0
+        return totals
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait, at most `timeout` seconds, until the store has written what it was given."""
+        self._forward("flush", timeout)
+
+    def close(self) -> None:
+        """Flush and close the store, if it is one that closes."""
+        self._forward("close")
+
+    def _forward(self, method: str, *arguments: Any) -> None:
+        function = getattr(self.storage, method, None)
+        if callable(function):
+            try:
+                function(*arguments)
+            except Exception as error:
+                self._report("store", error)
+
+    def _new_root(self, name: str, metadata: dict[str, Any]) -> Span:
+        try:
+            is_sampled = self.config.enabled and self._is_sampled(name, metadata)
+            if not self.config.enabled or not (is_sampled or self.config.keep_failed):
+                return _OFF
+            clean = self._capture.encode(metadata, "", None)
+            recording = _Recording(self, name, json.loads(clean), is_sampled)
+            self._live.add(recording)
+            root = Span(recording, name, "trace", None)
+            recording.begin()
+            return root
+        except Exception as error:  # a broken sampler, no memory: the host goes on untraced
+            self._report("trace", error)
+            return _OFF
+
+    def _is_sampled(self, name: str, metadata: dict[str, Any]) -> bool:
+        if self.config.sampler is not None:
+            return bool(self.config.sampler(name, metadata))
+        rate = self.config.sample_rate
+        return rate >= 1 or int.from_bytes(os.urandom(7), "big") < rate * 2**56
+
+    def _notify(self, event: str, span: Span) -> None:
+        """Call the hooks; what they raise is reported, and what they trace calls no hook."""
+        here = get_ident()
+        if here in self._notifying or not (self.hooks or self._listeners):
+            return
+        self._notifying.add(here)
+        try:
+            listeners = [getattr(hook, _EVENTS[event], None) for hook in self.hooks]
+            listeners += self._listeners.get(event, ())
+            arguments: tuple[Any, ...] = ()
+            for listener in filter(None, listeners):
+                if not arguments and event.startswith("trace."):
+                    arguments = (span.trace,)
+                elif not arguments:
+                    arguments = (span.node_record, span._recording.trace_id)
+                try:
+                    listener(*arguments)
+                except Exception as error:  # a hook's trouble is not the host's
+                    self._report("hook", error)
+        finally:
+            self._notifying.discard(here)
+
+    def _complete(self, recording: _Recording, root: Span) -> None:
+        """Save a trace whose root has ended, count its nodes, and tell the hooks."""
+        nodes = recording.finished
+        count = len(nodes) + recording.released
+        if recording.is_sampled or any(recording.has_failed(record) for record in nodes[:]):
+            if not self._save(recording):
+                recording.dropped = count
+        with self._lock:
+            self._totals["started"] += count + len(recording.open)
+            self._totals["finished"] += count
+            self._totals["dropped"] += recording.dropped
+            self._totals["saved"] += count - recording.dropped
+        self._notify("trace.completed", root)
+
+    def _complete_late(self, recording: _Recording) -> None:
+        """Count a node that ended after its trace; a store that does not stream saves again."""
+        with self._lock:
+            self._totals["finished"] += 1
+            self._totals["saved"] += 1
+        if self._stream is None and not recording.open:
+            self._save(recording)
+
+    def _save(self, recording: _Recording) -> bool:
+        try:
+            if self._stream is not None and recording.is_sampled:
+                return recording.finish()
+            if type(self.storage) is MemoryStore:
+                self.storage._keep(recording.trace_id, recording.graph)
+            else:
+                self.storage.save(recording.graph())
+            return True
+        except Exception as error:  # the store's trouble is not the host's
+            self._report("store", error)
+            return False
+
+    def _report(self, cause: str, problem: object) -> None:
+        """Count an error of our own, and log it once a minute."""
+        with self._lock:
+            self._totals["errors"] += 1
+        text = self._capture.redactor.text(_text_of(problem, str)[:_MAX_KEY])
+        _log(f"{cause}: {_type_name(type(problem))}: {text}", cause)
+
+    def _after_fork(self) -> None:
+        """In a child process, leave what the parent recorded to the parent."""
+        self._lock = RLock()
+        self._notifying = set()
+        self._totals = dict.fromkeys(self._totals, 0)
+        for recording in list(self._live):
+            recording.restart_in_child()
+
+
+_OFF: Span = _OffSpan()
+
+
+def _adapter(name: str) -> Any:
+    """Find an adapter by name, in the folder that lies beside this file."""
+    import importlib
+    import pkgutil
+
+    try:
+        return importlib.import_module(f"logtracer_extras.adapters.{name}")
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("logtracer_extras"):
+            raise
+    try:
+        found = importlib.import_module("logtracer_extras.adapters")
+    except ModuleNotFoundError:
+        reason = "the folder logtracer_extras/adapters is not installed beside logtracer.py"
+    else:
+        names = sorted(module.name for module in pkgutil.iter_modules(found.__path__))
+        reason = f"there are {', '.join(names)}"
+    raise ValueError(f"auto_instrument: no adapter {name!r}: {reason}")
+
+
+# ---- The decorator ---------------------------------------------------------------------------------
+
+
+def trace_node(
+    name: str | None = None,
+    node_type: str = "custom",
+    capture_args: bool = False,
+    capture_return: bool = False,
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Record every call of a function, coroutine or generator as a node of the current trace.
+
+    Outside a trace the function is called straight through. A generator is timed from its first
+    step to its last. A dict or a named tuple that is returned becomes the output, anything else
+    its `return_value`; `self` and `cls` are never recorded.
+    """
+    if callable(name):
+        raise TypeError("write @trace_node() with parentheses")
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        call = _Call(function, name, node_type, capture_args, capture_return)
+        wrapper: Any = _wrap_function
+        if inspect.isasyncgenfunction(function):
+            wrapper = _wrap_async_generator
+        elif inspect.isgeneratorfunction(function):
+            wrapper = _wrap_generator
+        elif inspect.iscoroutinefunction(function):
+            wrapper = _wrap_coroutine
+        wrapped: Callable[P, R] = wraps(function)(wrapper(call, function))
+        return wrapped
+
+    return decorate
+
+
+class _Call:
+    """What a decorated function records."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str | None,
+        node_type: str,
+        capture_args: bool,
+        capture_return: bool,
+    ) -> None:
+        self._name = name or getattr(function, "__name__", "callable")
+        self._node_type = node_type
+        self._captures_return = capture_return
+        self._signature = inspect.signature(function) if capture_args else None
+
+    def open(self) -> Span:
+        """Return a span below the current one, the off span outside a trace."""
+        parent = current_span()
+        return _OFF if parent is None else parent.node(self._name, self._node_type)
+
+    def arguments(self, span: Span, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Record the arguments of a call."""
+        if self._signature is None:
+            return
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError:  # the call itself is about to say so
+            return
+        bound.apply_defaults()
+        span.input(**{k: v for k, v in bound.arguments.items() if k not in ("self", "cls")})
+
+    def result(self, span: Span, value: Any) -> None:
+        """Record what a call returned."""
+        if not self._captures_return:
+            return
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            value = dict(zip(value._fields, value))
+        if type(value) is dict and all(type(key) is str for key in value):
+            span.output(**value)
+        else:
+            span.output(return_value=value)
+
+
+def _wrap_function(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if _current.get() is None:  # not traced: straight through
+            return function(*args, **kwargs)
+        with call.open() as span:
+            call.arguments(span, args, kwargs)
+            value = function(*args, **kwargs)
+            call.result(span, value)
+            return value
+
+    return run
+
+
+def _wrap_coroutine(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        if _current.get() is None:
+            return await function(*args, **kwargs)
+        with call.open() as span:
+            call.arguments(span, args, kwargs)
+            value = await function(*args, **kwargs)
+            call.result(span, value)
+            return value
+
+    return run
+
+
+class _Inside:
+    """Make a generator's span current while the generator runs, and only then.
+
+    The variable is set back to what the consumer had, whatever Context each step runs in.
+    """
+
+    def __init__(self, span: Span) -> None:
+        self._inner: Span | None = span if span is not _OFF else _current.get()
+        self._outer: Span | None = None
+        if span is not _OFF:
+            span.start()._previous = _current.get()
+
+    def __enter__(self) -> None:
+        self._outer = _current.get()
+        _current.set(self._inner)
+
+    def __exit__(self, *error: object) -> None:
+        self._inner = _current.get()
+        _current.set(self._outer)
+
+
+def _wrap_generator(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        span = call.open()
+        if span is _OFF:
+            return (yield from function(*args, **kwargs))
+        inside = _Inside(span)
+        call.arguments(span, args, kwargs)
+        try:
+            with inside:
+                generator = function(*args, **kwargs)
+            value = yield from _drive(generator, inside)
+        except BaseException as error:
+            span.end(error)
+            raise
+        call.result(span, value)
+        span.end()
+        return value
+
+    return run
+
+
+def _drive(generator: Any, inside: _Inside) -> Any:
+    """Do what `yield from generator` does, with the span current during each step."""
+    step, argument = generator.send, None
+    while True:
+        try:
+            with inside:
+                item = step(argument)
+        except StopIteration as stop:
+            return stop.value
+        try:
+            step, argument = generator.send, (yield item)
+        except GeneratorExit:
+            with inside:
+                generator.close()
+            raise
+        except BaseException as error:
+            step, argument = generator.throw, error
+
+
+def _wrap_async_generator(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        span = call.open()
+        inside = _Inside(span)
+        call.arguments(span, args, kwargs)
+        try:
+            with inside:
+                generator = function(*args, **kwargs)
+            step, argument = generator.asend, None
+            while True:
+                try:
+                    with inside:
+                        item = await step(argument)
+                except StopAsyncIteration:
+                    break
+                try:
+                    step, argument = generator.asend, (yield item)
+                except GeneratorExit:
+                    with inside:
+                        await generator.aclose()
+                    raise
+                except BaseException as error:
+                    step, argument = generator.athrow, error
+        except BaseException as error:
+            span.end(error)
+            raise
+        span.end()
+
+    return run
+
+
+# ---- Convenience: one default tracer ---------------------------------------------------------------
+
+_default: Tracer | None = None
+
+
+def configure(
+    *,
+    capture_level: str | None = None,
+    auto_instrument: Iterable[str] = (),
+    storage: str | StorageBackend | None = None,
+    redact_patterns: Iterable[str] = (),
+    max_output_size: int | None = None,
+    max_input_size: int | None = None,
+    hooks: Iterable[TracerHook] | None = None,
+    **options: Any,
+) -> Tracer:
+    """Make the default tracer and return it; `options` are further fields of TracerConfig.
+
+    `storage` is a store or what `open_store` takes; left out, LOGTRACER_STORAGE says, else memory.
+    """
+    global _default
+    if capture_level is not None:
+        options["capture_level"] = capture_level
+    config = TracerConfig(
+        auto_instrument=list(auto_instrument),
+        redact_patterns=list(redact_patterns),
+        max_output_size=max_output_size,
+        max_input_size=max_input_size,
+        **options,
+    )
+    if storage is None:
+        storage = os.environ.get("LOGTRACER_STORAGE") or "memory"
+    store = open_store(storage) if isinstance(storage, str) else storage
+    _default = Tracer(config, store, hooks)
+    return _default
+
+
+def trace(name: str, metadata: dict[str, Any] | None = None, **facts: Any) -> TraceContext:
+    """Open a trace with the default tracer, made on first use; `facts` as in Tracer.trace."""
+    tracer = configure() if _default is None else _default
+    return tracer.trace(name, metadata, **facts)
+
+
+# ---- Import paths: from logtracer.core import Tracer, as the first README had it -------------------
+
+for _path in ("core", "models", "storage", "serializers"):
+    globals()[_path] = sys.modules[f"{__name__}.{_path}"] = sys.modules[__name__]
+del _path
