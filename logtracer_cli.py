@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timezone
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from logtracer import (
     LogtracerError,
@@ -122,7 +122,7 @@ def value_text(value: Any, limit: int) -> str:
         if not is_text and isinstance(item, (dict, list)):
             waiting.extend(reversed(_opened(item, room)))
             continue
-        text = item if is_text else repr(item[:room] if isinstance(item, str) else item)
+        text = item if is_text else _repr(item, room)
         room -= len(text)
         parts.append(text)
     return "".join(parts)
@@ -131,13 +131,23 @@ def value_text(value: Any, limit: int) -> str:
 def _opened(item: dict[Any, Any] | list[Any], room: int) -> list[tuple[bool, Any]]:
     """Return the pieces of a container, no more of them than there is room for."""
     pieces: list[tuple[bool, Any]] = []
+    between = ""
     if isinstance(item, dict):
         for key, value in itertools.islice(item.items(), room):
-            pieces += [(True, ", "), (False, key), (True, ": "), (False, value)]
-        return [(True, "{"), *pieces[1:], (True, "}")]
+            pieces += [(True, f"{between}{_repr(key, room)}: "), (False, value)]
+            between = ", "
+        return [(True, "{"), *pieces, (True, "}")]
     for value in itertools.islice(item, room):
-        pieces += [(True, ", "), (False, value)]
-    return [(True, "["), *pieces[1:], (True, "]")]
+        pieces += [(True, between), (False, value)]
+        between = ", "
+    return [(True, "["), *pieces, (True, "]")]
+
+
+def _repr(item: Any, room: int) -> str:
+    try:
+        return repr(item[:room] if isinstance(item, str) else item)
+    except Exception:  # a trace made by hand may hold any object
+        return f"<{type(item).__name__}>"
 
 
 # ---- Style: which characters, which colours, how wide ------------------------------------------
@@ -485,6 +495,7 @@ VERBOSITIES = ("minimal", "standard", "full")
 
 _MOST_TEXT = 200  # columns of a name, a value or an error, unless --wide
 _LEAST_TEXT = 24  # columns a value gets however deep its node is
+_ENDLESS = 1 << 40  # columns of a value with --wide
 _MOST_INDENT = 40  # levels drawn by indenting; a deeper node says its level instead
 _LAST_LINES = 12  # lines of a traceback, counted from its end, unless --wide
 
@@ -498,8 +509,7 @@ _EDGE_WORDS = {
 _EDGE_ROLES = {"retry_of": "retry", "fallback_of": "fallback"}
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A node's place in the drawn tree."""
 
     level: int
@@ -645,7 +655,7 @@ class _Tree:
 
     def _value(self, label: str, data: object, room: int) -> str:
         if self._style.is_wide:
-            return value_text(data, sys.maxsize)
+            return value_text(data, _ENDLESS)
         room -= len(label)
         return clip(value_text(data, room), room, self._style.glyph("cut"))
 

@@ -1,0 +1,133 @@
+"""How a user names a trace: a path, `-`, `latest`, the start of an id."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from logtracer import TraceGraph, save_trace_json
+from logtracer_cli import find_trace, main, trace_files
+from sample_traces import START, Sample
+
+RUNS = {"aa11": 2, "aa22": 1, "bb33": 3}  # the start of each id, and the hour it started
+
+
+def run(trace_id: str, hour: int = 0) -> TraceGraph:
+    """Return a run of that id that started at that hour."""
+    sample = Sample(f"run {trace_id}", trace_id=trace_id)
+    sample.trace.start_time = sample.root.start_time = START + timedelta(hours=hour)
+    sample.trace.end_time = sample.root.end_time = START + timedelta(hours=hour)
+    return sample.trace
+
+
+def journal(trace: TraceGraph) -> str:
+    """Return the journal a process leaves that was killed in the middle of the trace."""
+    node = {**next(iter(trace.nodes.values())).to_dict(), "end_time": None, "status": "running"}
+    header = {
+        "event": "trace.started",
+        "schema_version": "0.1.0",
+        "trace_id": trace.trace_id,
+        "name": trace.name,
+        "start_time": node["start_time"],
+    }
+    events = [header, {"event": "node.started", "node": node}]
+    return "".join(json.dumps(event) + "\n" for event in events)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    """Return a directory that holds the runs, written in another order than they started."""
+    for trace_id, hour in RUNS.items():
+        trace = run(trace_id, hour)
+        save_trace_json(trace, tmp_path / f"{trace.trace_id}.json")
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [
+        ("latest", "run bb33"),
+        ("latest~1", "run aa11"),
+        ("latest~2", "run aa22"),
+        ("b", "run bb33"),
+        ("aa2", "run aa22"),
+        ("aa11".ljust(32, "0"), "run aa11"),
+    ],
+)
+def test_names_a_user_may_give(argument: str, name: str, store: str) -> None:
+    assert find_trace(argument, store).name == name
+
+
+def test_path_is_read_wherever_it_lies(store: str) -> None:
+    assert find_trace(trace_files(store)[0], "elsewhere").name == "run bb33"
+
+
+def test_live_journal_is_a_trace_whose_open_nodes_are_interrupted(store: str) -> None:
+    Path(store, "cc44.jsonl").write_text(journal(run("cc44", 9)))
+    assert find_trace("latest", store).failed_nodes == []
+    assert find_trace("cc", store).root_nodes[0].status == "interrupted"
+
+
+def test_finished_trace_hides_the_journal_it_leaves_behind(store: str) -> None:
+    finished = trace_files(store)[0]
+    Path(finished + "l").write_text(journal(run("bb33", 3)))
+    assert trace_files(store).count(finished) == 1
+    assert len(trace_files(store)) == len(RUNS)
+
+
+def test_torn_journal_is_shown_with_a_warning(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(store, "dd55.jsonl")
+    path.write_text(journal(run("dd55")) + '{"event": "node.st')
+    assert main(["inspect", str(path)]) == 0
+    written = capsys.readouterr()
+    assert "run dd55" in written.out
+    assert written.err == f"logtracer: warning: {path}: shown without 1 damaged line\n"
+
+
+@pytest.mark.parametrize("form", ["document", "journal"])
+def test_dash_reads_stdin(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = json.dumps(run("ee").to_dict()) if form == "document" else journal(run("ee"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert find_trace("-", "nowhere").name == "run ee"
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("aa", "aa: fits 2 runs: aa110000, aa220000. Give more characters."),
+        ("zz", "zz: no trace in STORE begins so. Recent traces: logtracer list"),
+        ("latest~3", "latest~3: STORE holds 3 traces"),
+        ("zz.json", "zz.json: no such file. Recent traces: logtracer list"),
+        ("STORE", "STORE: a directory; see its traces: logtracer list STORE"),
+    ],
+)
+def test_name_that_fits_nothing_or_too_much(
+    argument: str, message: str, store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", argument.replace("STORE", store), "--store", store]) == 1
+    assert capsys.readouterr().err == f"logtracer: {message}\n".replace("STORE", store)
+
+
+def test_ambiguous_ids_are_shown_long_enough_to_tell_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(8):
+        Path(tmp_path, f"{'f' * 20}{number}.json").write_text("{}")
+    assert main(["inspect", "ff", "--store", str(tmp_path)]) == 1
+    message = capsys.readouterr().err
+    assert "fits 8 runs" in message
+    assert f"{'f' * 20}0, {'f' * 20}1" in message
+    assert "and 3 more" in message
+
+
+def test_store_that_is_not_there_names_the_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "latest", "--store", "nowhere"]) == 1
+    assert "nowhere: no such file or directory; name the directory with --store" in (
+        capsys.readouterr().err
+    )
