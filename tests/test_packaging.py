@@ -1,0 +1,139 @@
+"""What users get: the built wheel with the source tree away, and the one file copied."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from wheels import build_sdist, build_wheel, make_environment, run, vendor
+
+STUBS = {"__init__.pyi", "core.pyi", "models.pyi", "storage.pyi", "serializers.pyi"}
+
+RECORD = """
+with tracer.trace("run") as root:
+    with root.node("step", node_type="tool_call") as step:
+        step.output(answer=42)
+"""
+
+VENDORED = f"""
+import pickle, sys
+from unittest import mock
+from app._vendor import logtracer
+from app._vendor.logtracer import MemoryStore, Tracer
+from app._vendor.logtracer.core import Tracer as OldTracer
+
+tracer = Tracer(storage=MemoryStore())
+{RECORD}
+assert OldTracer is Tracer
+assert sys.modules["app._vendor.logtracer.storage"] is logtracer
+assert "logtracer" not in sys.modules and "logtracer.core" not in sys.modules
+assert pickle.loads(pickle.dumps(root.trace)) == root.trace
+with mock.patch("app._vendor.logtracer.core.Tracer") as patched:
+    assert logtracer.Tracer is patched
+"""
+
+TOGETHER = f"""
+import logtracer
+from app._vendor import logtracer as vendored
+
+assert vendored.Tracer is not logtracer.Tracer
+tracer = logtracer.Tracer()
+with vendored.Tracer().trace("theirs") as theirs:
+    assert logtracer.current_span() is None
+    {RECORD.strip().replace(chr(10), chr(10) + "    ")}
+    assert vendored.current_span() is theirs
+assert [node.name for node in root.trace.nodes.values()] == ["run", "step"]
+assert [node.name for node in theirs.trace.nodes.values()] == ["theirs"]
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the wheel and nothing else."""
+    return make_environment(tmp_path_factory.mktemp("installed"), wheel)
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_wheel_carries_the_modules_the_extras_and_the_stubs(wheel: Path) -> None:
+    files = [name for name in contents(wheel) if ".dist-info/" not in name]
+    extras = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("logtracer_extras/**/*.py")]
+    stubs = [f"logtracer-stubs/{name}" for name in STUBS]
+    assert set(files) >= {"logtracer.py", "logtracer_cli.py", *extras, *stubs}
+    tops = {name.split("/")[0] for name in files}
+    assert tops == {"logtracer.py", "logtracer_cli.py", "logtracer_extras", "logtracer-stubs"}
+
+
+def test_stub_is_the_tracer_itself(wheel: Path) -> None:
+    files = contents(wheel)
+    assert files["logtracer-stubs/__init__.pyi"] == (ROOT / "logtracer.py").read_bytes()
+    assert files["logtracer.py"] == (ROOT / "logtracer.py").read_bytes()
+
+
+def test_wheel_takes_its_version_from_the_source(wheel: Path) -> None:
+    source = (ROOT / "logtracer.py").read_text(encoding="utf-8")
+    version = re.search(r'^__version__ = "(.+)"$', source, re.MULTILINE)
+    assert version is not None
+    assert wheel.name == f"logtracer-{version[1]}-py3-none-any.whl"
+
+
+def test_wheel_requires_nothing(wheel: Path) -> None:
+    (metadata,) = [text for name, text in contents(wheel).items() if name.endswith("/METADATA")]
+    required = re.findall(r"^Requires-Dist: (.*)$", str(metadata, "utf-8"), re.MULTILINE)
+    assert required
+    assert all("extra ==" in requirement for requirement in required)
+
+
+def test_wheel_of_the_source_distribution_is_the_same(wheel: Path, tmp_path: Path) -> None:
+    with tarfile.open(build_sdist(tmp_path / "sdist")) as archive:
+        archive.extractall(tmp_path / "source", filter="data")
+    (source,) = (tmp_path / "source").iterdir()
+    rebuilt = build_wheel(source, tmp_path / "rebuilt")
+    assert contents(rebuilt) == contents(wheel)
+
+
+def test_installed_tracer_records_with_the_source_away(installed: Path, tmp_path: Path) -> None:
+    program = f"""
+from logtracer.core import Tracer, TracerConfig
+from logtracer.storage import FileStore
+import logtracer
+
+tracer = Tracer(config=TracerConfig(), storage=FileStore("./traces"))
+{RECORD}
+print(logtracer.__file__)
+"""
+    where = run(tmp_path, installed, "-W", "error", "-c", program)
+    assert installed.parents[1] in Path(where.strip()).parents
+    printed = run(tmp_path, installed.with_name("logtracer"), "inspect", "latest")
+    assert "[tool_call] step" in printed
+
+
+def test_installed_command_is_also_a_module(installed: Path, tmp_path: Path) -> None:
+    command = run(tmp_path, installed.with_name("logtracer"), "--help")
+    module = run(tmp_path, installed, "-m", "logtracer_cli", "--help")
+    assert command == module
+
+
+def test_vendored_tracer_works_alone_under_another_name(tmp_path: Path) -> None:
+    vendor(tmp_path)
+    python = make_environment(tmp_path / "environment")
+    run(tmp_path, python, "-W", "error", "-c", VENDORED)
+
+
+def test_vendored_and_installed_tracers_keep_apart(installed: Path, tmp_path: Path) -> None:
+    vendor(tmp_path)
+    run(tmp_path, installed, "-W", "error", "-c", TOGETHER)
+    run(tmp_path, installed, "-W", "error", "-c", VENDORED)
