@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import importlib
 import itertools
 import json
 import os
@@ -24,11 +25,13 @@ from datetime import timezone
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from logtracer import (
+    FileStore,
     LogtracerError,
     Node,
     NodeStatus,
     TraceGraph,
     TraceLoadError,
+    Tracer,
     load_trace,
     trace_from_journal,
     trace_from_json,
@@ -302,8 +305,9 @@ def complain(message: str) -> None:
 TRACE_HELP = "a file, - (stdin), latest, latest~1, or the start of a trace id in --store"
 
 _LATEST = re.compile(r"latest(?:~([0-9]{1,6}))?")
+_TRACE_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}(?:\.json|(?:\.[0-9a-f]{16})?\.jsonl)")
 _STARTED = re.compile(rb'"start_time": ?"([^"]{1,40})"')
-_HEAD = 8_192  # bytes of a file that hold its first start_time
+_TAIL = 16_384  # bytes at the end of a document, or at the start of a journal, that say when
 
 
 def find_trace(argument: str, store: str) -> TraceGraph:
@@ -313,7 +317,7 @@ def find_trace(argument: str, store: str) -> TraceGraph:
     """
     if argument == "-":
         return _read_stdin()
-    trace = load_trace(find_file(argument, store))
+    trace = load_file(find_file(argument, store))
     damaged = trace.metadata.get("logtracer.damaged_lines")
     if damaged:
         complain(f"warning: {argument}: shown without {counted(damaged, 'damaged line')}")
@@ -337,29 +341,51 @@ def find_file(argument: str, store: str) -> str:
 
 
 def trace_files(store: str) -> list[str]:
-    """Return the trace files of a directory, the run that started last first."""
+    """Return one file for each trace of a directory, the run that started last first.
+
+    That is the finished document where there is one, else a journal.
+    """
     try:
         names = os.listdir(store)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise CommandError(store, f"{reason}; name the directory with --store") from None
-    finished = {name for name in names if name.endswith(".json")}
-    journals = {name for name in names if name.endswith(".jsonl") and name[:-1] not in finished}
-    paths = [os.path.join(store, name) for name in sorted(finished | journals)]
-    return sorted(paths, key=_started, reverse=True)
+    chosen: dict[str, str] = {}
+    for name in sorted(names):  # a document, then its journal, then its parts
+        if _TRACE_FILE.fullmatch(name):
+            chosen.setdefault(trace_id_of(name), os.path.join(store, name))
+    return sorted(chosen.values(), key=_started, reverse=True)
+
+
+def trace_id_of(path: str) -> str:
+    """Return the trace id that a file of a store is named for."""
+    return os.path.basename(path).split(".")[0]
+
+
+def load_file(path: str) -> TraceGraph:
+    """Load a trace file; of a store's trace that several processes wrote, all of it."""
+    directory, trace_id = os.path.dirname(path) or ".", trace_id_of(path)
+    if _TRACE_FILE.fullmatch(os.path.basename(path)):
+        names = [name for name in os.listdir(directory) if _TRACE_FILE.fullmatch(name)]
+        if sum(trace_id_of(name) == trace_id for name in names) > 1:
+            return load_trace(directory, trace_id)
+    return load_trace(path)
 
 
 def _started(path: str) -> str:
     """Return when the run of a file started, as sortable text, without reading all of the file.
 
-    A file's first start_time is that of its first node or of its journal's header.
+    A journal says it first, in its header; a document last, behind its nodes and edges.
     """
     try:
         with open(path, "rb") as file:
-            found = _STARTED.search(file.read(_HEAD))
+            if path.endswith(".json"):
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+            found = _STARTED.findall(file.read(_TAIL))
     except OSError:
         return ""
-    return found[1].decode("ascii", "replace") if found else ""
+    place = -1 if path.endswith(".json") else 0
+    return found[place].decode("ascii", "replace") if found else ""
 
 
 def _latest_file(argument: str, steps: int, store: str) -> str:
@@ -375,16 +401,12 @@ def _file_of_id(prefix: str, store: str) -> str:
         return paths[0]
     if not paths:
         raise CommandError(prefix, f"no trace in {store} begins so. Recent traces: logtracer list")
-    exact = [path for path in paths if _trace_id(path) == prefix]
+    exact = [path for path in paths if trace_id_of(path) == prefix]
     if exact:
         return exact[0]
-    ids = ", ".join(_short_ids([_trace_id(path) for path in paths[:5]]))
+    ids = ", ".join(_short_ids([trace_id_of(path) for path in paths[:5]]))
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
     raise CommandError(prefix, f"fits {len(paths)} runs: {ids}{more}. Give more characters.")
-
-
-def _trace_id(path: str) -> str:
-    return os.path.splitext(os.path.basename(path))[0]
 
 
 def _short_ids(ids: list[str]) -> list[str]:
@@ -405,6 +427,22 @@ def _read_stdin() -> TraceGraph:
         return trace_from_json(data)
     except TraceLoadError as error:
         raise TraceLoadError(f"stdin: {error}") from None
+
+
+# ---- Extras: the optional modules a command may need ---------------------------------------------
+
+
+def extra(name: str) -> Any:
+    """Import `logtracer_extras.NAME`, or say that it was not copied along."""
+    try:
+        return importlib.import_module(f"logtracer_extras.{name}")
+    except ModuleNotFoundError as error:
+        if error.name not in ("logtracer_extras", f"logtracer_extras.{name}"):
+            raise CommandError(name, str(error)) from None
+        place = f"logtracer_extras/{name}.py"
+        raise CommandError(place, "not found; copy the folder beside logtracer_cli.py") from None
+    except ImportError as error:  # the module says itself what to install
+        raise CommandError(name, str(error)) from None
 
 
 # ---- Facts: what is said about a node or a run -------------------------------------------------
@@ -614,7 +652,8 @@ class _Tree:
 
     def _ends(self, node: Node) -> Line:
         """Return what follows a node's status: why it connects, and what it used."""
-        line: Line = [(f" {text}", role) for text, role in self._reasons.get(node.id, ())]
+        reasons = self._reasons.get(node.id)
+        line: Line = [(" ", ""), *reasons] if reasons else []
         tokens = sum(tokens_of(node))
         if tokens:
             line.append((f"  {count_text(tokens)} tok", "dim"))
@@ -678,10 +717,12 @@ def _reasons_of(trace: TraceGraph, style: Style) -> dict[str, list[tuple[str, st
             continue
         source = trace.nodes.get(edge.source_id)
         words = _EDGE_WORDS.get(edge.edge_type, f"{edge.edge_type}:")
-        text = f"{style.glyph('from')} {words} {source.name if source else edge.source_id}"
+        text = f"{words} {source.name if source else edge.source_id}"
         text += f" ({edge.label})" if edge.label else ""
-        role = _EDGE_ROLES.get(edge.edge_type, "dim")
-        reasons.setdefault(target.id, []).append((clip(text, _MOST_TEXT, style.glyph("cut")), role))
+        known = reasons.setdefault(target.id, [])
+        before = ", " if known else f"{style.glyph('from')} "
+        text = before + clip(text, _MOST_TEXT, style.glyph("cut"))
+        known.append((text, _EDGE_ROLES.get(edge.edge_type, "dim")))
     return reasons
 
 
@@ -707,10 +748,15 @@ def _inspect(options: argparse.Namespace, screen: Screen) -> int:
     elif options.json:
         screen.show_json(summary_of(trace))
     else:
-        screen.show(summary_lines(trace, screen.style))
-        screen.show([[]])
-        screen.show(tree_lines(trace, options.verbosity, screen.style))
+        _show_trace(trace, options.verbosity, screen)
     return 0
+
+
+def _show_trace(trace: TraceGraph, verbosity: str, screen: Screen) -> None:
+    style = screen.style
+    screen.show(
+        itertools.chain(summary_lines(trace, style), [[]], tree_lines(trace, verbosity, style))
+    )
 
 
 def summary_lines(trace: TraceGraph, style: Style) -> Iterator[Line]:
@@ -761,6 +807,24 @@ def _wrapped(words: list[str], between: str, width: int) -> Iterator[str]:
     yield line
 
 
+# ---- demo: a run to look at --------------------------------------------------------------------
+
+
+def _add_demo(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("demo", parents=[shared], help="record a small run and show it")
+    parser.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace, screen: Screen) -> int:
+    demo = extra("demo")
+    trace_id = demo.record(Tracer(storage=FileStore(options.store)))
+    _show_trace(find_trace(trace_id, options.store), "standard", screen)
+    path = os.path.join(options.store, f"{trace_id}.json")
+    hints = (f"Recorded in {path}", "Look again: logtracer inspect latest --verbosity full")
+    screen.show([[], *([(hint, "dim")] for hint in hints)])
+    return 0
+
+
 # ---- The dispatcher ----------------------------------------------------------------------------
 
 
@@ -784,7 +848,7 @@ def _positive(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
 
 
-_COMMANDS = (_add_inspect,)
+_COMMANDS = (_add_inspect, _add_demo)
 
 
 def _build_parser() -> argparse.ArgumentParser:

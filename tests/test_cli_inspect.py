@@ -118,7 +118,7 @@ def test_edges_stand_at_the_later_node() -> None:
         "Trace: run (0ms)",
         "├── [tool_call] a (0ms) ✗",
         "├── [tool_call] b (0ms) ✓ ← retry of a",
-        "└── [tool_call] c (0ms) ✓ ← fallback of b (cheaper) ← supersedes: a",
+        "└── [tool_call] c (0ms) ✓ ← fallback of b (cheaper), supersedes: a",
     ]
 
 
