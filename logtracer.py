@@ -67,7 +67,7 @@ class StoreError(LogtracerError, OSError):
     """A store cannot do what it was asked: a bad directory, a bad trace id."""
 
 
-# ---- Reporting: the host never notices, the user can find out -----------------------------------
+# ---- Reporting: the host never notices, the user can find out ----------------------------------
 
 _QUIET_SECONDS = 60.0  # one log line a minute for each cause, however often it happens
 _last_logged: dict[str, float] = {}
@@ -106,8 +106,11 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 class _Word(str, Enum):
     """A string enum that prints as its value on every Python (StrEnum is 3.11 and newer)."""
 
-    __str__ = str.__str__
-    __format__ = str.__format__
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __format__(self, format_spec: str) -> str:
+        return format(str(self.value), format_spec)
 
 
 class NodeStatus(_Word):
@@ -449,8 +452,8 @@ _MAX_KEY = 200  # characters of a dictionary key or a name
 _REDACTED = "[REDACTED]"
 _UNREADABLE = "[NON-SERIALIZABLE]"
 _ATOMS = frozenset({str, int, float, bool, type(None)})
-_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
-_ITERABLES = (set, frozenset, deque, *_VIEWS)
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_ITERABLES: tuple[Any, ...] = (set, frozenset, deque, *_VIEWS)
 
 # Names whose values are secrets, as sentry-sdk and logfire list them, matched as whole words of a
 # snake_case, kebab-case or camelCase key. `token` counts only as the last word: `max_tokens` and
@@ -631,7 +634,7 @@ class _Cleaner:
                 return self._sequence(*items, depth + 1)
         finally:
             self._path.discard(id(value))
-        return self._text(f"{_text_of(value, kind.__repr__)} {_UNREADABLE}")
+        return self._text(f"{_text_of(value, repr)} {_UNREADABLE}")
 
     def _mapping(self, pairs: list[tuple[Any, Any]], depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -660,7 +663,7 @@ class _Cleaner:
 
     def _key(self, name: Any) -> str:
         if type(name) is not str:
-            name = str(name) if type(name) in _ATOMS else _text_of(name, type(name).__repr__)
+            name = str(name) if type(name) in _ATOMS else _text_of(name, repr)
         if len(name) > _MAX_KEY:
             name = name[: _MAX_KEY * 4]
         return _well_formed(self._redactor.text(name))[:_MAX_KEY]
@@ -756,7 +759,7 @@ def _items_of(value: Any, kind: type, most: int) -> tuple[list[Any], int] | None
             return _iterate(value, base, most), base.__len__(value)
     members = _members(kind)
     if "dtype" in members and "tolist" in members and value.size <= most:  # arrays
-        items = kind.tolist(value)
+        items = value.tolist()
         return (items, len(items)) if type(items) is list else ([items], 1)
     return None
 
@@ -857,6 +860,16 @@ class _Journal:
         self._nodes: dict[str, dict[str, Any]] = {}
         self._edges: list[dict[str, Any]] = []
         self._damaged = 0
+        self._is_live = False  # a process that writes it still runs
+
+    def add_file(self, path: str) -> None:
+        """Take a journal, or a document that a journal became."""
+        data = _read_file(path)
+        if path.endswith(".json"):
+            self._take_document(_mapping(_parse(data)))
+            return
+        for line in filter(bytes.strip, data.split(b"\n")):
+            self.add(line)
 
     def add(self, line: str | bytes) -> None:
         """Take one line; a bad one is counted."""
@@ -867,9 +880,11 @@ class _Journal:
 
     def _take(self, event: dict[str, Any]) -> None:
         kind = _field(event, "event", str)
-        if kind == "trace.started":
+        if kind in ("trace.started", "part.started"):
             _check_version(_field(event, "schema_version", str))
-            self._header = self._header or event
+            if kind == "trace.started" or not self._header:
+                self._header = event
+            self._is_live = self._is_live or _is_alive(event.get("process_id"))
         elif kind == "trace.completed":
             self._end = event
         elif kind == "edge":
@@ -878,6 +893,13 @@ class _Journal:
             self._nodes.setdefault(_field(event, "id", str), {}).update(event)
         else:
             self._merge_node(_field(event, "node", dict))
+
+    def _take_document(self, document: dict[str, Any]) -> None:
+        self._header, self._end = document, document
+        for node in _field(document, "nodes", dict).values():
+            self._merge_node(_mapping(node))
+        edges = _field(document, "edges", list, [])
+        self._edges += [edge for edge in edges if edge.get("edge_type") != "caused_by"]
 
     def _merge_node(self, node: dict[str, Any]) -> None:
         known = self._nodes.setdefault(_field(node, "id", str), {})
@@ -915,13 +937,26 @@ class _Journal:
         except TraceLoadError:  # an update whose start record was lost
             self._damaged += 1
             return
-        if node.status == NodeStatus.RUNNING:
+        if node.status == NodeStatus.RUNNING and not (self._is_live and not self._end):
             node.status = NodeStatus.INTERRUPTED
         trace.nodes[node.id] = node
 
     @staticmethod
     def _joins(edge: dict[str, Any], trace: TraceGraph) -> bool:
         return edge.get("source_id") in trace.nodes and edge.get("target_id") in trace.nodes
+
+
+def _is_alive(process_id: Any) -> bool:
+    """Tell whether a process runs on this machine; never on Windows, where asking kills it."""
+    if type(process_id) is not int or process_id < 1 or os.name != "posix":
+        return False
+    try:
+        os.kill(process_id, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def _tree_edges(nodes: Iterable[Node]) -> list[Edge]:
@@ -1090,8 +1125,7 @@ class FileStore:
             return load_trace_json(self._path(trace_id, ".json"))
         journal = _Journal()
         for name in sorted(names):
-            for line in self._lines(os.path.join(self.directory, name)):
-                journal.add(line)
+            journal.add_file(os.path.join(self.directory, name))
         return journal.trace() if names else None
 
     def list_traces(self) -> list[str]:
@@ -1142,7 +1176,6 @@ class FileStore:
         except FileNotFoundError:  # somebody removed the directory
             os.makedirs(self.directory, 0o700, exist_ok=True)
             descriptor = os.open(path, flags, 0o600)
-        _lock_file(descriptor)
         self._journals[trace_id] = descriptor, path
         return descriptor, path
 
@@ -1233,33 +1266,6 @@ _TREE_EDGE = (
 )
 
 
-def _lock_file(descriptor: int) -> None:
-    """Hold a lock while the journal is written: so a reader knows that its process lives."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: an unfinished trace always reads as interrupted there
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # a file system without locks
-        return
-
-
-def _is_locked(path: str) -> bool:
-    try:
-        import fcntl
-    except ImportError:
-        return False
-    with open(path, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-    return False
-
-
 def open_store(url: str) -> StorageBackend:
     """Return the store a URL names: `memory` or `file://DIR`."""
     if url == "memory":
@@ -1340,7 +1346,7 @@ def _generator_frame(frame: FrameType) -> FrameType | None:
     return frame
 
 
-# ---- Capture: what a recording keeps of values ----------------------------------------------------
+# ---- Capture: what a recording keeps of values -------------------------------------------------
 
 
 class _Encoded(str):
@@ -1391,15 +1397,6 @@ class _Capture:
             if type(value) not in _ATOMS or (type(value) is str and len(value) > plain):
                 values[key] = self.encode(value, key, max_text)
 
-    def data(self, keys: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
-        """Return kept values as JSON data."""
-        data: dict[str, Any] = {}
-        for key, value in zip(keys, values):
-            if type(value) is not _Encoded:
-                value = self.encode(value, key, None)
-            data[self.text(key)] = json.loads(value)
-        return data
-
     def json(self, values: dict[str, Any]) -> str:
         """Return kept values as the text of a JSON object."""
         is_harmless = self.redactor.is_harmless
@@ -1439,17 +1436,12 @@ class _Capture:
         return known
 
 
-# ---- Recording: one trace while it runs ---------------------------------------------------------
+# ---- Recording: one trace while it runs --------------------------------------------------------
 
 _KEPT_NODES = 10_000  # finished nodes a recording holds when a streaming store has them as well
-_NODE_STARTED = (
-    '{"event":"node.started","node":{"id":"%016x","sequence_number":%d,"name":%s,"node_type":%s,'
-    '"status":"running","parent_id":%s,"depth":%d,"start_time":"%s"}}\n'
-)
-_NODE_ENDED = (
-    '{"event":"%s","node":{"id":"%016x","sequence_number":%d,"name":%s,"node_type":%s,'
-    '"status":"%s","parent_id":%s,"depth":%d,"start_time":"%s","end_time":"%s",%s,'
-    '"duration_ms":%s}}\n'
+_HEAD = (
+    '{"id":"%016x","sequence_number":%d,"name":%s,"node_type":%s,"parent_id":%s,"depth":%d,'
+    '"start_time":"%s","status":"'
 )
 _FACTS = '"input_data":%s,"output_data":%s,"annotations":%s,"metadata":%s,%s'
 _FAILURE = '"error":%s,"error_type":%s,"error_traceback":%s'
@@ -1459,9 +1451,7 @@ _NO_FAILURE = _FAILURE % ("null", "null", "null")
 class _Recording:
     """What is known of one trace; its spans add to it from any thread or task."""
 
-    def __init__(
-        self, tracer: Tracer, name: str, metadata: dict[str, Any], is_sampled: bool
-    ) -> None:
+    def __init__(self, tracer: Tracer, name: str, metadata: dict[str, Any], is_sampled: bool):
         self.tracer = tracer
         self.is_sampled = is_sampled  # else kept only if a step fails
         self.capture = tracer._capture
@@ -1483,8 +1473,8 @@ class _Recording:
         self.released = 0  # finished nodes that only the store still has
         self.links: list[tuple[str, str, str, str]] = []
         self.dropped = 0
+        self.shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._second = (0, "")
-        self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.renumber(0)
 
     def renumber(self, used: int) -> None:
@@ -1492,6 +1482,12 @@ class _Recording:
         start = int.from_bytes(os.urandom(8), "big") >> 1 | 1
         self.numbers = itertools.count(start)
         self.base = start - used
+
+    def restart_in_child(self) -> None:
+        """After a fork, leave to the parent what it recorded, and number anew."""
+        self.renumber(next(self.numbers) - self.base)
+        self.open.clear()
+        self.finished.clear()
 
     def text_of_time(self, moment: int) -> str:
         """Return a reading of the monotonic clock as ISO 8601 text with microseconds."""
@@ -1508,41 +1504,15 @@ class _Recording:
             return None
         return _EPOCH + timedelta(microseconds=(moment + self.offset) // 1_000)
 
-    def keep(self, span: Span) -> None:
-        """Keep what an ended span recorded, in the store or in memory."""
-        if self.stream is None:
-            self.finished.append(self._pack(span))
-            return
-        event = "node.failed" if span._status == "failed" else "node.completed"
-        line = self._ended_line(event, span)
-        if not self.write(event, line):
-            self.dropped += 1
-        self.finished.append(line)
-        if len(self.finished) >= _KEPT_NODES:  # the store has them; a long trace must not grow us
-            count = len(self.finished)
-            self.released += count
-            del self.finished[:count]
-
-    def has_failed(self, record: Any) -> bool:
-        """Tell whether a finished node failed; of a trace that is not streamed."""
-        return bool(record[4] == "failed")
-
-    def restart_in_child(self) -> None:
-        """After a fork, leave to the parent what it recorded, and number anew."""
-        self.renumber(next(self.numbers) - self.base)
-        self.open.clear()
-        self.finished.clear()
-
     def graph(self) -> TraceGraph:
         """Return the trace as it stands, with the spans still open as running nodes."""
         nodes = [self._node_of(record) for record in self.finished[:]]
-        nodes += [self._unpack(self._pack(span)) for span in list(self.open.values())]
+        nodes += [self.unpack(_pack(span)) for span in list(self.open.values())]
         if self.released:
             stored = self.tracer.storage.load(self.trace_id)
             nodes += [] if stored is None else stored.nodes.values()
         edges = [*_tree_edges(nodes), *itertools.starmap(Edge, self.links[:])]
-        nodes.sort(key=_start_order)
-        found = {node.id: node for node in nodes}
+        found = {node.id: node for node in sorted(nodes, key=_start_order)}
         metadata = {**self.metadata, **self.troubles()}
         start, end = self.time(self.began), self.time(self.ended)
         name = json.loads(self.capture.name(self.name))
@@ -1552,45 +1522,20 @@ class _Recording:
         """Return what a reader should know that went wrong while recording."""
         return {"logtracer.dropped_nodes": self.dropped} if self.dropped else {}
 
-    # Packing: a finished node in memory is one tuple of plain values, which the garbage
-    # collector stops looking at; half a million live span objects cost more to collect
-    # than to make.
-
-    def _pack(self, span: Span) -> tuple[Any, ...]:
-        parent = span._parent
-        inputs, outputs = span._inputs or _NO_VALUES, span._outputs or _NO_VALUES
-        return (
-            span._number,
-            parent._number if parent is not None else None,
-            span.name,
-            span.node_type,
-            span._status,
-            span.depth,
-            span._start,
-            span._end,
-            self._shape(inputs),
-            tuple(inputs.values()),
-            self._shape(outputs),
-            tuple(outputs.values()),
-            tuple(span._annotations) if span._annotations else (),
-            span._metadata,
-            span._failure,
-        )
-
-    def _shape(self, values: dict[str, Any]) -> tuple[str, ...]:
-        keys = tuple(values)
-        return self._shapes.setdefault(keys, keys) if len(self._shapes) < 4_096 else keys
+    def has_failures(self) -> bool:
+        """Tell whether a finished node failed; of a trace that is not streamed."""
+        return any(record[4] == "failed" for record in self.finished[:])
 
     def _node_of(self, record: Any) -> Node:
         if type(record) is tuple:
-            return self._unpack(record)
-        return Node.from_dict(json.loads(record)["node"])
+            return self.unpack(record)
+        return Node.from_dict(json.loads(record))
 
-    def _unpack(self, record: tuple[Any, ...]) -> Node:
-        number, parent, name, node_type, status, depth, start, end = record[:8]
-        in_keys, in_values, out_keys, out_values, annotations, metadata, failure = record[8:]
+    def unpack(self, record: tuple[Any, ...]) -> Node:
+        """Return the node that `_pack` made a record of."""
+        number, parent, name, node_type, status, depth, start, end, *rest = record
+        in_keys, in_values, out_keys, out_values, notes, metadata, failure = rest
         capture = self.capture
-        metadata = metadata or _NO_VALUES
         return Node(
             "%016x" % number,
             number - self.base,
@@ -1601,126 +1546,121 @@ class _Recording:
             depth,
             self.time(start),
             self.time(end),
-            capture.data(in_keys, in_values),
-            capture.data(out_keys, out_values),
-            json.loads(capture.texts(annotations)),
-            capture.data(metadata, metadata.values()),
+            json.loads(capture.json(dict(zip(in_keys, in_values)))),
+            json.loads(capture.json(dict(zip(out_keys, out_values)))),
+            json.loads(capture.texts(notes)),
+            json.loads(capture.json(metadata or {})),
             *(failure or (None, None, None)),
         )
 
-    # What a span tells: the store first, then whoever listens.
+    # What happened: the store is told first, then whoever listens.
 
-    def span_started(self, span: Span) -> None:
-        """Tell that a span has started."""
-        if self.stream is not None:
-            self.write_started(span)
-        self.tracer._notify("node.started", span)
-
-    def span_updated(self, span: Span, what: str) -> None:
-        """Tell that an open span was given something; inputs must survive a kill at once."""
-        if self.stream is not None and what == "input":
-            self.write_updated(span)
-        self.tracer._notify("node.updated", span)
-
-    def span_ended(self, span: Span) -> None:
-        """Tell that a span has ended, and with the root that the trace has."""
-        event = "node.failed" if span._status == "failed" else "node.completed"
-        self.tracer._notify(event, span)
-        if span._parent is None:
-            self.ended = span._end
-            self.tracer._complete(self, span)
-        elif self.ended and not self.open:  # it outlived its trace
-            self.tracer._complete_late(self)
-
-    def add_link(self, source_id: str, target_id: str, edge_type: str, label: str) -> None:
-        """Keep an edge, in the store as well."""
-        edge_type = _EDGE_TYPES.get(edge_type, edge_type)
-        self.links.append((source_id, target_id, edge_type, label))
-        if self.stream is not None:
-            edge = Edge(source_id, target_id, edge_type, label).to_dict()
-            self.write("edge", _to_json({"event": "edge", **edge}) + "\n")
-
-    # Streaming: every event is one line of JSON.
-
-    def write(self, event: str, line: str) -> bool:
-        """Hand an event to the streaming store; what it raises ends here."""
-        if self.stream is None:
-            return True
-        try:
-            self.stream.write_event(self.trace_id, event, line)
-            return True
-        except Exception as error:  # the store's trouble is not the host's
-            self.tracer._report(type(self.stream).__name__, error)
-            return False
-
-    def begin(self) -> None:
-        """Tell the store that the trace begins."""
+    def trace_started(self) -> None:
+        """Tell the store that the trace begins, or that this process joins it."""
         head = {
-            "event": "trace.started" if self.remote_parent is None else "part.started",
             "schema_version": SCHEMA_VERSION,
             "trace_id": self.trace_id,
             "name": json.loads(self.capture.name(self.name)),
             "start_time": self.text_of_time(self.began),
+            "process_id": os.getpid(),
             "metadata": self.metadata,
         }
-        self.write(head["event"], _to_json(head) + "\n")
+        kind = "trace" if self.remote_parent is None else "part"
+        self._write(f"{kind}.started", _to_json(head)[1:])
 
-    def finish(self) -> bool:
-        """Tell the store that the trace has ended."""
+    def trace_completed(self) -> bool:
+        """Tell the store that the trace, or this process's part of it, has ended."""
         start = (self.began + self.offset) // 1_000
         tail = {
-            "event": "trace.completed" if self.remote_parent is None else "part.completed",
             "trace_id": self.trace_id,
             "end_time": self.text_of_time(self.ended),
             "metadata": {**self.metadata, **self.troubles()},
             "duration_ms": ((self.ended + self.offset) // 1_000 - start) / 1_000,
         }
-        return self.write(tail["event"], _to_json(tail) + "\n")
+        kind = "trace" if self.remote_parent is None else "part"
+        return self._write(f"{kind}.completed", _to_json(tail)[1:])
 
-    def write_started(self, span: Span) -> None:
-        """Tell the store that a span begins, and before that what its parent has gathered."""
-        parent = span._parent
-        if parent is not None and parent._is_dirty:
-            self.write_updated(parent)
-        line = _NODE_STARTED % (
-            span._number,
-            span._number - self.base,
-            self.capture.name(span.name),
-            self.capture.name(span.node_type),
-            self._parent_of(span),
-            span.depth,
-            self.text_of_time(span._start),
-        )
-        self.write("node.started", line)
+    def span_started(self, span: Span) -> None:
+        """Tell that a span has started, after what its parent has gathered by now."""
+        if self.stream is not None:
+            parent = span._parent
+            if parent is not None and parent._is_dirty:
+                self._write_facts(parent)
+            span._head = self._head(span)
+            self._write("node.started", f'"node":{span._head}running"}}}}')
+        self.tracer._notify("node.started", span)
 
-    def write_updated(self, span: Span) -> None:
-        """Tell the store what an open span has gathered so far."""
-        span._is_dirty = False
-        line = '{"event":"node.updated","id":"%016x",%s}\n' % (span._number, self._facts(span))
-        self.write("node.updated", line)
+    def span_updated(self, span: Span, is_input: bool = False) -> None:
+        """Tell that an open span was given something; an input must outlive a kill at once."""
+        if self.stream is not None and is_input and span._start:
+            self._write_facts(span)
+        self.tracer._notify("node.updated", span)
 
-    def _parent_of(self, span: Span) -> str:
-        if span._parent is not None:
-            return '"%016x"' % span._parent._number
-        return "null" if self.remote_parent is None else f'"{self.remote_parent}"'
+    def span_ended(self, span: Span) -> None:
+        """Keep and tell what an ended span recorded."""
+        event = "node.failed" if span._status == "failed" else "node.completed"
+        if self.stream is None:
+            self.finished.append(_pack(span))
+        else:
+            self._keep_streamed(span, event)
+        self.tracer._notify(event, span)
+        if span._parent is None:
+            self.ended = span._end
+            self.tracer._complete(self, span)
+        elif self.ended:
+            self.tracer._complete_late(self)
 
-    def _ended_line(self, event: str, span: Span) -> str:
-        start, end = span._start, span._end
+    def link(self, source_id: str, target_id: str, edge_type: str, label: str) -> None:
+        """Keep an edge and tell the store."""
+        edge_type = _EDGE_TYPES.get(edge_type, edge_type)
+        self.links.append((source_id, target_id, edge_type, label))
+        if self.stream is not None:
+            edge = Edge(source_id, target_id, edge_type, label).to_dict()
+            self._write("edge", _to_json(edge)[1:])
+
+    def _write(self, event: str, rest: str) -> bool:
+        """Hand an event to the streaming store; what the store raises ends here."""
+        if self.stream is None:
+            return True
+        try:
+            self.stream.write_event(self.trace_id, event, f'{{"event":"{event}",{rest}\n')
+            return True
+        except Exception as error:  # the store's trouble is not the host's
+            self.tracer._report(type(self.stream).__name__, error)
+            return False
+
+    def _keep_streamed(self, span: Span, event: str) -> None:
         offset = self.offset
-        microseconds = (end + offset) // 1_000 - (start + offset) // 1_000
-        return _NODE_ENDED % (
-            event,
-            span._number,
-            span._number - self.base,
-            self.capture.name(span.name),
-            self.capture.name(span.node_type),
+        microseconds = (span._end + offset) // 1_000 - (span._start + offset) // 1_000
+        node = '%s%s","end_time":"%s",%s,"duration_ms":%s}' % (
+            span._head or self._head(span),
             span._status,
-            self._parent_of(span),
-            span.depth,
-            self.text_of_time(start),
-            self.text_of_time(end),
+            self.text_of_time(span._end),
             self._facts(span),
             microseconds / 1_000,
+        )
+        if not self._write(event, f'"node":{node}}}'):
+            self.dropped += 1
+        self.finished.append(node)
+        if len(self.finished) >= _KEPT_NODES:  # the store has them: a long trace must not grow
+            self.released += len(self.finished)
+            self.finished.clear()
+
+    def _write_facts(self, span: Span) -> None:
+        span._is_dirty = False
+        self._write("node.updated", f'"id":"{span.id}",{self._facts(span)}}}')
+
+    def _head(self, span: Span) -> str:
+        parent, remote = span._parent, self.remote_parent
+        parent_id = remote if parent is None else "%016x" % parent._number
+        return _HEAD % (
+            span._number,
+            span._number - self.base,
+            self.capture.name(span.name),
+            self.capture.name(span.node_type),
+            "null" if parent_id is None else f'"{parent_id}"',
+            span.depth,
+            self.text_of_time(span._start),
         )
 
     def _facts(self, span: Span) -> str:
@@ -1735,7 +1675,46 @@ class _Recording:
         )
 
 
-# ---- Spans: what the host holds --------------------------------------------------------------------
+def _pack(span: Span) -> tuple[Any, ...]:
+    """Make a finished node one tuple of plain values, which the garbage collector lets be.
+
+    Half a million live span objects would cost more to collect than to make; their dicts, most
+    of the memory. Keys recur, so they are shared.
+    """
+    inputs, outputs, notes, parent = span._inputs, span._outputs, span._annotations, span._parent
+    shapes = span._recording.shapes
+    in_keys: tuple[str, ...] = ()
+    out_keys: tuple[str, ...] = ()
+    in_values: tuple[Any, ...] = ()
+    out_values: tuple[Any, ...] = ()
+    if inputs:
+        in_keys = tuple(inputs)
+        in_keys = shapes.setdefault(in_keys, in_keys)
+        in_values = tuple(inputs.values())
+    if outputs:
+        out_keys = tuple(outputs)
+        out_keys = shapes.setdefault(out_keys, out_keys)
+        out_values = tuple(outputs.values())
+    return (
+        span._number,
+        None if parent is None else parent._number,
+        span.name,
+        span.node_type,
+        span._status,
+        span.depth,
+        span._start,
+        span._end,
+        in_keys,
+        in_values,
+        out_keys,
+        out_values,
+        tuple(notes) if notes else (),
+        span._metadata,
+        span._failure,
+    )
+
+
+# ---- Spans: what the host holds ----------------------------------------------------------------
 
 
 class Span:
@@ -1744,48 +1723,30 @@ class Span:
     Its methods never raise because of what they are given, and do nothing once it has ended.
     """
 
-    __slots__ = (
-        "name",
-        "node_type",
-        "depth",
-        "_recording",
-        "_parent",
-        "_number",
-        "_status",
-        "_start",
-        "_end",
-        "_inputs",
-        "_outputs",
-        "_annotations",
-        "_metadata",
-        "_failure",
-        "_previous",
-        "_frame",
-        "_strand",
-        "_is_entered",
-        "_is_dirty",
-        "__weakref__",
+    __slots__ = tuple(
+        "name node_type depth _recording _parent _number _status _start _end _inputs _outputs"
+        " _annotations _metadata _failure _head _previous _frame _strand _is_entered _is_dirty"
+        " __weakref__".split()
     )
     _is_recording = True
 
-    def __init__(
-        self, recording: _Recording, name: str, node_type: str, parent: Span | None
-    ) -> None:
+    def __init__(self, recording: _Recording, name: str, node_type: str, parent: Span | None):
         self.name = name
         self.node_type = node_type
-        self.depth = 0 if parent is None else parent.depth + 1
+        self.depth: int = 0 if parent is None else parent.depth + 1
         self._recording = recording
         self._parent = parent
-        self._status = "running"
         self._number = self._start = self._end = self._strand = 0
+        self._status = "running"
+        self._head = ""
+        self._is_entered = self._is_dirty = False
         self._inputs: dict[str, Any] | None = None
         self._outputs: dict[str, Any] | None = None
-        self._annotations: list[Any] | None = None
         self._metadata: dict[str, Any] | None = None
+        self._annotations: list[str] | None = None
         self._failure: tuple[str, str, str] | None = None
         self._previous: Span | None = None
         self._frame: FrameType | None = None
-        self._is_entered = self._is_dirty = False
 
     def __repr__(self) -> str:
         return f"<Span {self.name!r} {self._status}>"
@@ -1803,7 +1764,7 @@ class Span:
     @property
     def node_record(self) -> Node:
         """The node as it stands: a copy, made when asked for."""
-        return self._recording._unpack(self._recording._pack(self))
+        return self._recording.unpack(_pack(self))
 
     def node(self, name: str, node_type: str = "custom") -> Span:
         """Make a span below this one; it starts when it is entered."""
@@ -1818,12 +1779,9 @@ class Span:
             if type(value) not in _ATOMS or (type(value) is str and len(value) > _PLAIN):
                 recording.capture.keep(values, recording.max_input)
                 break
-        if self._inputs is None:
-            self._inputs = values
-        else:
-            self._inputs.update(values)
-        if recording.is_watched and self._start:
-            recording.span_updated(self, "input")
+        self._inputs = values if self._inputs is None else {**self._inputs, **values}
+        if recording.is_watched:
+            recording.span_updated(self, is_input=True)
 
     def output(self, **values: Any) -> None:
         """Record what came out of the step; values are copied now, later ones are added."""
@@ -1834,13 +1792,10 @@ class Span:
             if type(value) not in _ATOMS or (type(value) is str and len(value) > _PLAIN):
                 recording.capture.keep(values, recording.max_output)
                 break
-        if self._outputs is None:
-            self._outputs = values
-        else:
-            self._outputs.update(values)
+        self._outputs = values if self._outputs is None else {**self._outputs, **values}
         self._is_dirty = True
         if recording.is_watched:
-            recording.span_updated(self, "output")
+            recording.span_updated(self)
 
     def metadata(self, **values: Any) -> None:
         """Record facts about the step: model, tokens, version, anything but its data."""
@@ -1859,20 +1814,21 @@ class Span:
             self._annotations.append(text)
         self._is_dirty = True
         if recording.is_watched:
-            recording.span_updated(self, "annotations")
+            recording.span_updated(self)
 
     def set_status(self, status: NodeStatus) -> None:
         """Set the status to end with; an exception that leaves the span still makes it failed."""
-        self._status = str(_STATUSES.get(status, NodeStatus.COMPLETED))
+        if not self._end:
+            self._status = str(_STATUSES.get(status, NodeStatus.COMPLETED))
 
     def link(self, other: Span, edge_type: str = EdgeType.DATA_FLOW, label: str = "") -> None:
         """Say why `other`, the later step, connects to this one: a retry of it, fed by it, ..."""
         recording = self._recording
         if not (self._number and isinstance(other, Span) and other._recording is recording):
-            recording.tracer._report("link", "only started spans of one trace can be linked")
-            return
+            problem = "only spans of one trace that have started can be linked"
+            return recording.tracer._report("link", problem)
         label = json.loads(recording.capture.name(label))
-        recording.add_link(self.id, other.id, str(edge_type), label)
+        recording.link(self.id, other.id, _text_of(edge_type, str), label)
 
     def llm(
         self,
@@ -1917,54 +1873,23 @@ class Span:
             self.__exit__(None, error, None)
 
     def stream(self, chunks: Iterable[T]) -> Iterator[T]:
-        """Yield the chunks as they come, recording their count, first delay and text."""
-        return _watch_stream(self, chunks)
+        """Yield the chunks as they come and record their number, first delay and text.
+
+        Takes an async iterable as well, and is one then. A span that has not started starts here
+        and ends with its stream.
+        """
+        meter = _StreamMeter(self)
+        watch: Any = _watch_async if hasattr(type(chunks), "__aiter__") else _watch
+        watched: Iterator[T] = watch(meter, chunks)
+        return watched
 
     def __enter__(self) -> Span:
-        return self._enter(sys._getframe(1))
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._end:
-            return
-        recording = self._recording
-        try:
-            if error is not None:
-                self._fail(error)
-            elif self._status == "running":
-                self._status = "completed"
-            self._end = time.perf_counter_ns()
-            self._frame = None
-            if _current.get() is self:
-                _current.set(self._previous)
-            if recording.open.pop(self._number, None) is not None:  # not a fork's, not twice
-                recording.keep(self)
-                if recording.is_watched or self._parent is None or recording.ended:
-                    recording.span_ended(self)
-        except Exception as problem:  # the host's exception passes, ours does not
-            recording.tracer._report("span", problem)
-
-    async def __aenter__(self) -> Span:
-        return self._enter(sys._getframe(1))
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, traceback)
-
-    def _enter(self, frame: FrameType) -> Span:
         if self._is_entered:  # entering a span again changes nothing
             return self
         self._is_entered = True
         if not self._start:
             self._begin()
+        frame = sys._getframe(1)
         if frame.f_code.co_flags & _GENERATOR:
             self._frame = _generator_frame(frame)
         previous = _current.get()
@@ -1974,26 +1899,59 @@ class Span:
         _current.set(self)
         return self
 
-    def _begin(self) -> None:
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if self._end or not self._start:
+            return
         recording = self._recording
-        parent = self._parent
-        self._strand = strand = _strand()
-        self._number = next(recording.numbers)
-        recording.open[self._number] = self
+        try:
+            if error is not None:
+                self._fail(error)
+            elif self._status == "running":
+                self._status = "completed"
+        finally:
+            self._end = time.perf_counter_ns()
+            self._frame = None
+            if _current.get() is self:
+                _current.set(self._previous)
+        if recording.open.pop(self._number, None) is None:  # opened before a fork, or ended twice
+            return
+        if not recording.is_watched and self._parent is not None and not recording.ended:
+            recording.finished.append(_pack(self))
+            return
+        try:
+            recording.span_ended(self)
+        except Exception as problem:  # the host's exception passes, ours does not
+            recording.tracer._report("span", problem)
+
+    async def __aenter__(self) -> Span:
+        self.__enter__()
+        self._frame = _generator_frame(sys._getframe(1))
+        return self
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def _begin(self) -> None:
+        recording, parent = self._recording, self._parent
+        asyncio = sys.modules.get("asyncio")
+        is_sync = asyncio is None or asyncio._get_running_loop() is None
+        self._strand = strand = get_ident() if is_sync else _strand()
+        self._number = number = next(recording.numbers)
+        recording.open[number] = self
         self._start = time.perf_counter_ns()
         try:
             if parent is not None and parent._strand != strand and parent._strand:
                 self._branch(parent)
             if recording.is_watched:
                 recording.span_started(self)
-        except Exception as problem:
+        except Exception as problem:  # whatever it is, the host goes on
             recording.tracer._report("span", problem)
 
     def _branch(self, parent: Span) -> None:
         """Give a step that runs beside its parent, in another task or thread, its own lane."""
         sequence = self._number - self._recording.base
         self._metadata = {"lane": f"{_text_of(self.name, str)[:_MAX_KEY]}#{sequence}"}
-        self._recording.add_link(parent.id, self.id, "branched_from", "")
+        self._recording.link(parent.id, self.id, "branched_from", "")
 
     def _is_suspended(self) -> bool:
         """Tell whether the generator that opened this span waits for its consumer, who asks."""
@@ -2008,26 +1966,24 @@ class Span:
         self._metadata = {**self._metadata, **values} if self._metadata else values
         self._is_dirty = True
         if recording.is_watched:
-            recording.span_updated(self, "metadata")
+            recording.span_updated(self)
 
     def _skip(self) -> None:
         if self._end:
             self._recording.tracer._report("late", f"{self!r} had ended: what came later is lost")
 
     def _fail(self, error: BaseException) -> None:
-        """Take the status an exception means; the status first, what may go wrong after."""
+        """Take the status an exception means: that first, then what may go wrong."""
         self._status, note = _meaning_of(error)
         if note:
             self._add_metadata({"logtracer.ended_by": note})
-        elif self._status == "failed" and self._recording.keeps_notes:
+        elif self._recording.keeps_notes:
             kind = _type_name(type(error))
             self._failure = ("", kind, "")
-            clean = self._recording.capture.encode
-            text = _error_text(error)
-            trace_back = _traceback_text(error)
-            self._failure = tuple(
-                json.loads(clean(part, "", _MAX_TEXT)) for part in (text, kind, trace_back)
-            )
+            texts = (_error_text(error), kind, _traceback_text(error))
+            encode = self._recording.capture.encode
+            text, kind, trace = (json.loads(encode(part, "", _MAX_TEXT)) for part in texts)
+            self._failure = (text, kind, trace)
 
 
 def _meaning_of(error: BaseException) -> tuple[str, str]:
@@ -2059,36 +2015,6 @@ def _traceback_text(error: BaseException) -> str:
         return ""
 
 
-def _watch_stream(span: Span, chunks: Any) -> Any:
-    if hasattr(type(chunks), "__aiter__"):
-        return _watch_async(span, chunks)
-    return _watch_sync(span, chunks)
-
-
-def _watch_sync(span: Span, chunks: Iterable[T]) -> Iterator[T]:
-    meter = _StreamMeter(span)
-    try:
-        for chunk in chunks:
-            meter.take(chunk)
-            yield chunk
-    except BaseException as error:
-        meter.finish(error)
-        raise
-    meter.finish(None)
-
-
-async def _watch_async(span: Span, chunks: AsyncIterable[T]) -> AsyncIterator[T]:
-    meter = _StreamMeter(span)
-    try:
-        async for chunk in chunks:
-            meter.take(chunk)
-            yield chunk
-    except BaseException as error:
-        meter.finish(error)
-        raise
-    meter.finish(None)
-
-
 class _StreamMeter:
     """Count the chunks of a stream for its span, which ends with it unless a `with` ends it."""
 
@@ -2110,13 +2036,29 @@ class _StreamMeter:
             self._texts.append(chunk)
             self._room -= len(chunk)
 
-    def finish(self, error: BaseException | None) -> None:
-        """Note the end of the stream."""
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if self._texts:
             self._span.output(text="".join(self._texts))
         self._span._add_metadata({"stream.chunks": self._count})
         if self._owns_span:
             self._span.end(error)
+
+
+def _watch(meter: _StreamMeter, chunks: Iterable[T]) -> Iterator[T]:
+    with meter:
+        for chunk in chunks:
+            meter.take(chunk)
+            yield chunk
+
+
+async def _watch_async(meter: _StreamMeter, chunks: AsyncIterable[T]) -> AsyncIterator[T]:
+    with meter:
+        async for chunk in chunks:
+            meter.take(chunk)
+            yield chunk
 
 
 class _OffSpan(Span):
@@ -2153,10 +2095,10 @@ class _OffSpan(Span):
         return None
 
     input = output = metadata = annotate = set_status = link = llm = end = __exit__ = _nothing
-    node = start = __enter__ = _enter = _itself
+    node = start = __enter__ = _itself
 
 
-# ---- The tracer ------------------------------------------------------------------------------------
+# ---- The tracer --------------------------------------------------------------------------------
 
 _EVENTS = {
     "trace.started": "on_trace_started",
@@ -2267,31 +2209,24 @@ class TraceContext:
         self._roots: list[Span] = []  # entered again, it is another trace
 
     def __enter__(self) -> Span:
-        root = self._make_root()
-        self._roots.append(root)
-        return root._enter(sys._getframe(1))
+        return self._enter(sys._getframe(1))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if self._roots:
             self._roots.pop().__exit__(kind, error, traceback)
 
     async def __aenter__(self) -> Span:
+        return self._enter(sys._getframe(1))
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def _enter(self, frame: FrameType) -> Span:
         root = self._make_root()
         self._roots.append(root)
-        return root._enter(sys._getframe(1))
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, traceback)
+        root.__enter__()
+        root._frame = _generator_frame(frame)
+        return root
 
 
 class Tracer:
@@ -2395,7 +2330,7 @@ class Tracer:
             recording = _Recording(self, name, json.loads(clean), is_sampled)
             self._live.add(recording)
             root = Span(recording, name, "trace", None)
-            recording.begin()
+            recording.trace_started()
             return root
         except Exception as error:  # a broken sampler, no memory: the host goes on untraced
             self._report("trace", error)
@@ -2431,9 +2366,8 @@ class Tracer:
 
     def _complete(self, recording: _Recording, root: Span) -> None:
         """Save a trace whose root has ended, count its nodes, and tell the hooks."""
-        nodes = recording.finished
-        count = len(nodes) + recording.released
-        if recording.is_sampled or any(recording.has_failed(record) for record in nodes[:]):
+        count = len(recording.finished) + recording.released
+        if recording.is_sampled or recording.has_failures():
             if not self._save(recording):
                 recording.dropped = count
         with self._lock:
@@ -2454,7 +2388,7 @@ class Tracer:
     def _save(self, recording: _Recording) -> bool:
         try:
             if self._stream is not None and recording.is_sampled:
-                return recording.finish()
+                return recording.trace_completed()
             if type(self.storage) is MemoryStore:
                 self.storage._keep(recording.trace_id, recording.graph)
             else:
@@ -2503,7 +2437,7 @@ def _adapter(name: str) -> Any:
     raise ValueError(f"auto_instrument: no adapter {name!r}: {reason}")
 
 
-# ---- The decorator ---------------------------------------------------------------------------------
+# ---- The decorator -----------------------------------------------------------------------------
 
 
 def trace_node(
@@ -2698,7 +2632,7 @@ def _wrap_async_generator(call: _Call, function: Callable[..., Any]) -> Callable
     return run
 
 
-# ---- Convenience: one default tracer ---------------------------------------------------------------
+# ---- Convenience: one default tracer -----------------------------------------------------------
 
 _default: Tracer | None = None
 
@@ -2741,7 +2675,7 @@ def trace(name: str, metadata: dict[str, Any] | None = None, **facts: Any) -> Tr
     return tracer.trace(name, metadata, **facts)
 
 
-# ---- Import paths: from logtracer.core import Tracer, as the first README had it -------------------
+# ---- Import paths: from logtracer.core import Tracer, as the first README had it ---------------
 
 for _path in ("core", "models", "storage", "serializers"):
     globals()[_path] = sys.modules[f"{__name__}.{_path}"] = sys.modules[__name__]
