@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timezone
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from logtracer import (
     FileStore,
@@ -54,6 +54,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    import subprocess
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 Line = list[tuple[str, str]]  # pieces of text, each with the role that colours it ("" for none)
@@ -238,16 +240,17 @@ def choose_style(options: argparse.Namespace, stream: TextIO) -> Style:
     colours = _rich_colours() if wanted else {}
     if colours is None and options.color == "always":
         complain("rich is not installed; plain output (pip install rich)")
-    return Style(unicode, options.width or _terminal_width(stream), options.wide, colours or {})
+    return Style(unicode, options.width or _terminal_size(stream)[0], options.wide, colours or {})
 
 
-def _terminal_width(stream: TextIO) -> int:
-    if os.environ.get("COLUMNS", "").isdigit():
-        return int(os.environ["COLUMNS"]) or 80
+def _terminal_size(stream: TextIO) -> tuple[int, int]:
+    """Return columns and lines; what cannot be known is 80 by 24."""
     try:
-        return os.get_terminal_size(stream.fileno()).columns or 80
+        columns, lines = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError, AttributeError):  # a pipe, a closed stream, a stand-in
-        return 80
+        columns, lines = 0, 0
+    asked = os.environ.get("COLUMNS", "")
+    return int(asked) if asked.isdecimal() and int(asked) else columns or 80, lines or 24
 
 
 def _rich_colours() -> dict[str, tuple[str, str]] | None:
@@ -274,19 +277,72 @@ _BLOCK = 512  # lines written at once: a line at a time takes a second for 100,0
 class Screen:
     """Where a command's lines go: everything a user sees is escaped, coloured and written here."""
 
-    def __init__(self, style: Style, stream: TextIO | None = None) -> None:
+    def __init__(self, style: Style, stream: TextIO | None = None, pager: str = "") -> None:
         self.style = style
         self._stream = stream or sys.stdout
+        self._pager = pager
+        self._held = ""  # what is not written yet: too little so far to need the pager
+        self._process: subprocess.Popen[str] | None = None
 
     def show(self, lines: Iterable[Line]) -> None:
         """Write lines, in blocks."""
         texts = map(self.style.text, lines)
         while block := list(itertools.islice(texts, _BLOCK)):
-            self._stream.write("\n".join(block) + "\n")
+            self._write("\n".join(block) + "\n")
 
     def show_json(self, value: object) -> None:
         """Write a value as indented JSON in pure ASCII."""
-        self._stream.write(json_text(value))
+        self._write(json_text(value))
+
+    def close(self) -> None:
+        """Write what is held back, and wait for the user to leave the pager."""
+        held, self._held = self._held, ""
+        if self._process is None:
+            self._stream.write(held)
+            self._stream.flush()
+            return
+        with contextlib.suppress(BrokenPipeError):  # the user has left the pager
+            self._stream.close()
+        while self._process.poll() is None:
+            with contextlib.suppress(KeyboardInterrupt):  # a key of the pager's
+                self._process.wait()
+
+    def _write(self, text: str) -> None:
+        if self._pager and self._process is None:
+            text, self._held = self._held + text, ""
+            if text.count("\n") < _terminal_size(self._stream)[1]:
+                self._held = text
+                return
+            self._start_pager()
+        self._stream.write(text)
+
+    def _start_pager(self) -> None:
+        """Page as git does: colours pass, and a page that fits is left on the screen."""
+        import shlex  # costs, with subprocess, as much as all else that is imported here
+        import subprocess
+
+        environment = {"LESS": "FRX", **os.environ}
+        try:
+            self._process = subprocess.Popen(
+                shlex.split(self._pager),
+                stdin=subprocess.PIPE,
+                env=environment,
+                encoding="utf-8",
+                errors="backslashreplace",
+            )
+        except (OSError, ValueError):  # no such program: then without
+            self._pager = ""
+            return
+        if self._process.stdin is not None:
+            self._stream = cast("TextIO", self._process.stdin)
+
+
+def choose_pager(options: argparse.Namespace, stream: TextIO) -> str:
+    """Return the program that pages what is longer than the terminal, "" for none."""
+    if options.no_pager or not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return ""
+    pager = os.environ.get("PAGER", "less").strip()
+    return "" if pager == "cat" else pager
 
 
 def json_text(value: object) -> str:
@@ -836,6 +892,7 @@ def _shared_options() -> argparse.ArgumentParser:
     group.add_argument("--color", choices=("auto", "always", "never"), default="auto")
     group.add_argument("--width", type=_positive, metavar="N", help="columns to draw on")
     group.add_argument("--wide", action="store_true", help="show long values whole")
+    group.add_argument("--no-pager", action="store_true", help="do not page long output")
     shared.add_argument(
         "--store", default="./traces", metavar="DIR", help="where traces are (default: ./traces)"
     )
@@ -874,9 +931,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        screen = Screen(choose_style(options, sys.stdout))
-        code: int = options.run(options, screen)
-        sys.stdout.flush()
+        style, pager = choose_style(options, sys.stdout), choose_pager(options, sys.stdout)
+        with contextlib.closing(Screen(style, pager=pager)) as screen:
+            code: int = options.run(options, screen)
         return code
     except BrokenPipeError:  # `logtracer inspect x | head`: whoever read us has seen enough
         _silence_stdout()
