@@ -87,7 +87,7 @@ def test_pyright_knows_the_old_import_paths(installed: Path, tmp_path: Path) -> 
 def test_a_wrong_call_is_found(installed: Path, tmp_path: Path) -> None:
     wrong = write_program(tmp_path, f"{OLD_PATHS}\nfetch_weather(7)\n")
     for check in (check_with_mypy, check_with_pyright):
-        with pytest.raises(AssertionError, match="fetch_weather|arg"):
+        with pytest.raises(AssertionError, match=r"\"str\""):
             check(wrong, installed)
 
 

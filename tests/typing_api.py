@@ -110,7 +110,6 @@ def spans_know_their_types(directory: str) -> None:
         for chunk in root.stream([b"a", b"b"]):
             assert_type(chunk, bytes)
     assert_type(root.id, str)
-    assert_type(root.traceparent, str)
     assert_type(root.node_record, Node)
     assert_type(root.node_record.duration_ms, "float | None")
     assert_type(root.trace, TraceGraph)
