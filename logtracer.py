@@ -522,28 +522,20 @@ class _Redactor:
         self._patterns = [re.compile(pattern) for pattern in patterns]
         self._callback = callback
         self._defaults = defaults
-        self._known_keys = {"": False}
+        self.harmless_keys: set[str] = set()  # as learned so far
         self.is_eager = bool(self._patterns or callback)  # every text must be looked at
         self.failures = 0
 
-    def is_harmless(self, key: str, value: Any) -> bool:
-        """Tell quickly that neither a key nor its plain value needs any cleaning."""
-        if self.is_eager or self._known_keys.get(key, True):
-            return False
-        kind = type(value)
-        if kind is str:
-            return len(value) < _SHORTEST_SECRET or not _SUSPECT(value) and value.isascii()
-        return kind is int or kind is bool or value is None
-
     def is_secret(self, key: str) -> bool:
         """Tell whether the value under this key is to be hidden, whatever it is."""
-        known = self._known_keys.get(key)
-        if known is None:
-            name = _snake_case(key)
-            known = name in self._names or bool(self._defaults and _SECRET_KEY.search(name))
-            if len(self._known_keys) < 4_096:  # a host with endless keys must not grow us
-                self._known_keys[key] = known
-        return known
+        if key in self.harmless_keys:
+            return False
+        name = _snake_case(key)
+        if name in self._names or (self._defaults and _SECRET_KEY.search(name)):
+            return True
+        if len(self.harmless_keys) < 4_096:  # a host with endless keys must not grow us
+            self.harmless_keys.add(key)
+        return False
 
     def text(self, text: str, key: str = "") -> str:
         """Return the text with every secret replaced; the whole of it when redaction fails."""
@@ -1397,30 +1389,38 @@ class _Capture:
             if type(value) not in _ATOMS or (type(value) is str and len(value) > plain):
                 values[key] = self.encode(value, key, max_text)
 
-    def json(self, values: dict[str, Any]) -> str:
-        """Return kept values as the text of a JSON object."""
-        is_harmless = self.redactor.is_harmless
-        for key, value in values.items():
-            if not is_harmless(key, value):
-                break
-        else:
-            return _to_json(values)
-        parts = []
-        for key, value in values.items():
-            if type(value) is not _Encoded:
-                value = self.encode(value, key, None)
-            parts.append(f"{_to_json(self.text(key))}:{value}")
-        return "{" + ",".join(parts) + "}"
+    def json(self, kept: Any) -> str:
+        """Return kept values, a dict of them or a sequence of texts, as JSON text."""
+        if self.is_plain({"": kept}):
+            return _to_json(kept)
+        if isinstance(kept, dict):
+            pairs = kept.items()
+            return (
+                "{"
+                + ",".join(f"{_to_json(self.text(k))}:{self._one(v, k)}" for k, v in pairs)
+                + "}"
+            )
+        return "[" + ",".join(self._one(value, "") for value in kept) + "]"
 
-    def texts(self, texts: Sequence[str]) -> str:
-        """Return kept texts as the text of a JSON array."""
-        for text in texts:
-            if not self.redactor.is_harmless("", text):
-                break
-        else:
-            return _to_json(texts)
-        parts = (t if type(t) is _Encoded else self.encode(t, "", _MAX_TEXT) for t in texts)
-        return "[" + ",".join(parts) + "]"
+    def is_plain(self, facts: dict[str, Any]) -> bool:
+        """Tell quickly that neither the keys nor the values of these facts need any cleaning."""
+        harmless = self.redactor.harmless_keys
+        for values in facts.values():
+            if values.__class__ is dict:
+                if not harmless.issuperset(values):
+                    return False
+                values = values.values()
+            for value in values:
+                kind = value.__class__
+                if kind is str:
+                    if len(value) >= _SHORTEST_SECRET and _SUSPECT(value) or not value.isascii():
+                        return False
+                elif kind is float and value - value != 0.0 or kind not in _ATOMS:
+                    return False
+        return not self.redactor.is_eager
+
+    def _one(self, value: Any, key: str) -> str:
+        return value if type(value) is _Encoded else self.encode(value, key, None)
 
     def text(self, text: Any) -> str:
         """Return a name or a key, clean."""
@@ -1443,8 +1443,7 @@ _HEAD = (
     '{"id":"%016x","sequence_number":%d,"name":%s,"node_type":%s,"parent_id":%s,"depth":%d,'
     '"start_time":"%s","status":"'
 )
-_FACTS = '"input_data":%s,"output_data":%s,"annotations":%s,"metadata":%s,%s'
-_FAILURE = '"error":%s,"error_type":%s,"error_traceback":%s'
+_FAILURE = ',"error":%s,"error_type":%s,"error_traceback":%s'
 _NO_FAILURE = _FAILURE % ("null", "null", "null")
 
 
@@ -1456,7 +1455,8 @@ class _Recording:
         self.is_sampled = is_sampled  # else kept only if a step fails
         self.capture = tracer._capture
         self.stream = tracer._stream if is_sampled else None
-        self.is_watched = bool(self.stream is not None or tracer.hooks or tracer._listeners)
+        self.has_hooks = bool(tracer.hooks or tracer._listeners)
+        self.is_watched = self.has_hooks or self.stream is not None
         self.keeps_data = tracer.config.capture_level == "full"
         self.keeps_notes = tracer.config.capture_level != "minimal"
         self.max_input = tracer.config.max_input_size
@@ -1548,7 +1548,7 @@ class _Recording:
             self.time(end),
             json.loads(capture.json(dict(zip(in_keys, in_values)))),
             json.loads(capture.json(dict(zip(out_keys, out_values)))),
-            json.loads(capture.texts(notes)),
+            json.loads(capture.json(notes)),
             json.loads(capture.json(metadata or {})),
             *(failure or (None, None, None)),
         )
@@ -1588,13 +1588,16 @@ class _Recording:
                 self._write_facts(parent)
             span._head = self._head(span)
             self._write("node.started", f'"node":{span._head}running"}}}}')
-        self.tracer._notify("node.started", span)
+        if self.has_hooks:
+            self.tracer._notify("node.started", span)
 
-    def span_updated(self, span: Span, is_input: bool = False) -> None:
-        """Tell that an open span was given something; an input must outlive a kill at once."""
-        if self.stream is not None and is_input and span._start:
-            self._write_facts(span)
-        self.tracer._notify("node.updated", span)
+    def input_given(self, span: Span) -> None:
+        """Tell of a span's input, which must outlive a kill at once."""
+        if self.stream is not None and span._start:
+            inputs = self.capture.json(span._inputs or _NO_VALUES)
+            self._write("node.updated", f'"id":"{span.id}","input_data":{inputs}}}')
+        if self.has_hooks:
+            self.tracer._notify("node.updated", span)
 
     def span_ended(self, span: Span) -> None:
         """Keep and tell what an ended span recorded."""
@@ -1603,7 +1606,8 @@ class _Recording:
             self.finished.append(_pack(span))
         else:
             self._keep_streamed(span, event)
-        self.tracer._notify(event, span)
+        if self.has_hooks:
+            self.tracer._notify(event, span)
         if span._parent is None:
             self.ended = span._end
             self.tracer._complete(self, span)
@@ -1664,15 +1668,20 @@ class _Recording:
         )
 
     def _facts(self, span: Span) -> str:
-        to_json = self.capture.json
-        inputs, outputs, metadata = span._inputs, span._outputs, span._metadata
-        return _FACTS % (
-            to_json(inputs) if inputs else "{}",
-            to_json(outputs) if outputs else "{}",
-            self.capture.texts(span._annotations) if span._annotations else "[]",
-            to_json(metadata) if metadata else "{}",
-            _FAILURE % tuple(map(_to_json, span._failure)) if span._failure else _NO_FAILURE,
-        )
+        capture = self.capture
+        facts = {
+            "input_data": span._inputs or _NO_VALUES,
+            "output_data": span._outputs or _NO_VALUES,
+            "annotations": span._annotations or (),
+            "metadata": span._metadata or _NO_VALUES,
+        }
+        if capture.is_plain(facts):
+            text = _to_json(facts)[1:-1]
+        else:
+            text = ",".join(f'"{key}":{capture.json(value)}' for key, value in facts.items())
+        if span._failure is None:
+            return text + _NO_FAILURE
+        return text + _FAILURE % tuple(map(_to_json, span._failure))
 
 
 def _pack(span: Span) -> tuple[Any, ...]:
@@ -1776,12 +1785,13 @@ class Span:
         if self._end or not recording.keeps_data:
             return self._skip()
         for value in values.values():
-            if type(value) not in _ATOMS or (type(value) is str and len(value) > _PLAIN):
+            kind = type(value)
+            if (kind is not str or len(value) > _PLAIN) and (kind is str or kind not in _ATOMS):
                 recording.capture.keep(values, recording.max_input)
                 break
         self._inputs = values if self._inputs is None else {**self._inputs, **values}
         if recording.is_watched:
-            recording.span_updated(self, is_input=True)
+            recording.input_given(self)
 
     def output(self, **values: Any) -> None:
         """Record what came out of the step; values are copied now, later ones are added."""
@@ -1789,13 +1799,14 @@ class Span:
         if self._end or not recording.keeps_data:
             return self._skip()
         for value in values.values():
-            if type(value) not in _ATOMS or (type(value) is str and len(value) > _PLAIN):
+            kind = type(value)
+            if (kind is not str or len(value) > _PLAIN) and (kind is str or kind not in _ATOMS):
                 recording.capture.keep(values, recording.max_output)
                 break
         self._outputs = values if self._outputs is None else {**self._outputs, **values}
         self._is_dirty = True
-        if recording.is_watched:
-            recording.span_updated(self)
+        if recording.has_hooks:
+            recording.tracer._notify("node.updated", self)
 
     def metadata(self, **values: Any) -> None:
         """Record facts about the step: model, tokens, version, anything but its data."""
@@ -1813,8 +1824,8 @@ class Span:
         else:
             self._annotations.append(text)
         self._is_dirty = True
-        if recording.is_watched:
-            recording.span_updated(self)
+        if recording.has_hooks:
+            recording.tracer._notify("node.updated", self)
 
     def set_status(self, status: NodeStatus) -> None:
         """Set the status to end with; an exception that leaves the span still makes it failed."""
@@ -1965,8 +1976,8 @@ class Span:
         recording.capture.keep(values, None)
         self._metadata = {**self._metadata, **values} if self._metadata else values
         self._is_dirty = True
-        if recording.is_watched:
-            recording.span_updated(self)
+        if recording.has_hooks:
+            recording.tracer._notify("node.updated", self)
 
     def _skip(self) -> None:
         if self._end:
@@ -2281,7 +2292,7 @@ class Tracer:
             raise ValueError(f"unknown event {event!r}: there are {', '.join(_EVENTS)}")
         self._listeners.setdefault(event, []).append(callback)
         for recording in list(self._live):
-            recording.is_watched = True
+            recording.has_hooks = recording.is_watched = True
 
         def unsubscribe() -> None:
             if callback in self._listeners[event]:
