@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timezone
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from logtracer import (
@@ -173,6 +174,13 @@ _GLYPHS = {
     "last": ("└── ", "`-- "),
     "bar": ("│   ", "|   "),
     "from": ("←", "<-"),
+    "into": (" › ", " > "),
+    "tee": ("├─ ", "+- "),
+    "elbow": ("└─ ", "`- "),
+    "pipe": ("│  ", "|  "),
+    "full": ("█", "#"),
+    "half": ("▌", "="),
+    "empty": ("·", "."),
     "dot": (" · ", " | "),
     "cut": ("…", "..."),
 }
@@ -214,6 +222,15 @@ class Style:
         if not self.colours:
             return self._plain("".join([text for text, _ in line]))
         return "".join([self._coloured(self._plain(text), role) for text, role in line])
+
+    def clip(self, text: str, width: int) -> str:
+        """Return the text as it is written, cut to at most so many columns."""
+        return clip(self._plain(text[: 8 * width + 8]), width, self.glyph("cut"))
+
+    def fit(self, text: str, width: int) -> str:
+        """Return the text as it is written, cut or filled up to exactly so many columns."""
+        text = self.clip(text, width)
+        return text + " " * (width - cell_width(text))
 
     def _plain(self, text: str) -> str:
         text = printable(text)
@@ -363,6 +380,7 @@ TRACE_HELP = "a file, - (stdin), latest, latest~1, or the start of a trace id in
 _LATEST = re.compile(r"latest(?:~([0-9]{1,6}))?")
 _TRACE_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}(?:\.json|(?:\.[0-9a-f]{16})?\.jsonl)")
 _STARTED = re.compile(rb'"start_time": ?"([^"]{1,40})"')
+_PROCESS = re.compile(rb'"process_id": ?([1-9][0-9]{0,9})')
 _TAIL = 16_384  # bytes at the end of a document, or at the start of a journal, that say when
 
 
@@ -421,11 +439,39 @@ def trace_id_of(path: str) -> str:
 def load_file(path: str) -> TraceGraph:
     """Load a trace file; of a store's trace that several processes wrote, all of it."""
     directory, trace_id = os.path.dirname(path) or ".", trace_id_of(path)
+    names = []
     if _TRACE_FILE.fullmatch(os.path.basename(path)):
         names = [name for name in os.listdir(directory) if _TRACE_FILE.fullmatch(name)]
-        if sum(trace_id_of(name) == trace_id for name in names) > 1:
-            return load_trace(directory, trace_id)
-    return load_trace(path)
+    if sum(trace_id_of(name) == trace_id for name in names) > 1:
+        trace = load_trace(directory, trace_id)
+    else:
+        trace = load_trace(path)
+    return _mark_running(trace) if is_running(path) else trace
+
+
+def _mark_running(trace: TraceGraph) -> TraceGraph:
+    """Call running what a journal of a living process left open; loaded it is interrupted."""
+    for node in trace.nodes.values():
+        if node.status == NodeStatus.INTERRUPTED and node.end_time is None:
+            node.status = NodeStatus.RUNNING
+    return trace
+
+
+def is_running(path: str) -> bool:
+    """Tell whether the process that writes a journal lives, as far as this machine knows."""
+    if not path.endswith(".jsonl"):
+        return False
+    with open(path, "rb") as file:
+        found = _PROCESS.search(file.readline(_TAIL))
+    if found is None or os.name == "nt":  # where signal 0 is not a question
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except PermissionError:  # it lives, and is somebody else's
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def _started(path: str) -> str:
@@ -499,6 +545,23 @@ def extra(name: str) -> Any:
         raise CommandError(place, "not found; copy the folder beside logtracer_cli.py") from None
     except ImportError as error:  # the module says itself what to install
         raise CommandError(name, str(error)) from None
+
+
+def _add_prices(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prices", metavar="FILE", help="prices per million tokens, as JSON (or LOGTRACER_PRICES)"
+    )
+
+
+def prices_of(options: argparse.Namespace) -> Any:
+    """Return the price table the user gave, None without one: then nothing is said of cost."""
+    path = options.prices or os.environ.get("LOGTRACER_PRICES")
+    return extra("analysis").load_prices(path) if path else None
+
+
+def measured(trace: TraceGraph, options: argparse.Namespace) -> Any:
+    """Return the trace measured by `logtracer_extras.analysis`."""
+    return extra("analysis").measure(trace, prices_of(options))
 
 
 # ---- Facts: what is said about a node or a run -------------------------------------------------
@@ -613,15 +676,18 @@ class Row(NamedTuple):
     is_detached: bool  # its parent is missing, or its parents form a circle
 
 
-def rows_of(trace: TraceGraph) -> list[Row]:
-    """Return every node but the root as a row; what has lost its parent stands at level 0."""
+def rows_of(trace: TraceGraph, shown: set[str] | None = None) -> list[Row]:
+    """Return every node but the root as a row; what has lost its parent stands at level 0.
+
+    `shown` are the ids of the nodes to keep, None for all.
+    """
     root = root_of(trace)
     places: list[tuple[int, Node, bool]] = []
     lift = 0  # the root is the title: what is below it moves one level up
     for level, node in trace.walk():
         if level == 0:
             lift = 1 if node is root else 0
-        if node is not root:
+        if node is not root and (shown is None or node.id in shown):
             places.append((level - lift, node, level == 0 and node.parent_id is not None))
     return _placed(places)
 
@@ -640,10 +706,19 @@ def _placed(places: list[tuple[int, Node, bool]]) -> list[Row]:
     return rows
 
 
-def tree_lines(trace: TraceGraph, verbosity: str, style: Style) -> Iterator[Line]:
-    """Yield the published tree of a trace, line by line."""
-    tree = _Tree(trace, verbosity, style)
-    rows = rows_of(trace)
+def tree_lines(
+    trace: TraceGraph,
+    verbosity: str,
+    style: Style,
+    shown: set[str] | None = None,
+    costs: Mapping[str, float] = MappingProxyType({}),
+) -> Iterator[Line]:
+    """Yield the published tree of a trace, line by line.
+
+    `shown` are the ids of the nodes to draw, None for all; `costs` what nodes cost, by id.
+    """
+    tree = _Tree(trace, verbosity, style, costs)
+    rows = rows_of(trace, shown)
     yield from tree.title(bool(rows))
     for row in rows:
         yield from tree.row(row)
@@ -667,8 +742,11 @@ def render_trace(trace: TraceGraph, *, verbosity: str = "standard") -> str:
 class _Tree:
     """Draw the rows of one trace."""
 
-    def __init__(self, trace: TraceGraph, verbosity: str, style: Style) -> None:
+    def __init__(
+        self, trace: TraceGraph, verbosity: str, style: Style, costs: Mapping[str, float]
+    ) -> None:
         self._trace = trace
+        self._costs = costs
         self._verbosity = verbosity
         self._style = style
         self._reasons = _reasons_of(trace, style)
@@ -713,6 +791,8 @@ class _Tree:
         tokens = sum(tokens_of(node))
         if tokens:
             line.append((f"  {count_text(tokens)} tok", "dim"))
+        if node.id in self._costs:
+            line.append((f"  ${self._costs[node.id]:.4f}", "dim"))
         return line
 
     def _details(self, node: Node, indent: str, is_parent: bool) -> Iterator[Line]:
@@ -789,8 +869,20 @@ def _add_inspect(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser = commands.add_parser("inspect", parents=[shared], help="show a trace")
     parser.add_argument("trace", help=TRACE_HELP)
     parser.add_argument("--verbosity", choices=VERBOSITIES, default="standard")
+    parser.add_argument("--timeline", action="store_true", help="when each node ran, as bars")
+    parser.add_argument("--no-bars", action="store_true", help="with --timeline: columns only")
+    parser.add_argument("--failed", action="store_true", help="only failed nodes, and those above")
+    parser.add_argument("--filter", metavar="QUERY", help="only matching nodes, and those above")
+    parser.add_argument("--depth", type=_count, metavar="N", help="levels to show, 0 for all")
+    parser.add_argument(
+        "--node", metavar="ID", help="one node in detail; the end of its id will do"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument("--output", metavar="FILE", help="with --json: write it to a file")
+    parser.add_argument(
+        "--exit-status", action="store_true", help="exit 1 if the run has not succeeded"
+    )
+    _add_prices(parser)
     parser.set_defaults(run=_inspect)
 
 
@@ -803,20 +895,131 @@ def _inspect(options: argparse.Namespace, screen: Screen) -> int:
             file.write(json_text(summary_of(trace)))
     elif options.json:
         screen.show_json(summary_of(trace))
+    elif options.node is not None:
+        screen.show(node_lines(trace, find_node(trace, options.node), screen.style))
     else:
-        _show_trace(trace, options.verbosity, screen)
-    return 0
+        screen.show(_inspect_lines(trace, options, screen.style))
+    return int(options.exit_status and run_status(trace) != NodeStatus.COMPLETED)
 
 
-def _show_trace(trace: TraceGraph, verbosity: str, screen: Screen) -> None:
-    style = screen.style
-    screen.show(
-        itertools.chain(summary_lines(trace, style), [[]], tree_lines(trace, verbosity, style))
-    )
+def _inspect_lines(trace: TraceGraph, options: argparse.Namespace, style: Style) -> Iterator[Line]:
+    """Yield the summary, the tree or the timeline, and how many nodes are not in it."""
+    depth = 3 * options.timeline if options.depth is None else options.depth
+    is_priced = bool(options.prices or os.environ.get("LOGTRACER_PRICES"))
+    run = measured(trace, options) if options.timeline or options.filter or is_priced else None
+    shown = _shown(trace, options, depth, run)
+    yield from summary_lines(trace, style, run)
+    yield []
+    if options.timeline:
+        timeline = extra("timeline")
+        yield from timeline.lines(run, style, shown=shown, bars=not options.no_bars)
+    else:
+        costs = {step.node.id: step.cost for step in run.steps if step.cost} if run else {}
+        yield from tree_lines(trace, options.verbosity, style, shown, costs)
+    hidden = 0 if shown is None else len(trace.nodes) - len(shown)
+    if hidden:
+        flags = ["--failed"] * options.failed + ["--filter"] * bool(options.filter)
+        flags += [f"--depth {depth}"] * bool(depth)
+        again = f"logtracer inspect {options.trace}{' --timeline --depth 0' * options.timeline}"
+        hidden_by = f"{counted(hidden, 'node')} hidden by {' '.join(flags)}."
+        yield from ([], [(f"{hidden_by}  Show all: {again}", "dim")])
 
 
-def summary_lines(trace: TraceGraph, style: Style) -> Iterator[Line]:
-    """Yield what a run was, in a few lines: name, status, id, start, time, counts, tokens."""
+def _shown(trace: TraceGraph, options: argparse.Namespace, depth: int, run: Any) -> set[str] | None:
+    """Return the ids of the nodes that the flags leave to see, None for all.
+
+    Whatever the depth, failed nodes are shown. With a node, all nodes above it are.
+    """
+    shown: set[str] | None = None
+    failed = _with_ancestors(trace, {node.id for node in trace.failed_nodes})
+    if depth:
+        shown = failed | {node.id for level, node in trace.walk() if level <= depth}
+    if options.filter:
+        matches = extra("query").parse(options.filter).search_run(run)
+        found = _with_ancestors(trace, {match.step.node.id for match in matches})
+        shown = found if shown is None else shown & found
+    if options.failed:
+        shown = failed if shown is None else shown & failed
+    return shown
+
+
+def _with_ancestors(trace: TraceGraph, ids: set[str]) -> set[str]:
+    found: set[str] = set()
+    for node_id in ids:
+        above: str | None = node_id
+        while above in trace.nodes and above not in found:
+            found.add(above)
+            above = trace.nodes[above].parent_id
+    return found
+
+
+def find_node(trace: TraceGraph, argument: str) -> Node:
+    """Return the node of that id, or the one whose id ends so; CommandError when it is not one.
+
+    Ids of one run often begin alike, so it is their end that tells them apart.
+    """
+    found = [node for node in trace.nodes.values() if node.id.endswith(argument)]
+    exact = trace.nodes.get(argument)
+    if exact is not None or len(found) == 1:
+        return exact or found[0]
+    if not found:
+        raise CommandError(argument, "no node of this trace has an id that ends so")
+    ids = ", ".join(node.id for node in found[:5])
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    raise CommandError(argument, f"fits {len(found)} nodes: {ids}{more}. Give more characters.")
+
+
+def node_lines(trace: TraceGraph, node: Node, style: Style) -> Iterator[Line]:
+    """Yield all that is known about one node."""
+    yield [
+        (f"[{node.node_type}] ", node.node_type),
+        (f"{node.name}  ", "heading"),
+        (f"{style.glyph(node.status)} {node.status}", node.status),
+        (f"   {node.id}   ", "dim"),
+        (duration_text(node.duration_ms), ""),
+    ]
+    yield [("in: ", "dim"), (style.glyph("into").join(_names_above(trace, node)), "")]
+    if node.start_time is not None:
+        yield [("started: ", "dim"), (node.start_time.isoformat(" ", "milliseconds"), "")]
+    for text, role in _reasons_of(trace, style).get(node.id, ()):
+        yield [(text.removeprefix(", "), role)]
+    for note in node.annotations:
+        yield [("annotation: ", "dim"), (f'"{note}"', "")]
+    if node.error is not None or node.error_type is not None:
+        error = ": ".join(part for part in (node.error_type, node.error) if part)
+        yield [("error: ", "dim"), (error, "failed")]
+    for line in (node.error_traceback or "").splitlines():
+        yield [(f"  {line}", "dim")]
+    values = {"input": node.input_data, "output": node.output_data, "metadata": node.metadata}
+    for label, value in values.items():
+        if value:
+            yield [(f"{label}:", "dim")]
+            yield from ([(f"  {line}", "")] for line in _json_lines(value))
+
+
+def _names_above(trace: TraceGraph, node: Node) -> list[str]:
+    names: list[str] = []
+    seen = {node.id}
+    above = trace.nodes.get(node.parent_id or "")
+    while above is not None and above.id not in seen:
+        seen.add(above.id)
+        names.append(above.name)
+        above = trace.nodes.get(above.parent_id or "")
+    return names[::-1] or ["nothing: it is at the top"]
+
+
+def _json_lines(value: Any) -> list[str]:
+    try:
+        return json.dumps(value, indent=2, ensure_ascii=False, default=repr).splitlines()
+    except (RecursionError, TypeError, ValueError):  # made by hand, or very deep
+        return [value_text(value, 10_000)]
+
+
+def summary_lines(trace: TraceGraph, style: Style, run: Any = None) -> Iterator[Line]:
+    """Yield what a run was, in a few lines: name, status, id, start, time, counts, tokens.
+
+    Of a measured run also what it cost and its critical path.
+    """
     status = run_status(trace)
     name = clip(trace.name or "(no name)", style.width // 2, style.glyph("cut"))
     yield [
@@ -828,9 +1031,15 @@ def summary_lines(trace: TraceGraph, style: Style) -> Iterator[Line]:
     dot = style.glyph("dot")
     for words in _wrapped(_counts(trace), dot, style.width):
         yield [(words, "")]
-    read, wrote = map(sum, zip(*map(tokens_of, trace.nodes.values()))) if trace.nodes else (0, 0)
-    if read or wrote:
-        yield [(f"tokens {read:,} in / {wrote:,} out", "")]
+    facts = _token_facts(trace) if run is None else extra("timeline").facts(run)
+    if facts:
+        yield from ([(words, "")] for words in _wrapped(facts, dot, style.width))
+
+
+def _token_facts(trace: TraceGraph) -> list[str]:
+    tokens = [tokens_of(node) for node in trace.nodes.values()]
+    read, wrote = sum(read for read, _ in tokens), sum(wrote for _, wrote in tokens)
+    return [f"tokens {read:,} in / {wrote:,} out"] if read or wrote else []
 
 
 def _counts(trace: TraceGraph) -> list[str]:
@@ -874,7 +1083,9 @@ def _add_demo(commands: Commands, shared: argparse.ArgumentParser) -> None:
 def _demo(options: argparse.Namespace, screen: Screen) -> int:
     demo = extra("demo")
     trace_id = demo.record(Tracer(storage=FileStore(options.store)))
-    _show_trace(find_trace(trace_id, options.store), "standard", screen)
+    trace = find_trace(trace_id, options.store)
+    screen.show(summary_lines(trace, screen.style))
+    screen.show([[], *tree_lines(trace, "standard", screen.style)])
     path = os.path.join(options.store, f"{trace_id}.json")
     hints = (f"Recorded in {path}", "Look again: logtracer inspect latest --verbosity full")
     screen.show([[], *([(hint, "dim")] for hint in hints)])
@@ -897,6 +1108,12 @@ def _shared_options() -> argparse.ArgumentParser:
         "--store", default="./traces", metavar="DIR", help="where traces are (default: ./traces)"
     )
     return shared
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) < 1_000_000:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
 
 
 def _positive(text: str) -> int:
