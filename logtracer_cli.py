@@ -21,7 +21,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timezone
+from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
@@ -1072,6 +1072,60 @@ def _wrapped(words: list[str], between: str, width: int) -> Iterator[str]:
     yield line
 
 
+# ---- list: what ran ------------------------------------------------------------------------------
+
+
+def _add_list(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("list", parents=[shared], help="show what ran, newest first")
+    parser.add_argument("directory", nargs="?", help="where the traces are, instead of --store")
+    parser.add_argument("--sort", choices=("started", "time", "cost", "errors"), default="started")
+    parser.add_argument("--limit", type=_count, default=20, metavar="N", help="0 for all")
+    parser.add_argument("--since", type=_since, metavar="TIME", help="2h, 30m, 7d or 2026-11-22")
+    parser.add_argument("--status", choices=[status.value for status in NodeStatus])
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+    _add_prices(parser)
+    parser.set_defaults(run=_list)
+
+
+def _list(options: argparse.Namespace, screen: Screen) -> int:
+    listing = extra("listing")
+    place = options.directory or options.store
+    paths = trace_files(place)
+    prices = prices_of(options)
+    briefs = (listing.describe(path, trace_id_of(path), load_file, prices) for path in paths)
+    chosen: Iterable[Any] = (brief for brief in briefs if _is_wanted(brief, options))
+    if options.sort != "started":
+        chosen = sorted(chosen, key=listing.sort_key(options.sort), reverse=True)
+    chosen = itertools.islice(chosen, options.limit or None)
+    ordered = sorted(chosen, key=lambda brief: bool(brief.problem))  # broken files go last
+    if options.json:
+        screen.show_json([listing.to_dict(brief) for brief in ordered])
+    else:
+        screen.show(listing.lines(ordered, len(paths), place, screen.style))
+    return 0
+
+
+def _is_wanted(brief: Any, options: argparse.Namespace) -> bool:
+    if options.status is not None and brief.status != options.status:
+        return False
+    if options.since is None:
+        return True
+    return brief.start_time is not None and bool(brief.start_time >= options.since)
+
+
+def _since(text: str) -> datetime:
+    """Return the moment that `2h`, `30m`, `7d` ago was, or that an ISO date names."""
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    if found is not None:
+        unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2]]
+        return datetime.now(timezone.utc) - timedelta(**{unit: int(found[1])})
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 2h, 30m, 7d or a date") from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+
+
 # ---- demo: a run to look at --------------------------------------------------------------------
 
 
@@ -1122,7 +1176,7 @@ def _positive(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
 
 
-_COMMANDS = (_add_inspect, _add_demo)
+_COMMANDS = (_add_inspect, _add_list, _add_demo)
 
 
 def _build_parser() -> argparse.ArgumentParser:
