@@ -16,12 +16,14 @@ paths.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import inspect
 import itertools
 import json
 import os
 import re
+import stat
 import sys
 import time
 import weakref
@@ -35,7 +37,7 @@ from types import FrameType, MappingProxyType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
     from typing import Any, BinaryIO, ParamSpec, Protocol, TypeVar
 
     P = ParamSpec("P")
@@ -471,6 +473,8 @@ _SECRET_KEY = re.compile(
 # short texts are done here.
 _SUSPECT = re.compile("[-_=:@9ABGJ]").search
 _SHORTEST_SECRET = 12  # characters
+_SURROGATE = re.compile("[\ud800-\udfff]").search
+_HUGE = 1 << 4_000  # Python refuses to write integers of more than 4,300 digits
 
 _TOKEN_PREFIXES = (
     r"sk-|pk-lf-|sk_live_|sk_test_|rk_live_|rk_test_|pk_live_|whsec_|gh[pousr]_|github_pat_"
@@ -484,7 +488,7 @@ _SECRET_TEXTS = (
         _REDACTED,
     ),
     (re.compile(r"(?<=://)[^\s/@'\"<>]{1,512}@"), _REDACTED + "@"),
-    (re.compile(r"\beyJ[\w-]{6,}(?:\.[\w-]+){1,4}"), _REDACTED),
+    (re.compile(r"(?<![\w-])eyJ[\w-]{6,4096}(?:\.[\w-]+){1,4}"), _REDACTED),
     (re.compile(r"(?<![A-Za-z0-9])(?:%s)[\w.-]{12,}" % _TOKEN_PREFIXES), _REDACTED),
     (re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA|AIDA|AROA|AGPA|ANPA)[A-Z0-9]{12,}"), _REDACTED),
     (re.compile(r"\b(?:AC|SK)[0-9a-f]{32}\b"), _REDACTED),
@@ -533,7 +537,8 @@ class _Redactor:
         name = _snake_case(key)
         if name in self._names or (self._defaults and _SECRET_KEY.search(name)):
             return True
-        if len(self.harmless_keys) < 4_096:  # a host with endless keys must not grow us
+        is_clean = len(key) <= _MAX_KEY and _well_formed(self.text(key)) == key
+        if is_clean and len(self.harmless_keys) < 4_096:  # a host may have endless keys
             self.harmless_keys.add(key)
         return False
 
@@ -587,7 +592,7 @@ class _Cleaner:
         if kind is str:
             return self._text(value, key)
         if kind is int:
-            return value if value.bit_length() < 4_096 else f"{_UNREADABLE} int"
+            return value if -_HUGE < value < _HUGE else f"{_UNREADABLE} int"
         if kind is float:
             return value if value - value == 0.0 else repr(value)  # JSON has no NaN
         try:
@@ -713,10 +718,15 @@ def _pairs_of(value: Any, kind: type, most: int) -> list[tuple[Any, Any]] | None
     return [(name, _attribute(value, name)) for name in names[:most]]
 
 
+def _bases(kind: type) -> tuple[type, ...]:
+    bases: tuple[type, ...] = type.__dict__["__mro__"].__get__(kind)  # whatever a metaclass says
+    return bases
+
+
 def _members(kind: type) -> dict[str, Any]:
     """Return what a class and its bases define, without asking the class itself."""
     members: dict[str, Any] = {}
-    for base in reversed(type.__dict__["__mro__"].__get__(kind)):
+    for base in reversed(_bases(kind)):
         members.update(type.__dict__["__dict__"].__get__(base))
     return members
 
@@ -825,8 +835,6 @@ def load_trace(path: str | os.PathLike[str], trace_id: str | None = None) -> Tra
             raise TraceLoadError(f"{name}: holds no trace {trace_id!r}")
         return found
     data = _read_file(name)
-    if name.endswith(".jsonl"):
-        return _named(name, trace_from_journal, data.split(b"\n"))
     return _named(name, _trace_from_bytes, data)
 
 
@@ -834,108 +842,94 @@ def trace_from_journal(lines: Iterable[str | bytes]) -> TraceGraph:
     """Build a trace from the events of a journal, in any order; bad lines are skipped.
 
     What was skipped is counted in `metadata["logtracer.damaged_lines"]`. Steps that never ended
-    are `interrupted`. Raises TraceLoadError when no line belongs to a trace.
+    are `interrupted`, or `running` while the process that writes them lives. Raises
+    TraceLoadError when no line belongs to a trace.
     """
     journal = _Journal()
     for line in lines:
         if line.strip():
-            journal.add(line)
+            try:
+                journal.take(_mapping(_parse(line)))
+            except TraceLoadError:
+                journal.damaged += 1
     return journal.trace()
 
 
 class _Journal:
-    """Collect the events of a trace, written by any number of processes, into one graph."""
+    """Collect the events of a trace into a graph."""
 
     def __init__(self) -> None:
-        self._header: dict[str, Any] = {}
-        self._end: dict[str, Any] = {}
+        self.damaged = 0
+        self._head: dict[str, Any] = {}
+        self._tail: dict[str, Any] = {}
         self._nodes: dict[str, dict[str, Any]] = {}
-        self._edges: list[dict[str, Any]] = []
-        self._damaged = 0
-        self._is_live = False  # a process that writes it still runs
+        self._edges: list[Edge] = []
 
-    def add_file(self, path: str) -> None:
-        """Take a journal, or a document that a journal became."""
-        data = _read_file(path)
-        if path.endswith(".json"):
-            self._take_document(_mapping(_parse(data)))
-            return
-        for line in filter(bytes.strip, data.split(b"\n")):
-            self.add(line)
-
-    def add(self, line: str | bytes) -> None:
-        """Take one line; a bad one is counted."""
-        try:
-            self._take(_mapping(_parse(line)))
-        except TraceLoadError:
-            self._damaged += 1
-
-    def _take(self, event: dict[str, Any]) -> None:
+    def take(self, event: dict[str, Any]) -> None:
+        """Take one event."""
         kind = _field(event, "event", str)
         if kind in ("trace.started", "part.started"):
             _check_version(_field(event, "schema_version", str))
-            if kind == "trace.started" or not self._header:
-                self._header = event
-            self._is_live = self._is_live or _is_alive(event.get("process_id"))
-        elif kind == "trace.completed":
-            self._end = event
+            self._head = event
+        elif kind in _FINAL_EVENTS:
+            self._tail = event
         elif kind == "edge":
-            self._edges.append(event)
+            self._edges.append(Edge.from_dict(event))
         elif kind == "node.updated":
-            self._nodes.setdefault(_field(event, "id", str), {}).update(event)
+            self._merge(_field(event, "id", str), event)
         else:
-            self._merge_node(_field(event, "node", dict))
+            node = _field(event, "node", dict)
+            self._merge(_field(node, "id", str), node)
 
-    def _take_document(self, document: dict[str, Any]) -> None:
-        self._header, self._end = document, document
-        for node in _field(document, "nodes", dict).values():
-            self._merge_node(_mapping(node))
-        edges = _field(document, "edges", list, [])
-        self._edges += [edge for edge in edges if edge.get("edge_type") != "caused_by"]
-
-    def _merge_node(self, node: dict[str, Any]) -> None:
-        known = self._nodes.setdefault(_field(node, "id", str), {})
-        if not known.get("end_time"):  # a start record that comes late says nothing new
-            known.update(node)
+    def _merge(self, node_id: str, facts: dict[str, Any]) -> None:
+        known = self._nodes.setdefault(node_id, {})
+        if not known.get("end_time"):  # what comes later than the end says nothing new
+            known.update(facts)
 
     def trace(self) -> TraceGraph:
         """Return the graph of all that was taken."""
-        header = self._header
-        trace_id = header.get("trace_id") or self._end.get("trace_id")
-        if trace_id is None and not self._nodes:
+        head, tail = self._head, self._tail
+        if not (head or tail or self._nodes):
             raise TraceLoadError("no line of it is an event of a trace")
-        document = {
-            "schema_version": header.get("schema_version", SCHEMA_VERSION),
-            "trace_id": trace_id or "unknown",
-            "name": header.get("name", ""),
-            "nodes": {},
-            "start_time": header.get("start_time"),
-            "end_time": self._end.get("end_time"),
-            "metadata": {**header.get("metadata", {}), **self._end.get("metadata", {})},
-        }
-        trace = TraceGraph.from_dict(document)
-        for data in self._nodes.values():
-            self._add_node(trace, data)
-        trace.nodes = {node.id: node for node in sorted(trace.nodes.values(), key=_start_order)}
-        trace.edges = _tree_edges(trace.nodes.values())
-        trace.edges += [Edge.from_dict(edge) for edge in self._edges if self._joins(edge, trace)]
-        if self._damaged:
-            trace.metadata["logtracer.damaged_lines"] = self._damaged
-        return trace
+        trace = TraceGraph(
+            head.get("schema_version", SCHEMA_VERSION),
+            _field({**tail, **head}, "trace_id", str, "unknown"),
+            _field(head, "name", str, ""),
+            start_time=_time_from_text(head.get("start_time")),
+            end_time=_time_from_text(tail.get("end_time")),
+            metadata={**_field(head, "metadata", dict, {}), **_field(tail, "metadata", dict, {})},
+        )
+        is_live = not tail and _is_alive(head.get("process_id"))
+        for facts in self._nodes.values():
+            self._add(trace, facts, is_live)
+        if self.damaged:
+            trace.metadata["logtracer.damaged_lines"] = self.damaged
+        return _merged([trace], self._edges)
 
-    def _add_node(self, trace: TraceGraph, data: dict[str, Any]) -> None:
+    def _add(self, trace: TraceGraph, facts: dict[str, Any], is_live: bool) -> None:
         try:
-            node = Node.from_dict(data)
-        except TraceLoadError:  # an update whose start record was lost
-            self._damaged += 1
+            node = Node.from_dict(facts)
+        except TraceLoadError:  # an update whose start was lost
+            self.damaged += 1
             return
-        if node.status == NodeStatus.RUNNING and not (self._is_live and not self._end):
+        if node.status == NodeStatus.RUNNING and not is_live:
             node.status = NodeStatus.INTERRUPTED
         trace.nodes[node.id] = node
 
-    @staticmethod
-    def _joins(edge: dict[str, Any], trace: TraceGraph) -> bool:
-        return edge.get("source_id") in trace.nodes and edge.get("target_id") in trace.nodes
+
+def _merged(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceGraph:
+    """Return the first trace with the nodes and edges of all, as parts of one."""
+    whole = traces[0]
+    nodes = {**whole.nodes}
+    edges = [*links]
+    for trace in traces:
+        edges += [edge for edge in trace.edges if edge.edge_type != EdgeType.CAUSED_BY]
+        for node in trace.nodes.values():
+            if node.id not in nodes or nodes[node.id].end_time is None:
+                nodes[node.id] = node
+    whole.edges = [*_tree_edges(nodes.values()), *edges]
+    whole.nodes = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
+    return whole
 
 
 def _is_alive(process_id: Any) -> bool:
@@ -958,9 +952,12 @@ def _tree_edges(nodes: Iterable[Node]) -> list[Edge]:
 
 def _trace_from_bytes(data: bytes) -> TraceGraph:
     """Read a document or a journal, whatever the file is called."""
-    if data.startswith(b'{"event":'):
+    if data[:200].lstrip().startswith((b'{"schema_version"', b"{\n", b"{\r\n")):
+        return trace_from_json(data)
+    try:
         return trace_from_journal(data.split(b"\n"))
-    return trace_from_json(data)
+    except TraceLoadError:
+        return trace_from_json(data)
 
 
 def _parse(text: str | bytes) -> Any:
@@ -992,18 +989,19 @@ def _named(path: object, read: Callable[[Any], TraceGraph], data: Any) -> TraceG
         raise TraceLoadError(f"{path}: {error}") from None
 
 
-def _read_file(path: str) -> bytes:
+def _read_file(path: str, flags: int = 0) -> bytes:
     """Read a regular file; a FIFO or a device would hold the reader up for ever."""
-    import stat
-
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | flags)
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise TraceLoadError(f"{path}: not a regular file")
         if status.st_size > _MAX_FILE:
             raise TraceLoadError(f"{path}: larger than {_MAX_FILE >> 30} GiB")
-        return file.read()
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def _replace_file(path: str, chunks: Iterable[bytes]) -> None:
@@ -1112,13 +1110,9 @@ class FileStore:
         """Return the trace, finished or not; None when there is none of that id."""
         if not _TRACE_ID.fullmatch(trace_id):
             return None
-        names = [name for name in self._names() if name.split(".")[0] == trace_id]
-        if names == [f"{trace_id}.json"]:
-            return load_trace_json(self._path(trace_id, ".json"))
-        journal = _Journal()
-        for name in sorted(names):
-            journal.add_file(os.path.join(self.directory, name))
-        return journal.trace() if names else None
+        names = sorted(name for name in self._names() if name.split(".")[0] == trace_id)
+        traces = [self._load_file(os.path.join(self.directory, name)) for name in names]
+        return _merged(traces) if len(traces) > 1 else next(iter(traces), None)
 
     def list_traces(self) -> list[str]:
         """Return the ids of all traces, sorted."""
@@ -1129,17 +1123,18 @@ class FileStore:
         data = line.encode("utf-8")
         with self._lock:  # else another thread could end the trace and close the descriptor
             descriptor, path = self._journals.get(trace_id) or self._open(trace_id, event)
-            try:
-                if os.write(descriptor, data) != len(data):
-                    raise StoreError(f"{path}: no room for a whole line")
-            except OSError:  # what follows goes to a new file, not behind half a line
-                del self._journals[trace_id]
-                os.close(descriptor)
-                raise
             if event not in _FINAL_EVENTS:
+                _append(descriptor, data)
                 return
             del self._journals[trace_id]
-        self._finish(trace_id, descriptor, path)
+        self._finish(trace_id, descriptor, path, data)
+
+    def _load_file(self, path: str) -> TraceGraph:
+        try:
+            data = _read_file(path, getattr(os, "O_NOFOLLOW", 0))
+        except OSError as error:
+            raise TraceLoadError(f"{path}: {error.strerror}") from None
+        return _named(path, _trace_from_bytes, data)
 
     def _prepare(self) -> None:
         try:
@@ -1171,18 +1166,22 @@ class FileStore:
         self._journals[trace_id] = descriptor, path
         return descriptor, path
 
-    def _finish(self, trace_id: str, descriptor: int, path: str) -> None:
+    def _finish(self, trace_id: str, descriptor: int, path: str, data: bytes) -> None:
         """Replace the journal of an ended trace by its document; parts stay as they are."""
+        final = self._path(trace_id, ".json")
         with os.fdopen(descriptor, "rb", 1 << 18) as journal:
-            final = self._path(trace_id, ".json")
-            if path != f"{final}l":
-                return
-            os.makedirs(self.directory, 0o700, exist_ok=True)
             try:
+                _append(descriptor, data)
+                if path != f"{final}l":
+                    return
+                os.makedirs(self.directory, 0o700, exist_ok=True)
                 _replace_file(final, _document_of(journal))
-            except _Unfinished:  # a step outlives its trace, or a line is damaged
+            except _Unfinished:  # a step outlives its trace, or a line is missing
                 journal.seek(0)
                 self.save(trace_from_journal(journal))
+            except OSError:
+                if os.fstat(descriptor).st_size:  # what there is can be read
+                    raise
         if os.path.exists(path):
             os.unlink(path)
 
@@ -1192,6 +1191,14 @@ class FileStore:
         journals, self._journals = self._journals, {}
         for descriptor, _ in journals.values():
             os.close(descriptor)
+
+
+def _append(descriptor: int, data: bytes) -> None:
+    """Write a whole line or none: on a full disk, cut back the half that was written."""
+    written = os.write(descriptor, data)
+    if written != len(data):
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+        raise StoreError("no room for a whole line")
 
 
 _TRACE_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}(?:\.json|(?:\.[0-9a-f]{16})?\.jsonl)")
@@ -1209,7 +1216,9 @@ class _Unfinished(Exception):
 def _document_of(journal: BinaryIO) -> Iterator[bytes]:
     """Yield the `.json` document of an ended journal line by line, however long it is."""
     journal.seek(0)
-    head = _mapping(_parse(journal.readline()))
+    head = json.loads(journal.readline() or b"{}")
+    if head.get("event") != "trace.started":
+        raise _Unfinished
     tail: dict[str, Any] | None = None
     opened: set[bytes] = set()
     first = {key: head[key] for key in ("schema_version", "trace_id", "name")}
@@ -1224,7 +1233,7 @@ def _document_of(journal: BinaryIO) -> Iterator[bytes]:
         elif line.startswith(_STARTED):
             opened.add(line[len(_STARTED) + 7 :][:16])
         elif line.startswith(b'{"event":"trace.completed"'):
-            tail = _mapping(_parse(line))
+            tail = json.loads(line)
         elif not line.startswith((b'{"event":"node.updated"', b'{"event":"edge"')):
             raise _Unfinished
     if opened or tail is None:
@@ -1271,8 +1280,8 @@ def open_store(url: str) -> StorageBackend:
 # ---- Context: which span is current ------------------------------------------------------------
 
 _current: contextvars.ContextVar[Span | None] = contextvars.ContextVar("logtracer", default=None)
+_CONTEXTLIB = vars(contextlib)
 _GENERATOR = 0x20 | 0x200  # inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-_GENERATOR_HELPERS = frozenset({"contextlib"})  # modules whose generators wrap their caller's code
 
 
 def current_span() -> Span | None:
@@ -1328,14 +1337,20 @@ def _strand() -> int:
     return get_ident()
 
 
-def _generator_frame(frame: FrameType) -> FrameType | None:
-    """Return the frame of a generator that may be suspended while its consumer goes on."""
-    if not frame.f_code.co_flags & _GENERATOR:
-        return None
-    caller = frame.f_back
-    if caller is not None and caller.f_globals.get("__name__") in _GENERATOR_HELPERS:
-        return None  # the generator of a @contextmanager: the with block's code is inside it
-    return frame
+def _generator_frame(frame: FrameType | None) -> FrameType | None:
+    """Return the frame of a generator that may be suspended while its consumer goes on.
+
+    The generator of a @contextmanager is not one: the code of its `with` block runs inside it.
+    """
+    while frame is not None:
+        caller = frame.f_back
+        if frame.f_globals.get("__name__") != "contextlib":
+            if not frame.f_code.co_flags & _GENERATOR:
+                return None
+            if caller is None or caller.f_globals.get("__name__") != "contextlib":
+                return frame
+        frame = caller
+    return None
 
 
 # ---- Capture: what a recording keeps of values -------------------------------------------------
@@ -1413,10 +1428,12 @@ class _Capture:
             for value in values:
                 kind = value.__class__
                 if kind is str:
-                    if len(value) >= _SHORTEST_SECRET and _SUSPECT(value) or not value.isascii():
+                    if len(value) >= _SHORTEST_SECRET and _SUSPECT(value):
                         return False
-                elif kind is float and value - value != 0.0 or kind not in _ATOMS:
-                    return False
+                    if not value.isascii() and _SURROGATE(value):
+                        return False
+                elif kind not in _ATOMS or value and not -_HUGE < value < _HUGE:
+                    return False  # containers, huge numbers, and those that are not numbers
         return not self.redactor.is_eager
 
     def _one(self, value: Any, key: str) -> str:
@@ -1428,9 +1445,11 @@ class _Capture:
 
     def name(self, name: Any) -> str:
         """Return the JSON text of a name; names recur, so it is remembered."""
+        if type(name) is not str:
+            name = _text_of(name, str)
         known = self._names.get(name)
         if known is None:
-            known = _to_json(self.text(_text_of(name, str)))
+            known = _to_json(self.text(name))
             if len(self._names) < 4_096:
                 self._names[name] = known
         return known
@@ -1546,8 +1565,8 @@ class _Recording:
             depth,
             self.time(start),
             self.time(end),
-            json.loads(capture.json(dict(zip(in_keys, in_values)))),
-            json.loads(capture.json(dict(zip(out_keys, out_values)))),
+            json.loads(capture.json(_join(in_keys, in_values))),
+            json.loads(capture.json(_join(out_keys, out_values))),
             json.loads(capture.json(notes)),
             json.loads(capture.json(metadata or {})),
             *(failure or (None, None, None)),
@@ -1588,6 +1607,8 @@ class _Recording:
                 self._write_facts(parent)
             span._head = self._head(span)
             self._write("node.started", f'"node":{span._head}running"}}}}')
+        if self.has_hooks and span._parent is None:
+            self.tracer._notify("trace.started", span)
         if self.has_hooks:
             self.tracer._notify("node.started", span)
 
@@ -1606,13 +1627,15 @@ class _Recording:
             self.finished.append(_pack(span))
         else:
             self._keep_streamed(span, event)
-        if self.has_hooks:
-            self.tracer._notify(event, span)
-        if span._parent is None:
-            self.ended = span._end
-            self.tracer._complete(self, span)
-        elif self.ended:
-            self.tracer._complete_late(self)
+        try:
+            if self.has_hooks:
+                self.tracer._notify(event, span)
+        finally:  # whatever a hook lets through, a Ctrl-C or a SystemExit
+            if span._parent is None:
+                self.ended = span._end
+                self.tracer._complete(self, span)
+            elif self.ended:
+                self.tracer._complete_late(self)
 
     def link(self, source_id: str, target_id: str, edge_type: str, label: str) -> None:
         """Keep an edge and tell the store."""
@@ -1691,19 +1714,20 @@ def _pack(span: Span) -> tuple[Any, ...]:
     of the memory. Keys recur, so they are shared.
     """
     inputs, outputs, notes, parent = span._inputs, span._outputs, span._annotations, span._parent
-    shapes = span._recording.shapes
-    in_keys: tuple[str, ...] = ()
-    out_keys: tuple[str, ...] = ()
-    in_values: tuple[Any, ...] = ()
-    out_values: tuple[Any, ...] = ()
+    in_keys: Any = None
+    out_keys: Any = None
+    in_values: Any = None
+    out_values: Any = None
     if inputs:
-        in_keys = tuple(inputs)
-        in_keys = shapes.setdefault(in_keys, in_keys)
-        in_values = tuple(inputs.values())
+        if len(inputs) == 1:  # most often: no tuples at all
+            (in_keys,), (in_values,) = inputs, inputs.values()
+        else:
+            in_keys, in_values = _split(inputs, span._recording.shapes)
     if outputs:
-        out_keys = tuple(outputs)
-        out_keys = shapes.setdefault(out_keys, out_keys)
-        out_values = tuple(outputs.values())
+        if len(outputs) == 1:
+            (out_keys,), (out_values,) = outputs, outputs.values()
+        else:
+            out_keys, out_values = _split(outputs, span._recording.shapes)
     return (
         span._number,
         None if parent is None else parent._number,
@@ -1723,6 +1747,17 @@ def _pack(span: Span) -> tuple[Any, ...]:
     )
 
 
+def _split(values: dict[str, Any], shapes: dict[Any, Any]) -> tuple[Any, Any]:
+    keys = tuple(values)
+    return shapes.setdefault(keys, keys), tuple(values.values())
+
+
+def _join(keys: Any, values: Any) -> dict[str, Any]:
+    if keys is None:
+        return _NO_VALUES
+    return {keys: values} if type(keys) is str else dict(zip(keys, values))
+
+
 # ---- Spans: what the host holds ----------------------------------------------------------------
 
 
@@ -1733,9 +1768,7 @@ class Span:
     """
 
     __slots__ = tuple(
-        "name node_type depth _recording _parent _number _status _start _end _inputs _outputs"
-        " _annotations _metadata _failure _head _previous _frame _strand _is_entered _is_dirty"
-        " __weakref__".split()
+        ["name", "node_type", "depth", "_recording", "_parent", "_number", "_status", "_start", "_end", "_inputs", "_outputs", "_annotations", "_metadata", "_failure", "_head", "_previous", "_frame", "_strand", "_is_entered", "_is_dirty", "__weakref__"]
     )
     _is_recording = True
 
@@ -1829,8 +1862,10 @@ class Span:
 
     def set_status(self, status: NodeStatus) -> None:
         """Set the status to end with; an exception that leaves the span still makes it failed."""
-        if not self._end:
-            self._status = str(_STATUSES.get(status, NodeStatus.COMPLETED))
+        if self._end or type(status) not in (str, NodeStatus) or status not in _STATUSES:
+            self._recording.tracer._report("status", f"{self!r} cannot become {_brief(status)}")
+        else:
+            self._status = str(status)
 
     def link(self, other: Span, edge_type: str = EdgeType.DATA_FLOW, label: str = "") -> None:
         """Say why `other`, the later step, connects to this one: a retry of it, fed by it, ..."""
@@ -1901,7 +1936,7 @@ class Span:
         if not self._start:
             self._begin()
         frame = sys._getframe(1)
-        if frame.f_code.co_flags & _GENERATOR:
+        if frame.f_code.co_flags & _GENERATOR or frame.f_globals is _CONTEXTLIB:
             self._frame = _generator_frame(frame)
         previous = _current.get()
         while previous is not None and previous._end:
@@ -1914,16 +1949,14 @@ class Span:
         if self._end or not self._start:
             return
         recording = self._recording
-        try:
-            if error is not None:
-                self._fail(error)
-            elif self._status == "running":
-                self._status = "completed"
-        finally:
-            self._end = time.perf_counter_ns()
-            self._frame = None
-            if _current.get() is self:
-                _current.set(self._previous)
+        if error is not None:
+            self._fail(error)
+        elif self._status == "running":
+            self._status = "completed"
+        self._end = time.perf_counter_ns()
+        self._frame = None
+        if _current.get() is self:
+            _current.set(self._previous)
         if recording.open.pop(self._number, None) is None:  # opened before a fork, or ended twice
             return
         if not recording.is_watched and self._parent is not None and not recording.ended:
@@ -1949,6 +1982,8 @@ class Span:
         self._strand = strand = get_ident() if is_sync else _strand()
         self._number = number = next(recording.numbers)
         recording.open[number] = self
+        if recording.ended:
+            recording.tracer._totals["started"] += 1
         self._start = time.perf_counter_ns()
         try:
             if parent is not None and parent._strand != strand and parent._strand:
@@ -1985,27 +2020,35 @@ class Span:
 
     def _fail(self, error: BaseException) -> None:
         """Take the status an exception means: that first, then what may go wrong."""
-        self._status, note = _meaning_of(error)
-        if note:
-            self._add_metadata({"logtracer.ended_by": note})
-        elif self._recording.keeps_notes:
-            kind = _type_name(type(error))
-            self._failure = ("", kind, "")
-            texts = (_error_text(error), kind, _traceback_text(error))
-            encode = self._recording.capture.encode
-            text, kind, trace = (json.loads(encode(part, "", _MAX_TEXT)) for part in texts)
-            self._failure = (text, kind, trace)
+        self._status = "failed"
+        recording = self._recording
+        try:
+            self._status, note = _meaning_of(error)
+            if note:
+                self._add_metadata({"logtracer.ended_by": note})
+            elif recording.keeps_notes:
+                kind = _type_name(type(error))
+                self._failure = ("", kind, "")
+                encode = recording.capture.encode
+                texts = (_error_text(error), kind, _traceback_text(error))
+                text, kind, trace = (json.loads(encode(part, "", _MAX_TEXT)) for part in texts)
+                self._failure = (text, kind, trace)
+        except Exception as problem:  # an exception whose own class raises when it is looked at
+            recording.tracer._report("error", problem)
 
 
 def _meaning_of(error: BaseException) -> tuple[str, str]:
     """Return the status that an exception leaving a span means, and a note on how it ended."""
-    if isinstance(error, GeneratorExit):
+    kind = type(error)
+    if issubclass(kind, GeneratorExit):
         return "completed", "GeneratorExit: the consumer stopped early"
-    if isinstance(error, SystemExit) and error.code in (None, 0):
-        return "completed", "SystemExit"
-    if isinstance(error, KeyboardInterrupt):
+    if issubclass(kind, SystemExit):
+        code = getattr(error, "code", 1)
+        is_success = code is None or (type(code) is int and code == 0)
+        return ("completed", "SystemExit") if is_success else ("failed", "")
+    if issubclass(kind, KeyboardInterrupt):
         return "cancelled", "KeyboardInterrupt"
-    if any(base.__name__ == "CancelledError" for base in type(error).__mro__):  # asyncio's, others'
+    if any(_type_name(base) == "CancelledError" for base in _bases(kind)):  # of any framework
         return "cancelled", "CancelledError"
     return "failed", ""
 
@@ -2080,7 +2123,8 @@ class _OffSpan(Span):
 
     def __init__(self) -> None:
         self.name, self.node_type, self.depth, self._number, self._end = "", "custom", 0, 0, 0
-        self._status, self._previous, self._frame = "pending", None, None
+        self._status, self._frame = "pending", None
+        self._previous = _current.get()
 
     @property
     def trace(self) -> TraceGraph:
@@ -2102,10 +2146,14 @@ class _OffSpan(Span):
         """Return the chunks as they are."""
         return chunks
 
+    def __exit__(self, *error: Any) -> None:
+        if _current.get() is self:
+            _current.set(self._previous)
+
     async def __aexit__(self, *error: Any) -> None:
         return None
 
-    input = output = metadata = annotate = set_status = link = llm = end = __exit__ = _nothing
+    input = output = metadata = annotate = set_status = link = llm = end = _nothing
     node = start = __enter__ = _itself
 
 
@@ -2234,9 +2282,13 @@ class TraceContext:
 
     def _enter(self, frame: FrameType) -> Span:
         root = self._make_root()
+        if root is _OFF and _current.get() is not None:  # hides the trace it is nested in
+            root = _OffSpan()
+            _current.set(root)
         self._roots.append(root)
         root.__enter__()
-        root._frame = _generator_frame(frame)
+        if root is not _OFF:
+            root._frame = _generator_frame(frame)
         return root
 
 
@@ -2378,9 +2430,9 @@ class Tracer:
     def _complete(self, recording: _Recording, root: Span) -> None:
         """Save a trace whose root has ended, count its nodes, and tell the hooks."""
         count = len(recording.finished) + recording.released
-        if recording.is_sampled or recording.has_failures():
-            if not self._save(recording):
-                recording.dropped = count
+        is_wanted = recording.is_sampled or recording.has_failures()
+        if not (is_wanted and self._save(recording)):
+            recording.dropped = count
         with self._lock:
             self._totals["started"] += count + len(recording.open)
             self._totals["finished"] += count
@@ -2463,7 +2515,7 @@ def trace_node(
     step to its last. A dict or a named tuple that is returned becomes the output, anything else
     its `return_value`; `self` and `cls` are never recorded.
     """
-    if callable(name):
+    if name is not None and not isinstance(name, str):
         raise TypeError("write @trace_node() with parentheses")
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -2492,7 +2544,7 @@ class _Call:
         capture_args: bool,
         capture_return: bool,
     ) -> None:
-        self._name = name or getattr(function, "__name__", "callable")
+        self._name: str = name or getattr(function, "__name__", "callable")
         self._node_type = node_type
         self._captures_return = capture_return
         self._signature = inspect.signature(function) if capture_args else None
@@ -2558,18 +2610,21 @@ class _Inside:
     """
 
     def __init__(self, span: Span) -> None:
-        self._inner: Span | None = span if span is not _OFF else _current.get()
+        self._is_off = not span._is_recording
+        self._inner: Span | None = span
         self._outer: Span | None = None
-        if span is not _OFF:
+        if not self._is_off:
             span.start()._previous = _current.get()
 
     def __enter__(self) -> None:
-        self._outer = _current.get()
-        _current.set(self._inner)
+        if not self._is_off:
+            self._outer = _current.get()
+            _current.set(self._inner)
 
     def __exit__(self, *error: object) -> None:
-        self._inner = _current.get()
-        _current.set(self._outer)
+        if not self._is_off:
+            self._inner = _current.get()
+            _current.set(self._outer)
 
 
 def _wrap_generator(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
