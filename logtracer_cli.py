@@ -921,8 +921,9 @@ def _inspect_lines(trace: TraceGraph, options: argparse.Namespace, style: Style)
         flags = ["--failed"] * options.failed + ["--filter"] * bool(options.filter)
         flags += [f"--depth {depth}"] * bool(depth)
         again = f"logtracer inspect {options.trace}{' --timeline --depth 0' * options.timeline}"
-        hidden_by = f"{counted(hidden, 'node')} hidden by {' '.join(flags)}."
-        yield from ([], [(f"{hidden_by}  Show all: {again}", "dim")])
+        hints = (f"{counted(hidden, 'node')} hidden by {' '.join(flags)}.", f"Show all: {again}")
+        yield []
+        yield from ([(text, "dim")] for text in _wrapped(hints, "  ", style.width))
 
 
 def _shown(trace: TraceGraph, options: argparse.Namespace, depth: int, run: Any) -> set[str] | None:
@@ -1021,13 +1022,14 @@ def summary_lines(trace: TraceGraph, style: Style, run: Any = None) -> Iterator[
     Of a measured run also what it cost and its critical path.
     """
     status = run_status(trace)
-    name = clip(trace.name or "(no name)", style.width // 2, style.glyph("cut"))
-    yield [
-        (f"{name}  ", "heading"),
-        (f"{style.glyph(status)} {status}", status),
-        (f"   {clip(trace.trace_id, 8, '')}   {start_text(trace)}   ", "dim"),
-        (duration_text(trace.duration_ms), ""),
-    ]
+    name = style.clip(trace.name or "(no name)", style.width // 2)
+    title: Line = [(f"{name}  ", "heading"), (f"{style.glyph(status)} {status}", status)]
+    about = f"{style.clip(trace.trace_id[:8], 8)}   {start_text(trace)}   "
+    rest: Line = [(about, "dim"), (duration_text(trace.duration_ms), "")]
+    if sum(cell_width(text) for text, _ in [*title, *rest]) + 3 <= style.width:
+        yield [*title, ("   ", ""), *rest]
+    else:
+        yield from (title, rest)
     dot = style.glyph("dot")
     for words in _wrapped(_counts(trace), dot, style.width):
         yield [(words, "")]
@@ -1062,7 +1064,7 @@ def _counts(trace: TraceGraph) -> list[str]:
     return counts
 
 
-def _wrapped(words: list[str], between: str, width: int) -> Iterator[str]:
+def _wrapped(words: Iterable[str], between: str, width: int) -> Iterator[str]:
     line = ""
     for word in words:
         if line and cell_width(line + between + word) > width:

@@ -81,7 +81,7 @@ def _entries(run: Run, pen: Pen, shown: set[str] | None) -> Iterator[_Entry]:
         groups = _folded(visible, shown)
         for position, group in enumerate(reversed(groups)):
             if level >= deepest:
-                branch, below = f"{indent}(level {level + 1}) ", indent
+                branch, below = f"(level {level + 1}) ", "   "
             else:
                 branch = indent + pen.glyph("elbow" if position == 0 else "tee")
                 below = indent + ("   " if position == 0 else pen.glyph("pipe"))
