@@ -936,12 +936,21 @@ def _shown(trace: TraceGraph, options: argparse.Namespace, depth: int, run: Any)
     if depth:
         shown = failed | {node.id for level, node in trace.walk() if level <= depth}
     if options.filter:
-        matches = extra("query").parse(options.filter).search_run(run)
+        matches = parsed_query(options.filter).search_run(run)
         found = _with_ancestors(trace, {match.step.node.id for match in matches})
         shown = found if shown is None else shown & found
     if options.failed:
         shown = failed if shown is None else shown & failed
     return shown
+
+
+def parsed_query(text: str) -> Any:
+    """Return a query of the filter language, parsed; a mistake in it is wrong use."""
+    query = extra("query")
+    try:
+        return query.parse(text)
+    except query.QueryError as error:
+        raise UsageError("filter", str(error)) from None
 
 
 def _with_ancestors(trace: TraceGraph, ids: set[str]) -> set[str]:

@@ -154,38 +154,55 @@ _MARKED = {
 
 def lines(briefs: Iterable[Brief], total: int, place: str, pen: Pen) -> Iterator[Line]:
     """Yield the table, and below it how many traces there are and what the marks mean."""
-    is_roomy = pen.width >= 60
-    room = max(12, pen.width - (57 if is_roomy else 30))
-    head = f"{'RUN':<10}{'NAME':<{room}}" + f"{'STARTED (UTC)':<19}" * is_roomy + f"{'TIME':>8}"
-    yield [(head + f"{'NODES':>7}{'ERR':>4}{'COST':>7}" * is_roomy, "heading")]
+    columns = _Columns(pen.width)
+    yield [(columns.head(), "heading")]
     shown = 0
     marks: dict[str, str] = {}
     for brief in briefs:
         shown += 1
         marks[brief.status] = _MARKED.get(brief.status, "")
-        yield _line(brief, room, is_roomy, pen)
+        yield _line(brief, columns, pen)
     legend = [f"{pen.glyph(status)} {words}" for status, words in marks.items() if words]
     runs = f"{shown:,} of {total:,} runs" if shown < total else f"{total:,} runs"
     yield []
     yield [(pen.glyph("dot").join([f"{runs} in {place}", *legend]), "dim")]
 
 
-def _line(brief: Brief, room: int, is_roomy: bool, pen: Pen) -> Line:
+class _Columns:
+    """Which columns a width has room for: the money goes first, then all but name and time."""
+
+    def __init__(self, width: int) -> None:
+        self.has_cost = width >= 70
+        self.has_counts = width >= 60
+        self.name = max(8, width - 20 - 30 * self.has_counts - 8 * self.has_cost)
+
+    def head(self) -> str:
+        """Return the names of the columns."""
+        head = f"{'RUN':<10}{'NAME':<{self.name}} "
+        if not self.has_counts:
+            return f"{head}{'TIME':>8}"
+        return f"{head}{'STARTED (UTC)':<19}{'TIME':>8}{'NODES':>7}{'ERR':>4}" + (
+            f"{'COST':>7}" * self.has_cost
+        )
+
+
+def _line(brief: Brief, columns: _Columns, pen: Pen) -> Line:
     short_id = pen.fit(brief.trace_id[:8], 8)
     if brief.problem:
         text = pen.clip(f"(unreadable: {brief.problem})", max(20, pen.width - 10))
         return [(f"{short_id}  ", "dim"), (text, "failed")]
     mark = pen.glyph(brief.status)
-    start = brief.start_time
-    started = "" if start is None else start.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
     time = "-" if brief.duration_ms is None else seconds_text(round(brief.duration_ms * 1_000))
     line: Line = [(f"{short_id}  ", "dim"), (f"{mark} ", brief.status)]
-    line.append((pen.fit(brief.name, room - len(mark) - 2) + " ", ""))
-    if not is_roomy:
+    line.append((pen.fit(brief.name, columns.name - len(mark) - 1) + " ", ""))
+    if not columns.has_counts:
         return [*line, (f"{time:>8}", "")]
-    line.append((f"{started:<19}", "dim"))
+    start = brief.start_time
+    started = "" if start is None else start.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
     nodes = f"{brief.nodes:,}" if brief.nodes < 100_000 else tokens_text(brief.nodes)
+    line.append((f"{started:<19}", "dim"))
     line.append((f"{time:>8}{nodes:>7}", ""))
     line.append((f"{brief.errors:>4}", "failed" if brief.errors else "dim"))
-    line.append((f"{short_cost_text(brief.cost):>7}", "dim"))
+    if columns.has_cost:
+        line.append((f"{short_cost_text(brief.cost):>7}", "dim"))
     return line
