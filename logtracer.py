@@ -383,6 +383,10 @@ def _start_order(node: Node) -> tuple[datetime, int]:
     return node.start_time or _LAST, node.sequence_number
 
 
+def _end_order(node: Node) -> datetime:
+    return node.end_time or _EPOCH
+
+
 def _time_to_text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="microseconds")
 
@@ -508,8 +512,8 @@ _SECRET_TEXTS = (
         r"\1" + _REDACTED,
     ),
 )
-_NESTED_REPEAT = re.compile(r"[+*}]\)[+*{]")  # (a+)+ and its like take exponential time
-_SLOW_PATTERN = 0.1  # seconds; a user's pattern that takes longer on one text is switched off
+_WINDOW = 4_096  # characters a user's pattern is given at a time
+_SLOW_PATTERN = 0.1  # seconds; a user's pattern that takes longer is refused or switched off
 
 
 class _Redactor:
@@ -528,7 +532,6 @@ class _Redactor:
         self._defaults = defaults
         self.harmless_keys: set[str] = set()  # as learned so far
         self.is_eager = bool(self._patterns or callback)  # every text must be looked at
-        self.failures = 0
 
     def is_secret(self, key: str) -> bool:
         """Tell whether the value under this key is to be hidden, whatever it is."""
@@ -552,18 +555,43 @@ class _Redactor:
                 text = self._apply(pattern, text)
             return text if self._callback is None else str(self._callback(key, text))
         except Exception:  # fail closed: rather no value than a secret
-            self.failures += 1
             _log("a redactor failed; the value was dropped", "redactor")
             return _REDACTED
 
     def _apply(self, pattern: re.Pattern[str], text: str) -> str:
+        """Replace what a user's pattern finds, a window at a time so that a slow one is noticed."""
         began = time.perf_counter()
-        text = pattern.sub(_REDACTED, text)
-        if time.perf_counter() - began > _SLOW_PATTERN and pattern in self._patterns:
-            self._patterns.remove(pattern)
-            self.failures += 1
-            _log(f"redact_patterns: {pattern.pattern!r} is too slow and was switched off")
-        return text
+        parts: list[str] = []
+        for start in range(0, len(text), _WINDOW):
+            parts.append(pattern.sub(_REDACTED, text[start : start + _WINDOW]))
+            if time.perf_counter() - began > _SLOW_PATTERN * (1 + start // 100_000):
+                if pattern in self._patterns:
+                    self._patterns.remove(pattern)
+                _log(f"redact_patterns: {pattern.pattern!r} is too slow and was switched off")
+                return _REDACTED
+        return "".join(parts)
+
+
+def _check_pattern(pattern: str) -> None:
+    """Raise ValueError for a pattern that is none, or that takes too long on short texts.
+
+    Each of its characters is tried repeated, and longer and longer: what takes exponential or
+    steep polynomial time shows within a few dozen characters.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ValueError(f"redact_patterns: {pattern!r} is not a pattern: {error}") from None
+    letters = dict.fromkeys(["a", "0", " ", "-", *filter(str.isprintable, pattern)])
+    for length in (8, 12, 16, 20, 24, 32, 48, 96, 192):
+        for letter in list(letters)[:24]:
+            began = time.perf_counter()
+            compiled.search(letter * length + "\x00")
+            if time.perf_counter() - began > _SLOW_PATTERN / 10:
+                raise ValueError(
+                    f"redact_patterns: {pattern!r} takes too long on {length} characters; write"
+                    " it without a repetition inside a repetition"
+                )
 
 
 def _snake_case(key: str) -> str:
@@ -834,8 +862,19 @@ def load_trace(path: str | os.PathLike[str], trace_id: str | None = None) -> Tra
         if found is None:
             raise TraceLoadError(f"{name}: holds no trace {trace_id!r}")
         return found
-    data = _read_file(name)
-    return _named(name, _trace_from_bytes, data)
+    trace = _named(name, _trace_from_bytes, _read_file(name))
+    return _merged([trace, *map(load_trace, _parts_of(name))])
+
+
+def _parts_of(path: str) -> list[str]:
+    """Return the journals that other processes wrote of the trace in a file."""
+    directory, name = os.path.split(os.path.abspath(path))
+    if not _MAIN_FILE.fullmatch(name):
+        return []
+    beside = os.listdir(directory)
+    stem = name.split(".")[0]
+    parts = [part for part in beside if part.split(".")[0] == stem and _PART_FILE.fullmatch(part)]
+    return [os.path.join(directory, part) for part in sorted(parts)]
 
 
 def trace_from_journal(lines: Iterable[str | bytes]) -> TraceGraph:
@@ -870,7 +909,8 @@ class _Journal:
         kind = _field(event, "event", str)
         if kind in ("trace.started", "part.started"):
             _check_version(_field(event, "schema_version", str))
-            self._head = event
+            if kind == "trace.started" or not self._head:
+                self._head = event
         elif kind in _FINAL_EVENTS:
             self._tail = event
         elif kind == "edge":
@@ -883,7 +923,7 @@ class _Journal:
 
     def _merge(self, node_id: str, facts: dict[str, Any]) -> None:
         known = self._nodes.setdefault(node_id, {})
-        if not known.get("end_time"):  # what comes later than the end says nothing new
+        if "end_time" in facts or not known.get("end_time"):  # resumed, a step may end again
             known.update(facts)
 
     def trace(self) -> TraceGraph:
@@ -925,10 +965,11 @@ def _merged(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceGraph:
     for trace in traces:
         edges += [edge for edge in trace.edges if edge.edge_type != EdgeType.CAUSED_BY]
         for node in trace.nodes.values():
-            if node.id not in nodes or nodes[node.id].end_time is None:
+            if node.id not in nodes or _end_order(nodes[node.id]) < _end_order(node):
                 nodes[node.id] = node
     whole.edges = [*_tree_edges(nodes.values()), *edges]
     whole.nodes = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
+    whole.end_time = max((t.end_time for t in traces if t.end_time), default=None)
     return whole
 
 
@@ -1057,24 +1098,25 @@ class MemoryStore:
         if max_traces < 1:
             raise ValueError(f"max_traces must be at least 1, not {max_traces!r}")
         self._max_traces = max_traces
-        self._traces: dict[str, Callable[[], TraceGraph]] = {}
+        self._traces: dict[str, list[Callable[[], TraceGraph]]] = {}
 
     def save(self, trace: TraceGraph) -> None:
         """Keep a trace, replacing the one with its id."""
+        self._traces.pop(trace.trace_id, None)
         self._keep(trace.trace_id, lambda: trace)
 
     def load(self, trace_id: str) -> TraceGraph | None:
         """Return the trace, or None when there is none of that id."""
-        build = self._traces.get(trace_id)
-        return None if build is None else build()
+        parts = [build() for build in self._traces.get(trace_id, ())]
+        return _merged(parts) if len(parts) > 1 else next(iter(parts), None)
 
     def list_traces(self) -> list[str]:
         """Return the ids of all traces, oldest first."""
         return list(self._traces)
 
     def _keep(self, trace_id: str, build: Callable[[], TraceGraph]) -> None:
-        """Keep a recorded trace as it is: most are never read, so nodes are built on demand."""
-        self._traces[trace_id] = build
+        """Keep a recording as it is: most are never read, so their nodes are built on demand."""
+        self._traces.setdefault(trace_id, []).append(build)
         while len(self._traces) > self._max_traces:
             self._traces.pop(next(iter(self._traces)), None)
 
@@ -1110,7 +1152,8 @@ class FileStore:
         """Return the trace, finished or not; None when there is none of that id."""
         if not _TRACE_ID.fullmatch(trace_id):
             return None
-        names = sorted(name for name in self._names() if name.split(".")[0] == trace_id)
+        names = [name for name in self._names() if name.split(".")[0] == trace_id]
+        names.sort(key=lambda name: (len(name), name))  # what began the trace, then its parts
         traces = [self._load_file(os.path.join(self.directory, name)) for name in names]
         return _merged(traces) if len(traces) > 1 else next(iter(traces), None)
 
@@ -1151,7 +1194,11 @@ class FileStore:
         return os.path.join(self.directory, trace_id + ending)
 
     def _names(self) -> list[str]:
-        return [name for name in os.listdir(self.directory) if _TRACE_FILE.fullmatch(name)]
+        return [
+            name
+            for name in os.listdir(self.directory)
+            if _MAIN_FILE.fullmatch(name) or _PART_FILE.fullmatch(name)
+        ]
 
     def _open(self, trace_id: str, event: str) -> tuple[int, str]:
         """Open the trace's own journal at its start, anything later in a file of its own."""
@@ -1201,7 +1248,8 @@ def _append(descriptor: int, data: bytes) -> None:
         raise StoreError("no room for a whole line")
 
 
-_TRACE_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}(?:\.json|(?:\.[0-9a-f]{16})?\.jsonl)")
+_MAIN_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}\.jsonl?")
+_PART_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}\.[0-9a-f]{16}\.jsonl")
 _FINAL_EVENTS = frozenset({"trace.completed", "part.completed"})
 _STARTED = b'{"event":"node.started","node":'
 _COMPLETED = b'{"event":"node.completed","node":'
@@ -1268,13 +1316,30 @@ _TREE_EDGE = (
 
 
 def open_store(url: str) -> StorageBackend:
-    """Return the store a URL names: `memory` or `file://DIR`."""
+    """Return the store a URL names.
+
+    `memory`, `file://DIRECTORY`, `sqlite://FILE` or `postgresql://...`; the last two need the
+    folder logtracer_extras. Raises ValueError for any other, naming these.
+    """
     if url == "memory":
         return MemoryStore()
     scheme, separator, place = url.partition("://")
-    if scheme == "file" and separator and place:
+    if not (separator and place) or scheme not in ("file", "sqlite", "postgresql", "postgres"):
+        raise ValueError(
+            f"storage {url.partition('@')[0]!r} is not memory, file://DIRECTORY, sqlite://FILE or"
+            " postgresql://USER@HOST/DATABASE"
+        )
+    if scheme == "file":
         return FileStore(place)
-    raise ValueError(f"storage {url!r} is not 'memory' or 'file://DIRECTORY'")
+    import importlib
+
+    if scheme == "sqlite":
+        store: StorageBackend = importlib.import_module("logtracer_extras.sqlite").SQLiteStore(
+            place
+        )
+    else:
+        store = importlib.import_module("logtracer_extras.postgres").PostgresStore(url)
+    return store
 
 
 # ---- Context: which span is current ------------------------------------------------------------
@@ -1469,7 +1534,14 @@ _NO_FAILURE = _FAILURE % ("null", "null", "null")
 class _Recording:
     """What is known of one trace; its spans add to it from any thread or task."""
 
-    def __init__(self, tracer: Tracer, name: str, metadata: dict[str, Any], is_sampled: bool):
+    def __init__(
+        self,
+        tracer: Tracer,
+        name: str,
+        metadata: dict[str, Any],
+        is_sampled: bool,
+        joined: tuple[str, str | None] | None,
+    ) -> None:
         self.tracer = tracer
         self.is_sampled = is_sampled  # else kept only if a step fails
         self.capture = tracer._capture
@@ -1480,8 +1552,8 @@ class _Recording:
         self.keeps_notes = tracer.config.capture_level != "minimal"
         self.max_input = tracer.config.max_input_size
         self.max_output = tracer.config.max_output_size
-        self.trace_id = os.urandom(16).hex()
-        self.remote_parent: str | None = None
+        self.is_part = joined is not None  # of a trace that another process, or this one, began
+        self.trace_id, self.remote_parent = joined or (os.urandom(16).hex(), None)
         self.name = name
         self.metadata = metadata
         self.began = time.perf_counter_ns()
@@ -1557,7 +1629,7 @@ class _Recording:
         capture = self.capture
         return Node(
             "%016x" % number,
-            number - self.base,
+            0 if parent is None else number - self.base,
             json.loads(capture.name(name)),
             json.loads(capture.name(node_type)),
             _STATUSES[status],
@@ -1584,7 +1656,7 @@ class _Recording:
             "process_id": os.getpid(),
             "metadata": self.metadata,
         }
-        kind = "trace" if self.remote_parent is None else "part"
+        kind = "part" if self.is_part else "trace"
         self._write(f"{kind}.started", _to_json(head)[1:])
 
     def trace_completed(self) -> bool:
@@ -1596,7 +1668,7 @@ class _Recording:
             "metadata": {**self.metadata, **self.troubles()},
             "duration_ms": ((self.ended + self.offset) // 1_000 - start) / 1_000,
         }
-        kind = "trace" if self.remote_parent is None else "part"
+        kind = "part" if self.is_part else "trace"
         return self._write(f"{kind}.completed", _to_json(tail)[1:])
 
     def span_started(self, span: Span) -> None:
@@ -1604,7 +1676,7 @@ class _Recording:
         if self.stream is not None:
             parent = span._parent
             if parent is not None and parent._is_dirty:
-                self._write_facts(parent)
+                self.write_facts(parent)
             span._head = self._head(span)
             self._write("node.started", f'"node":{span._head}running"}}}}')
         if self.has_hooks and span._parent is None:
@@ -1673,16 +1745,18 @@ class _Recording:
             self.released += len(self.finished)
             self.finished.clear()
 
-    def _write_facts(self, span: Span) -> None:
+    def write_facts(self, span: Span) -> None:
+        """Tell the store what an open span has gathered."""
         span._is_dirty = False
-        self._write("node.updated", f'"id":"{span.id}",{self._facts(span)}}}')
+        facts = f'"id":"{span.id}","status":"{span._status}",{self._facts(span)}}}'
+        self._write("node.updated", facts)
 
     def _head(self, span: Span) -> str:
         parent, remote = span._parent, self.remote_parent
         parent_id = remote if parent is None else "%016x" % parent._number
         return _HEAD % (
             span._number,
-            span._number - self.base,
+            0 if parent is None else span._number - self.base,
             self.capture.name(span.name),
             self.capture.name(span.node_type),
             "null" if parent_id is None else f'"{parent_id}"',
@@ -1761,34 +1835,40 @@ def _join(keys: Any, values: Any) -> dict[str, Any]:
 # ---- Spans: what the host holds ----------------------------------------------------------------
 
 
-class Span:
+class _Referable:
+    """Let weak references be made to spans (dataclass's own way is 3.11 and newer)."""
+
+    __slots__ = ("__weakref__",)
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Span(_Referable):
     """A step that is being recorded: use it with `with`, `async with`, or `start` and `end`.
 
     Its methods never raise because of what they are given, and do nothing once it has ended.
     """
 
-    __slots__ = tuple(
-        ["name", "node_type", "depth", "_recording", "_parent", "_number", "_status", "_start", "_end", "_inputs", "_outputs", "_annotations", "_metadata", "_failure", "_head", "_previous", "_frame", "_strand", "_is_entered", "_is_dirty", "__weakref__"]
-    )
+    _recording: _Recording
+    name: str
+    node_type: str
+    _parent: Span | None
+    depth: int
+    _number: int = 0
+    _start: int = 0
+    _end: int = 0
+    _strand: int = 0
+    _status: str = "running"
+    _head: str = ""
+    _is_entered: bool = False
+    _is_dirty: bool = False
+    _inputs: dict[str, Any] | None = None
+    _outputs: dict[str, Any] | None = None
+    _metadata: dict[str, Any] | None = None
+    _annotations: list[str] | None = None
+    _failure: tuple[str, str, str] | None = None
+    _previous: Span | None = None
+    _frame: FrameType | None = None
     _is_recording = True
-
-    def __init__(self, recording: _Recording, name: str, node_type: str, parent: Span | None):
-        self.name = name
-        self.node_type = node_type
-        self.depth: int = 0 if parent is None else parent.depth + 1
-        self._recording = recording
-        self._parent = parent
-        self._number = self._start = self._end = self._strand = 0
-        self._status = "running"
-        self._head = ""
-        self._is_entered = self._is_dirty = False
-        self._inputs: dict[str, Any] | None = None
-        self._outputs: dict[str, Any] | None = None
-        self._metadata: dict[str, Any] | None = None
-        self._annotations: list[str] | None = None
-        self._failure: tuple[str, str, str] | None = None
-        self._previous: Span | None = None
-        self._frame: FrameType | None = None
 
     def __repr__(self) -> str:
         return f"<Span {self.name!r} {self._status}>"
@@ -1797,6 +1877,15 @@ class Span:
     def id(self) -> str:
         """The node's id, 16 hexadecimal digits; all zeros before the span has started."""
         return "%016x" % self._number
+
+    @property
+    def traceparent(self) -> str:
+        """The W3C trace context of this span: what another process joins the trace with."""
+        return f"00-{self._recording.trace_id}-{self.id}-01"
+
+    def subprocess_env(self) -> dict[str, str]:
+        """Return a copy of the environment for a child process, with TRACEPARENT set."""
+        return {**os.environ, "TRACEPARENT": self.traceparent}
 
     @property
     def trace(self) -> TraceGraph:
@@ -1810,13 +1899,14 @@ class Span:
 
     def node(self, name: str, node_type: str = "custom") -> Span:
         """Make a span below this one; it starts when it is entered."""
-        return Span(self._recording, name, node_type, self)
+        return Span(self._recording, name, node_type, self, self.depth + 1)
 
     def input(self, **values: Any) -> None:
         """Record what the step works on; values are copied now, later ones are added."""
         recording = self._recording
         if self._end or not recording.keeps_data:
-            return self._skip()
+            self._skip()
+            return
         for value in values.values():
             kind = type(value)
             if (kind is not str or len(value) > _PLAIN) and (kind is str or kind not in _ATOMS):
@@ -1830,7 +1920,8 @@ class Span:
         """Record what came out of the step; values are copied now, later ones are added."""
         recording = self._recording
         if self._end or not recording.keeps_data:
-            return self._skip()
+            self._skip()
+            return
         for value in values.values():
             kind = type(value)
             if (kind is not str or len(value) > _PLAIN) and (kind is str or kind not in _ATOMS):
@@ -1849,7 +1940,8 @@ class Span:
         """Record why the step did what it did."""
         recording = self._recording
         if self._end or not recording.keeps_notes:
-            return self._skip()
+            self._skip()
+            return
         if type(text) is not str or len(text) > _PLAIN:
             text = recording.capture.encode(_text_of(text, str), "", _MAX_TEXT)
         if self._annotations is None:
@@ -1871,8 +1963,8 @@ class Span:
         """Say why `other`, the later step, connects to this one: a retry of it, fed by it, ..."""
         recording = self._recording
         if not (self._number and isinstance(other, Span) and other._recording is recording):
-            problem = "only spans of one trace that have started can be linked"
-            return recording.tracer._report("link", problem)
+            recording.tracer._report("link", "only started spans of one trace can be linked")
+            return
         label = json.loads(recording.capture.name(label))
         recording.link(self.id, other.id, _text_of(edge_type, str), label)
 
@@ -1917,6 +2009,37 @@ class Span:
         """End the span, failed when an error is given; a second end does nothing."""
         if self._start:
             self.__exit__(None, error, None)
+
+    def pause(self, reason: str) -> None:
+        """Let this step and those above it end as paused: they wait, most often for a human.
+
+        `Tracer.resume` goes on, in another process if need be; `resume` does in this one.
+        """
+        moment = self._recording.text_of_time(time.perf_counter_ns())
+        self._add_metadata({"logtracer.paused_reason": reason})
+        self._change_status("running", "paused", {"logtracer.paused_at": moment})
+
+    def resume(self) -> None:
+        """Go on after `pause`; the time waited is kept as `logtracer.waited_ms`."""
+        self._change_status("paused", "running", {})
+
+    def _change_status(self, old: str, new: str, facts: dict[str, Any]) -> None:
+        span: Span | None = self
+        while span is not None:
+            if span._status == old and not span._end:
+                span._status = new
+                span._add_metadata({**facts} if facts else span._waited())
+                if span._recording.stream is not None:
+                    span._recording.write_facts(span)
+            span = span._parent
+
+    def _waited(self) -> dict[str, Any]:
+        """Return how many milliseconds this step has waited, now that it goes on."""
+        metadata = self._metadata or {}
+        paused_at = _time_from_text(metadata.get("logtracer.paused_at"))
+        since = self._recording.time(time.perf_counter_ns())
+        waited = metadata.get("logtracer.waited_ms", 0.0) + (_milliseconds(paused_at, since) or 0)
+        return {"logtracer.waited_ms": waited}
 
     def stream(self, chunks: Iterable[T]) -> Iterator[T]:
         """Yield the chunks as they come and record their number, first delay and text.
@@ -2007,7 +2130,8 @@ class Span:
     def _add_metadata(self, values: dict[str, Any]) -> None:
         recording = self._recording
         if self._end or not recording.keeps_notes:
-            return self._skip()
+            self._skip()
+            return
         recording.capture.keep(values, None)
         self._metadata = {**self._metadata, **values} if self._metadata else values
         self._is_dirty = True
@@ -2127,6 +2251,11 @@ class _OffSpan(Span):
         self._previous = _current.get()
 
     @property
+    def traceparent(self) -> str:
+        """A trace context that says: not recorded."""
+        return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00"
+
+    @property
     def trace(self) -> TraceGraph:
         """An empty trace."""
         return TraceGraph(trace_id="0" * 32)
@@ -2154,6 +2283,7 @@ class _OffSpan(Span):
         return None
 
     input = output = metadata = annotate = set_status = link = llm = end = _nothing
+    pause = resume = _nothing
     node = start = __enter__ = _itself
 
 
@@ -2246,18 +2376,6 @@ class TracerConfig:
             _check_pattern(pattern)
 
 
-def _check_pattern(pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except (re.error, TypeError) as error:
-        raise ValueError(f"redact_patterns: {pattern!r} is not a pattern: {error}") from None
-    if _NESTED_REPEAT.search(pattern):
-        raise ValueError(
-            f"redact_patterns: {pattern!r} repeats a repetition, which can take hours; write it"
-            " without nesting + and *"
-        )
-
-
 class TraceContext:
     """Opens a trace when entered, with `with` or `async with`, and yields its root span."""
 
@@ -2327,14 +2445,29 @@ class Tracer:
         name: str,
         metadata: dict[str, Any] | None = None,
         *,
+        parent: Span | str | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
         tags: Iterable[str] = (),
     ) -> TraceContext:
-        """Return the context manager of a new trace; entering it yields the root span."""
+        """Return the context manager of a trace; entering it yields the root span.
+
+        With `parent`, a span or a W3C traceparent (of a header or TRACEPARENT), the root joins
+        the parent's trace instead of beginning a new one; what is not a traceparent is ignored.
+        """
         given = {"session_id": session_id, "user_id": user_id, "tags": list(tags)}
         facts = {**(metadata or {}), **{key: value for key, value in given.items() if value}}
-        return TraceContext(lambda: self._new_root(name, facts))
+        return TraceContext(lambda: self._new_root(name, facts, parent))
+
+    def resume(self, trace_id: str) -> TraceContext:
+        """Return the context manager that goes on with a paused trace, under its own root.
+
+        Raises ValueError when the store has no such trace.
+        """
+        stored = self.storage.load(trace_id)
+        if stored is None or not stored.nodes:
+            raise ValueError(f"there is no trace {trace_id!r} in {self.storage!r} to resume")
+        return TraceContext(lambda: self._old_root(stored))
 
     def on(self, event: str, callback: Callable[..., object]) -> Callable[[], None]:
         """Call back at `trace.started|completed` with the trace, at `node.started|updated|
@@ -2384,20 +2517,49 @@ class Tracer:
             except Exception as error:
                 self._report("store", error)
 
-    def _new_root(self, name: str, metadata: dict[str, Any]) -> Span:
+    def _new_root(self, name: str, metadata: dict[str, Any], parent: Span | str | None) -> Span:
+        joined, is_wanted = None, self.config.enabled
         try:
-            is_sampled = self.config.enabled and self._is_sampled(name, metadata)
-            if not self.config.enabled or not (is_sampled or self.config.keep_failed):
+            if isinstance(parent, Span):
+                parent = parent.traceparent
+            if is_wanted and parent:
+                joined, is_wanted = _parse_traceparent(parent)
+            is_sampled = is_wanted and (joined is not None or self._is_sampled(name, metadata))
+            if not is_wanted or not (is_sampled or self.config.keep_failed):
                 return _OFF
-            clean = self._capture.encode(metadata, "", None)
-            recording = _Recording(self, name, json.loads(clean), is_sampled)
+            clean = json.loads(self._capture.encode(metadata, "", None))
+            recording = _Recording(self, name, clean, is_sampled, joined)
             self._live.add(recording)
-            root = Span(recording, name, "trace", None)
             recording.trace_started()
-            return root
+            return Span(recording, name, "trace", None, 0 if joined is None else 1)
         except Exception as error:  # a broken sampler, no memory: the host goes on untraced
             self._report("trace", error)
             return _OFF
+
+    def _old_root(self, stored: TraceGraph) -> Span:
+        """Return the root span of a stored trace, open again."""
+        node = (stored.root_nodes or [*stored.nodes.values()])[0]
+        if not self.config.enabled:
+            return _OFF
+        joined = (stored.trace_id, node.parent_id)
+        recording = _Recording(self, stored.name, stored.metadata, True, joined)
+        recording.renumber(stored.next_sequence_number())
+        self._live.add(recording)
+        recording.trace_started()
+        started = (node.start_time or _EPOCH) - _EPOCH
+        root = Span(recording, node.name, node.node_type, None, node.depth)
+        root._number = int(node.id, 16)
+        root._start = started // timedelta(microseconds=1) * 1_000 - recording.offset
+        root._strand = get_ident()
+        root._inputs, root._outputs = {**node.input_data}, {**node.output_data}
+        root._annotations, root._metadata = [*node.annotations], {**node.metadata}
+        for values in (root._inputs, root._outputs, root._metadata):
+            self._capture.keep(values, None)
+        recording.open[root._number] = root
+        root._add_metadata(root._waited())
+        if recording.is_watched:
+            recording.span_started(root)
+        return root
 
     def _is_sampled(self, name: str, metadata: dict[str, Any]) -> bool:
         if self.config.sampler is not None:
@@ -2454,8 +2616,10 @@ class Tracer:
                 return recording.trace_completed()
             if type(self.storage) is MemoryStore:
                 self.storage._keep(recording.trace_id, recording.graph)
-            else:
-                self.storage.save(recording.graph())
+                return True
+            trace = recording.graph()
+            stored = self.storage.load(trace.trace_id) if recording.is_part else None
+            self.storage.save(trace if stored is None else _merged([stored, trace]))
             return True
         except Exception as error:  # the store's trouble is not the host's
             self._report("store", error)
@@ -2478,6 +2642,24 @@ class Tracer:
 
 
 _OFF: Span = _OffSpan()
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+
+
+def _parse_traceparent(text: str) -> tuple[tuple[str, str] | None, bool]:
+    """Return the trace and span id of a W3C traceparent, None when it is none; and whether it
+    is sampled.
+    """
+    match = _TRACEPARENT.fullmatch(text)
+    if match is None:
+        return None, True
+    version, trace_id, span_id, flags, suffix = match.groups()
+    if (
+        version == "ff"
+        or (version == "00" and suffix)
+        or not (int(trace_id, 16) and int(span_id, 16))
+    ):
+        return None, True
+    return (trace_id, span_id), bool(int(flags, 16) & 1)
 
 
 def _adapter(name: str) -> Any:
@@ -2544,7 +2726,7 @@ class _Call:
         capture_args: bool,
         capture_return: bool,
     ) -> None:
-        self._name: str = name or getattr(function, "__name__", "callable")
+        self._name = str(name or getattr(function, "__name__", "callable"))
         self._node_type = node_type
         self._captures_return = capture_return
         self._signature = inspect.signature(function) if capture_args else None
@@ -2739,6 +2921,27 @@ def trace(name: str, metadata: dict[str, Any] | None = None, **facts: Any) -> Tr
     """Open a trace with the default tracer, made on first use; `facts` as in Tracer.trace."""
     tracer = configure() if _default is None else _default
     return tracer.trace(name, metadata, **facts)
+
+
+_BESIDE = {
+    "SQLiteStore": "logtracer_extras.sqlite",
+    "BackgroundStore": "logtracer_extras.background",
+    "TeeStore": "logtracer_extras.tee",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the stores that lie beside this file when they are first asked for."""
+    if name not in _BESIDE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    try:
+        return getattr(importlib.import_module(_BESIDE[name]), name)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"{name} needs the folder logtracer_extras beside logtracer.py"
+        ) from error
 
 
 # ---- Import paths: from logtracer.core import Tracer, as the first README had it ---------------
