@@ -17,12 +17,14 @@ import base64
 import gzip
 import hashlib
 import html
+import itertools
 import json
 import os
 import pkgutil
-from collections import Counter
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from logtracer import Edge, EdgeType, LogtracerError, Node, NodeStatus, TraceGraph
@@ -38,8 +40,9 @@ class PageError(LogtracerError, ValueError):
 
 _FORMAT_VERSION = 1
 _MOST_NODES = 1_000_000  # what a browser still opens in a few seconds
-_STATUS_CODES = {
-    NodeStatus.COMPLETED: 0,
+_COMPLETED = NodeStatus.COMPLETED
+_CODES = {
+    _COMPLETED: 0,
     NodeStatus.FAILED: 1,
     NodeStatus.RUNNING: 2,
     NodeStatus.INTERRUPTED: 3,
@@ -52,54 +55,114 @@ _NO_PARENT = -1
 _LARGEST = 2**53  # beyond it, JavaScript rounds
 _LONGEST_ERROR = 300  # characters of an error in its column; the whole stands in the details
 _MICROSECOND = timedelta(microseconds=1)
-_NUMBER_COLUMNS = {
-    "tokensIn": "gen_ai.usage.input_tokens",
-    "tokensOut": "gen_ai.usage.output_tokens",
-    "cached": "gen_ai.usage.cache_read.input_tokens",
-}
-_ABSENT = dict.fromkeys([*_NUMBER_COLUMNS, "cost"], _UNKNOWN)  # a column of these is left out
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_TEXT_COLUMNS = ("lane", "model", "answeredBy")
+_NUMBER_COLUMNS = ("tokensIn", "tokensOut", "cached", "cost")
+_FACT_COLUMNS = (*_TEXT_COLUMNS, *_NUMBER_COLUMNS[:3])
+_PLAIN_ID = re.compile("[0-9a-f]{1,64}")
 _Columns = dict[str, list[Any]]
+_Strings = dict[str, int]  # each distinct text and its number; the empty one has 0
 
 
-class _Strings:
-    """Texts by number: each distinct text stands in the page once. Number 0 is the empty one."""
+@dataclass(slots=True)
+class _Run:
+    """A trace to be shown: its nodes, parents before their children, and when it ran."""
 
-    def __init__(self) -> None:
-        self.texts = [""]
-        self._numbers = {"": 0}
+    trace: TraceGraph
+    nodes: list[Node]
+    edges: list[Edge]
+    costs: Mapping[str, float | None]
+    origin: datetime
+    last: int  # microseconds from the origin to the last moment that is known
+    parents: list[int]
+    lane_prefix: str = ""
 
-    def number(self, text: str) -> int:
-        """Return the number of a text, a new one for a new text."""
-        number = self._numbers.setdefault(text, len(self.texts))
-        if number == len(self.texts):
-            self.texts.append(text)
-        return number
+    @property
+    def wall(self) -> int:
+        """How long the run took, in microseconds."""
+        end = self.trace.end_time
+        return self.last if end is None else (end - self.origin) // _MICROSECOND
 
 
-def _columns(
-    trace: TraceGraph, nodes: list[Node], strings: _Strings, costs: Mapping[str, float | None]
-) -> _Columns:
-    """Return the columns of nodes that stand parents first."""
-    number = strings.number
-    parents = _parents(nodes)
-    starts, durations = _times(trace, nodes, parents)
+def _run(
+    trace: TraceGraph,
+    edges: Iterable[Edge] | None = None,
+    costs: Mapping[str, float | None] | None = None,
+    lane_prefix: str = "",
+) -> _Run:
+    nodes = [node for _, node in trace.walk()]
+    shown = list(trace.edges if edges is None else edges)
+    bounds = _bounds(trace, nodes)
+    return _Run(trace, nodes, shown, costs or {}, *bounds, _parents(nodes), lane_prefix)
+
+
+def _columns(run: _Run, strings: _Strings) -> _Columns:
+    """Return the columns of a run."""
+    nodes = run.nodes
+    starts, durations = _times(run)
     columns: _Columns = {
-        "parent": parents,
+        "parent": run.parents,
         "start": starts,
         "duration": durations,
-        "status": [_STATUS_CODES[node.status] for node in nodes],
-        "type": [number(str(node.node_type)) for node in nodes],
-        "name": [number(node.name) for node in nodes],
-        "error": [number(_error_line(node)) for node in nodes],
-        "lane": [number(_text(node.metadata.get("lane"))) for node in nodes],
-        "model": [number(_model(node.metadata)) for node in nodes],
-        "cost": [_number(costs.get(node.id)) for node in nodes] if costs else [],
+        "status": [0 if node.status is _COMPLETED else _CODES[node.status] for node in nodes],
+        "type": _numbered(strings, (str(node.node_type) for node in nodes)),
+        "name": _numbered(strings, (node.name for node in nodes)),
+        "error": _numbered(strings, map(_error_line, nodes)),
+        "cost": [_number(run.costs.get(node.id)) for node in nodes] if run.costs else [],
     }
-    for name, key in _NUMBER_COLUMNS.items():
-        columns[name] = [_number(node.metadata.get(key)) for node in nodes]
-    return {
-        name: column for name, column in columns.items() if set(column) - {_ABSENT.get(name, 0)}
-    }
+    facts = [_facts(node.metadata) if node.metadata else _NO_FACTS for node in nodes]
+    for name, column in zip(_FACT_COLUMNS, zip(*facts)):
+        columns[name] = _numbered(strings, column) if name in _TEXT_COLUMNS else list(column)
+    return columns
+
+
+def _telling(columns: _Columns) -> _Columns:
+    """Leave out the columns in which nothing was recorded; the page knows what they hold."""
+    return {name: column for name, column in columns.items() if set(column) - {_absent(name)}}
+
+
+def _absent(column: str) -> int:
+    """Return the value of a node of which a column knows nothing."""
+    return _UNKNOWN if column in _NUMBER_COLUMNS else 0
+
+
+def _numbered(strings: _Strings, texts: Iterable[str]) -> list[int]:
+    """Return the number of each text; a new one gets the next."""
+    return [strings.setdefault(text, len(strings)) for text in texts]
+
+
+def _number(value: object) -> float:
+    """Return a count or a cost; anything but a plain number of 0 or more was not recorded."""
+    if type(value) is int or type(value) is float:
+        return value if 0 <= value < _LARGEST else _UNKNOWN
+    return _UNKNOWN
+
+
+def _whole(total: object, part: float) -> float:
+    """Return a total that includes its part; where it is less, the part was counted beside it."""
+    number = _number(total)
+    return number + part if 0 <= number < part else number
+
+
+def _facts(metadata: dict[str, Any]) -> tuple[str, str, str, float, float, float]:
+    """Return what the metadata of a node says, in the order of _FACT_COLUMNS."""
+    names = [metadata.get(key) for key in ("gen_ai.request.model", "gen_ai.response.model")]
+    models = [name for name in names if isinstance(name, str) and name] + ["", ""]
+    lane = metadata.get("lane")
+    cached = _number(metadata.get("gen_ai.usage.cache_read.input_tokens"))
+    written = _number(metadata.get("gen_ai.usage.cache_creation.input_tokens"))
+    reasoning = _number(metadata.get("gen_ai.usage.reasoning.output_tokens"))
+    return (
+        str(lane) if type(lane) in (str, int) else "",
+        models[0],
+        models[1] if models[1] != models[0] else "",
+        _whole(metadata.get("gen_ai.usage.input_tokens"), max(cached, 0) + max(written, 0)),
+        _whole(metadata.get("gen_ai.usage.output_tokens"), reasoning),
+        cached,
+    )
+
+
+_NO_FACTS = _facts({})
 
 
 def _parents(nodes: list[Node]) -> list[int]:
@@ -112,26 +175,28 @@ def _parents(nodes: list[Node]) -> list[int]:
     return parents
 
 
-def _times(trace: TraceGraph, nodes: list[Node], parents: list[int]) -> tuple[list[int], list[int]]:
+def _times(run: _Run) -> tuple[list[int], list[int]]:
     """Return when each node started and how long it took, in microseconds of the run."""
-    known = (node.start_time for node in nodes if node.start_time is not None)
-    origin = trace.start_time or min(known, default=None)
+    origin = run.origin
     starts: list[int] = []
     durations: list[int] = []
-    for node, parent in zip(nodes, parents):
-        start = _micros(node.start_time, origin)
-        if start is None:
-            start = starts[parent] if parent >= 0 else 0
-        end = _micros(node.end_time, origin)
+    for node in run.nodes:
+        started, ended = node.start_time, node.end_time
+        end = run.last if ended is None else (ended - origin) // _MICROSECOND
+        start = end if started is None else (started - origin) // _MICROSECOND
         starts.append(start)
-        durations.append(_UNKNOWN if end is None else max(0, end - start))
+        durations.append(_UNKNOWN if ended is None else max(0, end - start))
     return starts, durations
 
 
-def _micros(moment: datetime | None, origin: datetime | None) -> int | None:
-    if moment is None or origin is None:
-        return None
-    return (moment - origin) // _MICROSECOND
+def _bounds(trace: TraceGraph, nodes: list[Node]) -> tuple[datetime, int]:
+    """Return the first moment a trace knows of, and the microseconds to the last."""
+    times = [node.start_time for node in nodes] + [node.end_time for node in nodes]
+    known = [time for time in (*times, trace.start_time, trace.end_time) if time is not None]
+    if not known:
+        return _EPOCH, 0
+    origin = min(known)
+    return origin, (max(known) - origin) // _MICROSECOND
 
 
 def _error_line(node: Node) -> str:
@@ -141,35 +206,17 @@ def _error_line(node: Node) -> str:
     return line if len(line) <= _LONGEST_ERROR else line[: _LONGEST_ERROR - 1] + "…"
 
 
-def _model(metadata: dict[str, Any]) -> str:
-    name = metadata.get("gen_ai.response.model") or metadata.get("gen_ai.request.model")
-    return name if isinstance(name, str) else ""
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
-
-
-def _number(value: object) -> float:
-    """Return a count or a cost; anything but a plain number of 0 or more was not recorded."""
-    if type(value) is int or type(value) is float:
-        return value if 0 <= value < _LARGEST else _UNKNOWN
-    return _UNKNOWN
-
-
-def _edges(
-    edges: Iterable[Edge], nodes: list[Node], parents: list[int], strings: _Strings
-) -> list[int]:
+def _edges(run: _Run, strings: _Strings) -> list[int]:
     """Return source, target, kind and label of each edge that the tree does not show already."""
-    index = {node.id: place for place, node in enumerate(nodes)}
+    index = {node.id: place for place, node in enumerate(run.nodes)}
     flat: list[int] = []
-    for edge in edges:
+    for edge in run.edges:
         source, target = index.get(edge.source_id), index.get(edge.target_id)
         if source is None or target is None:
             continue
-        if edge.edge_type == EdgeType.CAUSED_BY and parents[target] == source:
+        if edge.edge_type == EdgeType.CAUSED_BY and run.parents[target] == source:
             continue
-        flat += source, target, strings.number(str(edge.edge_type)), strings.number(edge.label)
+        flat += source, target, *_numbered(strings, (str(edge.edge_type), edge.label))
     return flat
 
 
@@ -187,42 +234,59 @@ _encode = json.JSONEncoder(
 ).encode
 
 
-def _details(nodes: Iterable[Node], with_values: bool) -> Iterator[str]:
-    """Yield, for each node, what only its detail panel shows, as one line of JSON."""
-    for node in nodes:
-        detail: dict[str, Any] = {}
-        if with_values:
-            detail = {"input_data": node.input_data, "output_data": node.output_data}
+def _detail(node: Node, with_values: bool) -> dict[str, Any]:
+    """Return what only the detail panel shows of a node, without what is empty."""
+    detail: dict[str, Any] = {}
+    if with_values and node.input_data:
+        detail["input_data"] = node.input_data
+    if with_values and node.output_data:
+        detail["output_data"] = node.output_data
+    if node.annotations:
         detail["annotations"] = node.annotations
+    if node.metadata:
         detail["metadata"] = node.metadata
-        detail["error"] = node.error
-        detail["error_type"] = node.error_type
-        detail["error_traceback"] = node.error_traceback
-        yield _line({key: value for key, value in detail.items() if value})
+    if node.error or node.error_type:
+        facts = ("error", "error_type", "error_traceback")
+        detail.update((name, value) for name in facts if (value := getattr(node, name)))
+    return detail
+
+
+def _blocks(nodes: list[Node], with_values: bool) -> Iterator[tuple[int, str]]:
+    """Yield the details of nodes as JSON lists that are read one at a time, with their lengths."""
+    for first in range(0, len(nodes), _BLOCK_NODES):
+        details = [_detail(node, with_values) for node in nodes[first : first + _BLOCK_NODES]]
+        text = _encoded(details)
+        if text is not None and len(text) <= _BLOCK_SIZE:
+            yield len(details), text
+        else:
+            yield from _small_blocks(map(_line, details))
+
+
+def _small_blocks(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Group the JSON of nodes so that no block is too large for the page to unpack."""
+    block: list[str] = []
+    for line in lines:
+        if block and sum(map(len, block)) + len(line) > _BLOCK_SIZE:
+            yield len(block), f"[{','.join(block)}]"
+            block = []
+        block.append(line)
+    yield len(block), f"[{','.join(block)}]"
 
 
 def _line(detail: dict[str, Any]) -> str:
-    try:
-        line = _encode(detail)
-    except (ValueError, RecursionError):  # nodes made by hand may hold NaN, or themselves
-        line = _encode({"problem": "not JSON data"})
+    line = _encoded(detail)
+    if line is None:
+        line = _encode({"problem": "its values are not JSON data"})
     if len(line) > _LARGEST_DETAIL:
-        line = _encode({"problem": f"{len(line)} characters, too large for a page"})
+        line = _encode({"problem": f"{len(line):,} characters are too many for a page"})
     return line
 
 
-def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Group lines into blocks that the page reads one at a time."""
-    block: list[str] = []
-    size = 0
-    for line in lines:
-        if len(block) == _BLOCK_NODES or (block and size + len(line) > _BLOCK_SIZE):
-            yield block
-            block, size = [], 0
-        block.append(line)
-        size += len(line)
-    if block:
-        yield block
+def _encoded(value: object) -> str | None:
+    try:
+        return _encode(value)
+    except (ValueError, RecursionError):  # nodes made by hand may hold NaN, or themselves
+        return None
 
 
 def _elements(blocks: dict[str, str]) -> str:
@@ -259,71 +323,74 @@ def trace_page(
     id. Without values, recorded inputs and outputs are left out. Raises PageError when the trace
     has more nodes than a page can hold.
     """
-    nodes = [node for _, node in trace.walk()]
-    _check_size(len(nodes))
-    blocks = _trace_blocks(trace, nodes, edges, costs or {}, with_values)
-    return _fill(trace.name or "trace", _summary(trace, nodes), _elements(blocks))
+    run = _run(trace, edges, costs)
+    return _page([run], _head(run, _columns(run, strings := {"": 0}), strings), with_values)
 
 
-def _check_size(count: int) -> None:
-    if count > _MOST_NODES:
+def _page(runs: list[_Run], head: dict[str, Any], with_values: bool) -> str:
+    nodes = [node for run in runs for node in run.nodes]
+    if len(nodes) > _MOST_NODES:
         raise PageError(
-            f"the trace has {count:,} nodes; a page holds {_MOST_NODES:,}. Show a part of it"
+            f"the trace has {len(nodes):,} nodes; a page holds {_MOST_NODES:,}. Show a part of it"
         )
+    sizes, details = zip(*_blocks(nodes, with_values)) if nodes else ((), ())
+    head["hasValues"] = with_values
+    head["blocks"] = [0, *itertools.accumulate(sizes)][:-1]
+    head["idLength"] = _common_length(node.id for node in nodes)
+    blocks = {"head": _encode(head), "ids": _ids(nodes, head["idLength"])}
+    blocks |= {f"details-{number}": block for number, block in enumerate(details)}
+    summary = "".join(_summary(run) for run in runs)
+    return _fill(runs[-1].trace.name or "trace", summary, _elements(blocks))
 
 
-def _trace_blocks(
-    trace: TraceGraph,
-    nodes: list[Node],
-    edges: Iterable[Edge] | None,
-    costs: Mapping[str, float | None],
-    with_values: bool,
-) -> dict[str, str]:
-    strings = _Strings()
-    columns = _columns(trace, nodes, strings, costs)
-    flat = _edges(
-        trace.edges if edges is None else edges, nodes, columns.get("parent", [0]), strings
-    )
-    details = list(_blocks(_details(nodes, with_values)))
-    first, chunks = 0, []
-    for block in details:
-        chunks.append(first)
-        first += len(block)
-    head = {
+def _head(run: _Run, columns: _Columns, strings: _Strings) -> dict[str, Any]:
+    """Return what the page reads first: all that its first picture needs."""
+    trace = run.trace
+    edges = _edges(run, strings)
+    return {
         "version": _FORMAT_VERSION,
         "name": trace.name,
         "traceId": trace.trace_id,
-        "started": None if trace.start_time is None else trace.start_time.isoformat(),
-        "metadata": trace.metadata,
-        "notes": _notes(nodes, columns.get("parent", [0])),
-        "hasValues": with_values,
-        "count": len(nodes),
-        "chunks": chunks,
-        "strings": strings.texts,
-        "columns": columns,
-        "edges": flat,
-    }
-    return {
-        "head": _line(head),
-        "ids": _encode([node.id for node in nodes]),
-        **{f"details-{number}": "\n".join(block) for number, block in enumerate(details)},
+        "started": None if run.origin is _EPOCH else run.origin.isoformat(),
+        "wall": run.wall,
+        "metadata": trace.metadata if _encoded(trace.metadata) else {},
+        "notes": _notes(run),
+        "count": len(run.nodes),
+        "strings": list(strings),
+        "columns": _telling(columns),
+        "edges": edges,
     }
 
 
-def _notes(nodes: list[Node], parents: list[int]) -> list[str]:
-    orphans = sum(
-        node.parent_id is not None and parent == _NO_PARENT for node, parent in zip(nodes, parents)
-    )
+def _ids(nodes: list[Node], length: int) -> str:
+    """Return the ids, without anything between them where they are all of one length.
+
+    They are random and by far what packs worst, so every character counts.
+    """
+    ids = [node.id for node in nodes]
+    return "".join(ids) if length else _encode(ids)
+
+
+def _common_length(ids: Iterable[str]) -> int:
+    """Return the length of all ids, 0 when they differ or are not plain hexadecimal."""
+    lengths = {len(each) if _PLAIN_ID.fullmatch(each) else 0 for each in ids}
+    return lengths.pop() if len(lengths) == 1 else 0
+
+
+def _notes(run: _Run) -> list[str]:
+    """Return what a reader should know before trusting the picture."""
+    lost = sum(1 for parent in run.parents if parent == _NO_PARENT)
+    orphans = lost - sum(1 for node in run.nodes if node.parent_id is None)
     return [f"{orphans:,} nodes name a parent that is not in the trace."] if orphans else []
 
 
-def _summary(trace: TraceGraph, nodes: list[Node]) -> str:
+def _summary(run: _Run) -> str:
     """Return what a reader without JavaScript sees."""
-    counts = Counter(node.status.value for node in nodes)
+    failed = run.trace.failed_nodes
     lines = [
-        f"{trace.name or 'trace'} {trace.trace_id}",
-        f"{len(nodes):,} nodes: " + ", ".join(f"{n:,} {status}" for status, n in counts.items()),
-        *(f"failed: {node.name}: {_error_line(node)}" for node in trace.failed_nodes[:20]),
+        f"{run.trace.name or 'trace'} {run.trace.trace_id}",
+        f"{len(run.nodes):,} nodes, {len(failed):,} failed, {run.wall / 1e6:.2f} s",
+        *(f"failed: {node.name}: {_error_line(node)}" for node in failed[:20]),
         "This page shows the run with JavaScript, which is switched off here.",
     ]
     return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
