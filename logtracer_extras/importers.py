@@ -411,13 +411,13 @@ def _span_of(record: dict[str, Any], source: str, shared: dict[str, Any]) -> _Sp
         links=[_link_of(link) for link in _objects(record.get("links"), "links")],
     )
     _read_status(span, record)
-    _read_events(span, _objects(record.get("events"), "events"))
     if NODE_TYPE in attributes:
         span.own = {key: value for key, value in attributes.items() if key.startswith("logtracer")}
         _read_own(span)
     else:
         span.shared = shared or _shared_of(record)
         _keep_rest(span, record)
+    _read_events(span, _objects(record.get("events"), "events"))
     return span
 
 
@@ -485,9 +485,8 @@ def _event_of(event: dict[str, Any], attributes: dict[str, Any]) -> dict[str, An
 def _read_own(span: _Span) -> None:
     """Take what our own exporter says beyond the attributes that every tool reads."""
     word = span.own.get("logtracer.node.status")
-    span.status = _STATUSES.get(str(word), span.status)
-    if not span.own.get("logtracer.node.error"):
-        span.error = span.error_type = span.error_traceback = None
+    span.status = _STATUSES.get(str(word)) or span.status or NodeStatus.COMPLETED
+    span.error = span.error_type = None  # the exception event says exactly which of them it had
     for name in ("start", "end"):
         if span.own.get(f"logtracer.node.no_{name}"):
             setattr(span, name, None)
@@ -1190,8 +1189,9 @@ def _name_spans(spans: list[_Span]) -> dict[str, _Span]:
 
 
 def _note(span: _Span, text: str) -> None:
-    known = span.facts.metadata.get(_NOTE)
-    span.facts.metadata[_NOTE] = f"{known}; {text}" if isinstance(known, str) else text
+    known = str(span.facts.metadata.get(_NOTE, ""))
+    if text not in known:  # a trace that was imported before says it already
+        span.facts.metadata[_NOTE] = f"{known}; {text}" if known else text
 
 
 def _levels(spans: list[_Span], by_id: Mapping[str, _Span]) -> dict[str, int]:
