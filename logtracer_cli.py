@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import gc
 import importlib
 import itertools
@@ -34,6 +35,7 @@ from logtracer import (
     TraceLoadError,
     Tracer,
     load_trace,
+    load_trace_json,
     trace_from_journal,
     trace_from_json,
 )
@@ -178,6 +180,8 @@ _GLYPHS = {
     "tee": ("├─ ", "+- "),
     "elbow": ("└─ ", "`- "),
     "pipe": ("│  ", "|  "),
+    "open": ("«", "["),
+    "close": ("»", "]"),
     "full": ("█", "#"),
     "half": ("▌", "="),
     "empty": ("·", "."),
@@ -373,6 +377,12 @@ def complain(message: str) -> None:
     print(f"logtracer: {printable(message)}", file=sys.stderr)
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return str(error)
+
+
 # ---- Finding traces: a path, `-`, `latest`, or the start of an id ------------------------------
 
 TRACE_HELP = "a file, - (stdin), latest, latest~1, or the start of a trace id in --store"
@@ -380,7 +390,6 @@ TRACE_HELP = "a file, - (stdin), latest, latest~1, or the start of a trace id in
 _LATEST = re.compile(r"latest(?:~([0-9]{1,6}))?")
 _TRACE_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}(?:\.json|(?:\.[0-9a-f]{16})?\.jsonl)")
 _STARTED = re.compile(rb'"start_time": ?"([^"]{1,40})"')
-_PROCESS = re.compile(rb'"process_id": ?([1-9][0-9]{0,9})')
 _TAIL = 16_384  # bytes at the end of a document, or at the start of a journal, that say when
 
 
@@ -391,7 +400,7 @@ def find_trace(argument: str, store: str) -> TraceGraph:
     """
     if argument == "-":
         return _read_stdin()
-    trace = load_file(find_file(argument, store))
+    trace = load_trace(find_file(argument, store))
     damaged = trace.metadata.get("logtracer.damaged_lines")
     if damaged:
         complain(f"warning: {argument}: shown without {counted(damaged, 'damaged line')}")
@@ -437,41 +446,21 @@ def trace_id_of(path: str) -> str:
 
 
 def load_file(path: str) -> TraceGraph:
-    """Load a trace file; of a store's trace that several processes wrote, all of it."""
-    directory, trace_id = os.path.dirname(path) or ".", trace_id_of(path)
-    names = []
-    if _TRACE_FILE.fullmatch(os.path.basename(path)):
-        names = [name for name in os.listdir(directory) if _TRACE_FILE.fullmatch(name)]
-    if sum(trace_id_of(name) == trace_id for name in names) > 1:
-        trace = load_trace(directory, trace_id)
-    else:
-        trace = load_trace(path)
-    return _mark_running(trace) if is_running(path) else trace
+    """Load one of many traces: `load_trace`, but a directory is listed once, not every time."""
+    directory = os.path.dirname(path) or "."
+    if path.endswith(".json"):
+        shared = _shared(directory, os.stat(directory).st_mtime_ns)
+        if trace_id_of(path) not in shared:
+            return load_trace_json(path)
+    return load_trace(path)
 
 
-def _mark_running(trace: TraceGraph) -> TraceGraph:
-    """Call running what a journal of a living process left open; loaded it is interrupted."""
-    for node in trace.nodes.values():
-        if node.status == NodeStatus.INTERRUPTED and node.end_time is None:
-            node.status = NodeStatus.RUNNING
-    return trace
-
-
-def is_running(path: str) -> bool:
-    """Tell whether the process that writes a journal lives, as far as this machine knows."""
-    if not path.endswith(".jsonl"):
-        return False
-    with open(path, "rb") as file:
-        found = _PROCESS.search(file.readline(_TAIL))
-    if found is None or os.name == "nt":  # where signal 0 is not a question
-        return False
-    try:
-        os.kill(int(found[1]), 0)
-    except PermissionError:  # it lives, and is somebody else's
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
+@functools.lru_cache(maxsize=1)
+def _shared(directory: str, changed: int) -> frozenset[str]:
+    """Return the ids of the traces that have several files in a directory."""
+    names = filter(_TRACE_FILE.fullmatch, os.listdir(directory))
+    files = Counter(trace_id_of(name) for name in names)
+    return frozenset(trace_id for trace_id, number in files.items() if number > 1)
 
 
 def _started(path: str) -> str:
@@ -1137,6 +1126,156 @@ def _since(text: str) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
+# ---- stats: where the time and the money went ----------------------------------------------------
+
+
+def _add_stats(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "stats", parents=[shared], help="show where time, tokens and money went"
+    )
+    parser.add_argument(
+        "trace", nargs="?", help=f"{TRACE_HELP}; a directory; without it the whole store"
+    )
+    parser.add_argument("--limit", type=_count, default=15, metavar="N", help="0 for all rows")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    _add_prices(parser)
+    parser.set_defaults(run=_stats)
+
+
+def _stats(options: argparse.Namespace, screen: Screen) -> int:
+    table = extra("stats_table")
+    prices = prices_of(options)
+    measure = extra("analysis").measure
+    totals = extra("analysis").Statistics()
+    run = None
+    for trace in traces_of(options.trace, options.store):
+        run = measure(trace, prices)
+        totals.add(run)
+    only = run if totals.runs == 1 else None
+    if options.json:
+        screen.show_json(table.to_dict(totals, only))
+    else:
+        limit = options.limit or sys.maxsize
+        screen.show(table.lines(totals, screen.style, limit=limit, run=only))
+    return 0
+
+
+def traces_of(argument: str | None, store: str) -> Iterator[TraceGraph]:
+    """Yield the one trace a user names, or those of a directory, or of the whole store.
+
+    Of many, those that cannot be read are named on stderr and left out.
+    """
+    if argument is not None and not os.path.isdir(argument):
+        yield find_trace(argument, store)
+        return
+    for path in trace_files(argument or store):
+        try:
+            yield load_file(path)
+        except (LogtracerError, OSError) as error:
+            complain(f"warning: {_reason(error)}; left out")
+
+
+# ---- search: which steps of which runs -----------------------------------------------------------
+
+
+def _add_search(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("search", parents=[shared], help="find steps in all runs")
+    parser.add_argument(
+        "query", help='what to find: timeout, status:failed, "type:llm_call dur>2s"'
+    )
+    parser.add_argument(
+        "trace", nargs="?", help=f"{TRACE_HELP}; a directory; without it the whole store"
+    )
+    parser.add_argument("--limit", type=_count, default=50, metavar="N", help="steps, 0 for all")
+    parser.add_argument("--json", action="store_true", help="print the matches as JSON")
+    _add_prices(parser)
+    parser.set_defaults(run=_search)
+
+
+def _search(options: argparse.Namespace, screen: Screen) -> int:
+    """Print what matches as it is found; as for grep, nothing found is 1 and trouble is 2."""
+    results = extra("search_results")
+    query = parsed_query(options.query)
+    try:
+        prices = prices_of(options)
+        traces = traces_of(options.trace, options.store)
+        found = results.search(traces, query, prices, limit=options.limit or sys.maxsize)
+        if options.json:
+            screen.show_json([match for result in found for match in results.to_dicts(result)])
+        else:
+            screen.show(results.lines(found, screen.style))
+    except (LogtracerError, OSError) as error:
+        raise CommandError("search", _reason(error), code=2) from None
+    return 0 if found.matches else 1
+
+
+# ---- view: a trace in the browser --------------------------------------------------------------
+
+
+def _add_view(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("view", parents=[shared], help="show a trace in the browser")
+    parser.add_argument("trace", help=TRACE_HELP)
+    parser.add_argument("--live", action="store_true", help="follow a run that is still going on")
+    parser.add_argument("--output", metavar="FILE", help="where to write the page")
+    parser.add_argument("--node", metavar="ID", help="open the page at this node")
+    parser.add_argument("--no-io", action="store_true", help="leave inputs and outputs out")
+    parser.add_argument("--no-open", action="store_true", help="only write it, open no browser")
+    parser.add_argument("--force", action="store_true", help="replace a file that is no such page")
+    parser.add_argument("--keep", action="store_true", help="with --live: serve on until Ctrl-C")
+    _add_prices(parser)
+    parser.set_defaults(run=_view)
+
+
+def _view(options: argparse.Namespace, screen: Screen) -> int:
+    """Write the page and print its path; with --live, serve it and print its address."""
+    if options.live:
+        return _view_live(options, screen)
+    viewer = extra("viewer")
+    trace = find_trace(options.trace, options.store)
+    run = measured(trace, options)
+    costs = {step.node.id: step.cost for step in run.steps}
+    page = viewer.trace_page(trace, edges=run.edges, costs=costs, with_values=not options.no_io)
+    path = viewer.write_page(page, options.output or _page_name(options), force=options.force)
+    if not options.no_io:
+        complain("note: the page contains recorded inputs and outputs (--no-io leaves them out)")
+    address = pathlib.Path(path).as_uri()
+    if options.node is not None:
+        address += f"#n={find_node(trace, options.node).id}"
+    screen.show([[(path, "")]])
+    _open_browser(address, options)
+    return 0
+
+
+def _page_name(options: argparse.Namespace) -> str:
+    """Return the path of the page: that of the trace, but for its ending."""
+    if options.trace == "-":
+        return "trace.html"
+    return os.path.splitext(find_file(options.trace, options.store))[0] + ".html"
+
+
+def _view_live(options: argparse.Namespace, screen: Screen) -> int:
+    path = find_file(options.trace, options.store)
+    if not path.endswith(".jsonl"):
+        raise CommandError(options.trace, "the run has ended; show it without --live")
+    with extra("viewer").LiveServer(path, keep=options.keep) as server:
+        screen.show([[(server.url, "")]])
+        screen.close()  # the address must be on the screen before the wait
+        _open_browser(server.url, options)
+        with contextlib.suppress(KeyboardInterrupt):  # stopping is how it ends
+            server.serve_forever()
+    return 0
+
+
+def _open_browser(address: str, options: argparse.Namespace) -> None:
+    """Open the page; where that is not possible, its address is on the screen."""
+    if options.no_open:
+        return
+    import webbrowser
+
+    with contextlib.suppress(webbrowser.Error, OSError):
+        webbrowser.open(address)
+
+
 # ---- demo: a run to look at --------------------------------------------------------------------
 
 
@@ -1187,7 +1326,7 @@ def _positive(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
 
 
-_COMMANDS = (_add_inspect, _add_list, _add_demo)
+_COMMANDS = (_add_inspect, _add_list, _add_stats, _add_search, _add_view, _add_demo)
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -1228,12 +1367,6 @@ def _run(options: argparse.Namespace) -> int:
     except (LogtracerError, OSError) as error:
         complain(_reason(error))
         return 1
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror.lower()}"
-    return str(error)
 
 
 def _silence_stdout() -> None:

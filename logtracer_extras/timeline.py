@@ -18,7 +18,7 @@ from logtracer import EdgeType, NodeStatus
 from .analysis import Run, Step, critical_path
 from .columns import Line, Pen, cost_text, seconds_text, tokens_text
 
-__all__ = ["facts", "lines"]
+__all__ = ["facts", "is_whole_run", "lines"]
 
 _BAR = 14  # columns; what other columns leave is added
 _TIME, _TOKENS, _COST = 8, 7, 8  # columns
@@ -36,13 +36,14 @@ def facts(run: Run) -> list[str]:
     costs = [step.total_cost for step in run.top if step.total_cost is not None]
     if costs:
         told.append(f"cost {cost_text(sum(costs))}")
-    held_up = sum(part.time for part in critical_path(run) if not _is_the_run_itself(part.step))
+    held_up = sum(part.time for part in critical_path(run) if not is_whole_run(part.step))
     if run.wall and len(run.steps) > 1:
         told.append(f"critical path {seconds_text(held_up)} ({100 * held_up // run.wall}%)")
     return told
 
 
-def _is_the_run_itself(step: Step | None) -> bool:
+def is_whole_run(step: Step | None) -> bool:
+    """Tell whether a step of the critical path is no step but the run as a whole."""
     return step is None or (step.parent is None and step.node.node_type == "trace")
 
 
