@@ -1,8 +1,9 @@
-"""Add the stub package to the wheel: PEP 561 knows no `py.typed` for a single module.
+"""Add stub packages to the wheel: PEP 561 knows no `py.typed` for a single module.
 
 `logtracer-stubs/__init__.pyi` is a copy of logtracer.py, which is fully annotated. Beside it stands
 one stub for each import path that logtracer.py registers when it runs. A plain `force-include` in
-pyproject.toml would move logtracer.py instead of copying it, hence this hook.
+pyproject.toml would move logtracer.py instead of copying it, hence this hook. The same goes for
+logtracer_cli.py; the folder logtracer_extras has its `py.typed`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ IMPORT_PATHS = ("core", "models", "storage", "serializers")
 REEXPORT = '"""The same names as `logtracer` itself."""\n\nfrom logtracer import *\n'
 
 
-class StubPackage(BuildHookInterface[BuilderConfig]):
+class StubPackages(BuildHookInterface[BuilderConfig]):
     """Write the stubs to a temporary directory and have them packed from there."""
 
     _directory: Path | None = None
@@ -29,11 +30,15 @@ class StubPackage(BuildHookInterface[BuilderConfig]):
         if version == "editable":
             return
         self._directory = Path(tempfile.mkdtemp())
-        shutil.copy(Path(self.root, "logtracer.py"), self._directory / "__init__.pyi")
+        for module in ("logtracer", "logtracer_cli"):
+            package = self._directory / f"{module}-stubs"
+            package.mkdir()
+            shutil.copy(Path(self.root, f"{module}.py"), package / "__init__.pyi")
         for name in IMPORT_PATHS:
-            (self._directory / f"{name}.pyi").write_text(REEXPORT, encoding="utf-8")
-        for stub in self._directory.iterdir():
-            build_data["force_include"][str(stub)] = f"logtracer-stubs/{stub.name}"
+            stub = self._directory / "logtracer-stubs" / f"{name}.pyi"
+            stub.write_text(REEXPORT, encoding="utf-8")
+        for package in self._directory.iterdir():
+            build_data["force_include"][str(package)] = package.name
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove the temporary directory."""

@@ -12,7 +12,11 @@ import pytest
 from conftest import ROOT
 from wheels import build_sdist, build_wheel, make_environment, run, vendor
 
-STUBS = {"__init__.pyi", "core.pyi", "models.pyi", "storage.pyi", "serializers.pyi"}
+STUBS = [
+    *(f"logtracer-stubs/{name}.pyi" for name in ("core", "models", "storage", "serializers")),
+    "logtracer-stubs/__init__.pyi",
+    "logtracer_cli-stubs/__init__.pyi",
+]
 
 RECORD = """
 with tracer.trace("run") as root:
@@ -68,19 +72,20 @@ def contents(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_wheel_carries_the_modules_the_extras_and_the_stubs(wheel: Path) -> None:
-    files = [name for name in contents(wheel) if ".dist-info/" not in name]
-    extras = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("logtracer_extras/**/*.py")]
-    stubs = [f"logtracer-stubs/{name}" for name in STUBS]
-    assert set(files) >= {"logtracer.py", "logtracer_cli.py", *extras, *stubs}
-    tops = {name.split("/")[0] for name in files}
-    assert tops == {"logtracer.py", "logtracer_cli.py", "logtracer_extras", "logtracer-stubs"}
+def test_wheel_carries_the_modules_the_extras_and_the_stubs_alone(wheel: Path) -> None:
+    files = {name for name in contents(wheel) if ".dist-info/" not in name}
+    extras = [path for path in (ROOT / "logtracer_extras").rglob("*.*") if path.suffix != ".pyc"]
+    names = {path.relative_to(ROOT).as_posix() for path in extras}
+    assert files == {"logtracer.py", "logtracer_cli.py", *names, *STUBS}
+    assert "logtracer_extras/py.typed" in files
 
 
-def test_stub_is_the_tracer_itself(wheel: Path) -> None:
+def test_stubs_are_the_modules_themselves(wheel: Path) -> None:
     files = contents(wheel)
-    assert files["logtracer-stubs/__init__.pyi"] == (ROOT / "logtracer.py").read_bytes()
-    assert files["logtracer.py"] == (ROOT / "logtracer.py").read_bytes()
+    for module in ("logtracer", "logtracer_cli"):
+        source = (ROOT / f"{module}.py").read_bytes()
+        assert files[f"{module}.py"] == source
+        assert files[f"{module}-stubs/__init__.pyi"] == source
 
 
 def test_wheel_takes_its_version_from_the_source(wheel: Path) -> None:

@@ -13,6 +13,18 @@ from wheels import build_wheel, make_environment, run, vendor
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 API = (ROOT / "tests" / "typing_api.py").read_text(encoding="utf-8")
+VENDORED = API.replace("from logtracer ", "from app._vendor.logtracer ")
+
+# Only with the package installed: the terminal, a copied file comes without it.
+INSTALLED = f"""{API}
+
+from logtracer_cli import main, render_trace
+
+
+def traces_can_be_shown(graph: TraceGraph) -> None:
+    assert_type(main(["inspect", "latest"]), int)
+    assert_type(render_trace(graph, verbosity="full"), str)
+"""
 
 OLD_PATHS = """
 from logtracer import Tracer as NewTracer
@@ -69,11 +81,11 @@ def check_with_pyright(program: Path, environment: Path) -> None:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_mypy_knows_the_installed_tracer(installed: Path, tmp_path: Path, python: str) -> None:
-    check_with_mypy(write_program(tmp_path, API), installed, python)
+    check_with_mypy(write_program(tmp_path, INSTALLED), installed, python)
 
 
 def test_pyright_knows_the_installed_tracer(installed: Path, tmp_path: Path) -> None:
-    check_with_pyright(write_program(tmp_path, API), installed)
+    check_with_pyright(write_program(tmp_path, INSTALLED), installed)
 
 
 def test_mypy_knows_the_old_import_paths(installed: Path, tmp_path: Path) -> None:
@@ -95,7 +107,7 @@ def test_the_vendored_tracer_passes_as_source_of_the_user(tmp_path: Path) -> Non
     needs("mypy")
     needs("pyright")
     vendor(tmp_path)
-    program = write_program(tmp_path, API.replace("from logtracer ", "from app._vendor.logtracer "))
+    program = write_program(tmp_path, VENDORED)
     environment = make_environment(tmp_path / "environment")
     check_with_mypy(program, environment)
     check_with_pyright(program, environment)
@@ -105,8 +117,7 @@ def test_the_vendored_tracer_is_another_one_than_the_installed(
     installed: Path, tmp_path: Path
 ) -> None:
     vendor(tmp_path)
-    both = API.replace("from logtracer ", "from app._vendor.logtracer ")
-    both += "\n\nimport logtracer\n\nmixed: Tracer = logtracer.Tracer()\n"
+    both = f"{VENDORED}\n\nimport logtracer\n\nmixed: Tracer = logtracer.Tracer()\n"
     for check in (check_with_mypy, check_with_pyright):
         with pytest.raises(AssertionError, match="Tracer") as found:
             check(write_program(tmp_path, both), installed)
