@@ -50,6 +50,17 @@ else:  # importing typing would cost a tenth of what importing this whole file c
         """Stand in for typing.Protocol, which only type checkers look at."""
 
 
+# fmt: off
+__all__ = [
+    "Edge", "EdgeType", "FileStore", "LogtracerError", "MemoryStore", "Node", "NodeStatus",
+    "NodeType", "SCHEMA_VERSION", "Span", "StorageBackend", "StoreError", "StreamingBackend",
+    "TraceContext", "TraceGraph", "TraceLoadError", "Tracer", "TracerConfig", "TracerHook",
+    "clear_context", "configure", "current_span", "get_current_node", "get_current_trace",
+    "load_trace", "load_trace_json", "merge_traces", "open_store", "propagate_context",
+    "save_trace_json", "trace", "trace_from_journal", "trace_from_json", "trace_node",
+    "trace_to_json",
+]
+# fmt: on
 __version__ = "0.1.0"
 
 SCHEMA_VERSION = "0.1.0"  # of the .json document; another major version is refused
@@ -866,7 +877,7 @@ def load_trace(path: str | os.PathLike[str], trace_id: str | None = None) -> Tra
             raise TraceLoadError(f"{name}: holds no trace {trace_id!r}")
         return found
     trace = _named(name, _trace_from_bytes, _read_file(name))
-    return _merged([trace, *map(load_trace, _parts_of(name))])
+    return merge_traces([trace, *map(load_trace, _parts_of(name))])
 
 
 def _parts_of(path: str) -> list[str]:
@@ -947,7 +958,7 @@ class _Journal:
             self._add(trace, facts, is_live)
         if self.damaged:
             trace.metadata["logtracer.damaged_lines"] = self.damaged
-        return _merged([trace], self._edges)
+        return merge_traces([trace], self._edges)
 
     def _add(self, trace: TraceGraph, facts: dict[str, Any], is_live: bool) -> None:
         try:
@@ -960,8 +971,11 @@ class _Journal:
         trace.nodes[node.id] = node
 
 
-def _merged(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceGraph:
-    """Return the first trace with the nodes and edges of all, as parts of one."""
+def merge_traces(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceGraph:
+    """Return the first trace, completed by the nodes and edges of the others, parts of the same.
+
+    Of a node that several have, the one that ended last counts.
+    """
     whole = traces[0]
     nodes = {**whole.nodes}
     edges = [*links]
@@ -1111,7 +1125,7 @@ class MemoryStore:
     def load(self, trace_id: str) -> TraceGraph | None:
         """Return the trace, or None when there is none of that id."""
         parts = [build() for build in self._traces.get(trace_id, ())]
-        return _merged(parts) if len(parts) > 1 else next(iter(parts), None)
+        return merge_traces(parts) if len(parts) > 1 else next(iter(parts), None)
 
     def list_traces(self) -> list[str]:
         """Return the ids of all traces, oldest first."""
@@ -1158,7 +1172,7 @@ class FileStore:
         names = [name for name in self._names() if name.split(".")[0] == trace_id]
         names.sort(key=lambda name: (len(name), name))  # what began the trace, then its parts
         traces = [self._load_file(os.path.join(self.directory, name)) for name in names]
-        return _merged(traces) if len(traces) > 1 else next(iter(traces), None)
+        return merge_traces(traces) if len(traces) > 1 else next(iter(traces), None)
 
     def list_traces(self) -> list[str]:
         """Return the ids of all traces, sorted."""
@@ -2147,21 +2161,18 @@ class Span(_Referable):
 
     def _fail(self, error: BaseException) -> None:
         """Take the status an exception means: that first, then what may go wrong."""
-        self._status = "failed"
-        recording = self._recording
+        self._status, note, recording = "failed", "", self._recording
         try:
             self._status, note = _meaning_of(error)
-            if note:
-                self._add_metadata({"logtracer.ended_by": note})
-            elif recording.keeps_notes:
-                kind = _type_name(type(error))
-                self._failure = ("", kind, "")
-                encode = recording.capture.encode
-                texts = (_error_text(error), kind, _traceback_text(error))
-                text, kind, trace = (json.loads(encode(part, "", _MAX_TEXT)) for part in texts)
-                self._failure = (text, kind, trace)
-        except Exception as problem:  # an exception whose own class raises when it is looked at
+        except Exception as problem:  # its own class raises when it is looked at
             recording.tracer._report("error", problem)
+        if note:
+            self._add_metadata({"logtracer.ended_by": note})
+        elif recording.keeps_notes:
+            texts = (_error_text(error), _type_name(type(error)), _traceback_text(error))
+            encode = recording.capture.encode
+            text, kind, trace = (json.loads(encode(part, "", _MAX_TEXT)) for part in texts)
+            self._failure = (text, kind, trace)
 
 
 def _meaning_of(error: BaseException) -> tuple[str, str]:
@@ -2622,7 +2633,7 @@ class Tracer:
                 return True
             trace = recording.graph()
             stored = self.storage.load(trace.trace_id) if recording.is_part else None
-            self.storage.save(trace if stored is None else _merged([stored, trace]))
+            self.storage.save(trace if stored is None else merge_traces([stored, trace]))
             return True
         except Exception as error:  # the store's trouble is not the host's
             self._report("store", error)
