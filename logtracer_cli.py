@@ -1230,73 +1230,6 @@ def _view(options: argparse.Namespace, screen: Screen) -> int:
     """Write the page and print its path; with --live, serve it and print its address."""
     if options.live:
         return _view_live(options, screen)
-    viewer = extra("viewer")
-    trace = find_trace(options.trace, options.store)
-    run = measured(trace, options)
-    costs = {step.node.id: step.cost for step in run.steps}
-    page = viewer.trace_page(trace, edges=run.edges, costs=costs, with_values=not options.no_io)
-    path = viewer.write_page(page, options.output or _page_name(options), force=options.force)
-    if not options.no_io:
-        complain("note: the page contains recorded inputs and outputs (--no-io leaves them out)")
-    address = pathlib.Path(path).as_uri()
-    if options.node is not None:
-        address += f"#n={find_node(trace, options.node).id}"
-    screen.show([[(path, "")]])
-    _open_browser(address, options)
-    return 0
-
-
-def _page_name(options: argparse.Namespace) -> str:
-    """Return the path of the page: that of the trace, but for its ending."""
-    if options.trace == "-":
-        return "trace.html"
-    return os.path.splitext(find_file(options.trace, options.store))[0] + ".html"
-
-
-def _view_live(options: argparse.Namespace, screen: Screen) -> int:
-    path = find_file(options.trace, options.store)
-    if not path.endswith(".jsonl"):
-        raise CommandError(options.trace, "the run has ended; show it without --live")
-    with extra("viewer").LiveServer(path, keep=options.keep) as server:
-        screen.show([[(server.url, "")]])
-        screen.close()  # the address must be on the screen before the wait
-        _open_browser(server.url, options)
-        with contextlib.suppress(KeyboardInterrupt):  # stopping is how it ends
-            server.serve_forever()
-    return 0
-
-
-def _open_browser(address: str, options: argparse.Namespace) -> None:
-    """Open the page; where that is not possible, its address is on the screen."""
-    if options.no_open:
-        return
-    import webbrowser
-
-    with contextlib.suppress(webbrowser.Error, OSError):
-        webbrowser.open(address)
-
-
-# ---- view: a trace in the browser --------------------------------------------------------------
-
-
-def _add_view(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser("view", parents=[shared], help="show a trace in the browser")
-    parser.add_argument("trace", help=TRACE_HELP)
-    parser.add_argument("--live", action="store_true", help="follow a run that is still going on")
-    parser.add_argument("--output", metavar="FILE", help="where to write the page")
-    parser.add_argument("--node", metavar="ID", help="open the page at this node")
-    parser.add_argument("--no-io", action="store_true", help="leave inputs and outputs out")
-    parser.add_argument("--no-open", action="store_true", help="only write it, open no browser")
-    parser.add_argument("--force", action="store_true", help="replace a file that is no such page")
-    parser.add_argument("--keep", action="store_true", help="with --live: serve on until Ctrl-C")
-    _add_prices(parser)
-    parser.set_defaults(run=_view)
-
-
-def _view(options: argparse.Namespace, screen: Screen) -> int:
-    """Write the page and print its path; with --live, serve it and print its address."""
-    if options.live:
-        return _view_live(options, screen)
     import pathlib  # for one line of one command
 
     viewer = extra("viewer")
@@ -1395,7 +1328,7 @@ def _positive(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
 
 
-_COMMANDS = (_add_inspect, _add_list, _add_stats, _add_search, _add_view, _add_view, _add_demo)
+_COMMANDS = (_add_inspect, _add_list, _add_stats, _add_search, _add_view, _add_demo)
 
 
 def _build_parser() -> argparse.ArgumentParser:
