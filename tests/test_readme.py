@@ -94,6 +94,7 @@ def commands(text: str) -> list[list[str]]:
 
 
 def run(directory: Path, *command: str) -> str:
+    """Run a command that must succeed; returns what it says on stderr."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
     done = subprocess.run(
         command,
@@ -103,13 +104,13 @@ def run(directory: Path, *command: str) -> str:
         encoding="utf-8",
         timeout=60,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    assert done.returncode == 0, done.stderr
+    return done.stderr
 
 
 def run_snippet(directory: Path, snippet: str) -> None:
     (directory / "snippet.py").write_text(snippet, encoding="utf-8")
-    run(directory, sys.executable, "-W", "error", "snippet.py")
+    assert run(directory, sys.executable, "-W", "error", "snippet.py") == ""
 
 
 def without_times(tree: str) -> str:
@@ -118,7 +119,7 @@ def without_times(tree: str) -> str:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project's files, with a trace called abc123 in its store."""
+    """A copy of the project's files, with the demo and a trace called abc123 in its store."""
     directory = tmp_path_factory.mktemp("checkout")
     for path in [*ROOT.glob("*.py"), ROOT / "README.md"]:
         shutil.copy(path, directory)
@@ -127,6 +128,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_snippet(directory, PUBLISHED[0])
     (trace,) = directory.glob("traces/*.json")
     shutil.copy(trace, trace.with_name("abc123.json"))
+    run(directory, sys.executable, "logtracer_cli.py", "demo")
     return directory
 
 
