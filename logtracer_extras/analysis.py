@@ -274,9 +274,11 @@ class Step:
     @property
     def path(self) -> list[Step]:
         """The steps from the top of the trace down to this one."""
-        path = [self]
-        while path[-1].parent is not None:
-            path.append(path[-1].parent)
+        path: list[Step] = []
+        step: Step | None = self
+        while step is not None:
+            path.append(step)
+            step = step.parent
         return path[::-1]
 
 

@@ -399,7 +399,9 @@ def _attribute_compares(
         if sign in ("=", "!="):
             return compare(value == word, True)
         value = float(value) if _PLAIN_NUMBER.fullmatch(value) else None
-    return type(value) in (int, float) and compare(value, number)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return compare(value, number)
 
 
 _PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")

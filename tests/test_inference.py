@@ -48,13 +48,13 @@ class Scope:
         edges = infer_retries(self.sample.trace)
         assert all(edge.metadata == {"inferred": True} for edge in edges)
         return [
-            (
-                str(edge.edge_type),
-                str(int(edge.source_id, 16) - 1),
-                str(int(edge.target_id, 16) - 1),
-            )
+            (str(edge.edge_type), _number(edge.source_id), _number(edge.target_id))
             for edge in edges
         ]
+
+
+def _number(node_id: str) -> str:
+    return str(int(node_id, 16) - 1)  # the first is the run itself
 
 
 # ---- What is one -------------------------------------------------------------------------------
@@ -522,5 +522,6 @@ def test_values_of_any_depth_and_odd_kinds_are_looked_through() -> None:
     deep: Any = ANSWER
     for _ in range(100_000):
         deep = [deep]
-    nodes["report"].input_data = {"deep": deep, "surrogate": "\ud800" * 30, 3: ANSWER}
+    odd: dict[Any, Any] = {"deep": deep, "surrogate": "\ud800" * 30, 3: ANSWER}
+    nodes["report"].input_data = odd
     assert [flow[:2] for flow in flows(trace)] == [("search", "summarize"), ("summarize", "report")]
