@@ -97,6 +97,16 @@ class Paper:
         column = max(min(_NOTE_COLUMN - 2, room) - _columns(left), 0)
         return self.clip(f"{left}{' ' * column}  {note}", self.width)
 
+    def value(self, value: Any) -> str:
+        """Return a value as text, bounded in size and, unlike repr, in depth."""
+        if isinstance(value, str):
+            return f'"{value[:_SPAN]}"'
+        shortener = reprlib.Repr()
+        shortener.maxlevel = 12
+        shortener.maxdict = shortener.maxlist = shortener.maxtuple = 1_000
+        shortener.maxstring = shortener.maxother = shortener.maxlong = _SPAN
+        return shortener.repr(value)[:_SPAN]
+
     def pair(self, before: object, after: object) -> str:
         """Return both values with an arrow between them."""
         return f"{before} {self.glyph('to')} {after}"
@@ -441,7 +451,7 @@ def _value_lines(item: FieldChange, paper: Paper) -> Iterator[tuple[str, str]]:
             before, after = _from_difference(before, after, paper)
     for sign, value in (("-", before), ("+", after)):
         if value is not ABSENT:
-            yield sign, f"{item.path}: {_value_text(value)}"
+            yield sign, f"{item.path}: {paper.value(value)}"
 
 
 def _from_difference(before: str, after: str, paper: Paper) -> tuple[str, str]:
@@ -451,13 +461,3 @@ def _from_difference(before: str, after: str, paper: Paper) -> tuple[str, str]:
         return before, after
     mark, start = paper.glyph("cut"), start - 12
     return mark + before[start:], mark + after[start:]
-
-
-def _value_text(value: Any) -> str:
-    if isinstance(value, str):
-        return f'"{value[:_SPAN]}"'
-    shortener = reprlib.Repr()  # bounded in depth too, unlike repr
-    shortener.maxlevel = 12
-    shortener.maxdict = shortener.maxlist = shortener.maxtuple = 1_000
-    shortener.maxstring = shortener.maxother = shortener.maxlong = _SPAN
-    return shortener.repr(value)[:_SPAN]
