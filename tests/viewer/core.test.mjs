@@ -1,0 +1,212 @@
+// Tests of the viewer's core without a page: `node --test`, started by tests/test_viewer_core.py,
+// which gives the page's core and the shared vectors through environment variables.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { runInThisContext } from 'node:vm';
+
+runInThisContext(readFileSync(process.env.VIEWER_CORE, 'utf8'), { filename: 'core.js' });
+const core = globalThis.LogtracerCore;
+
+/** A small random source with a seed, so that a failure can be repeated. */
+function randomSource(seed) {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+function modelOf(rows) {
+  const model = new core.Model();
+  for (const { parent = -1, start = 0, end = 0, lane = '', name = 'step', type = 'custom', status = 0 } of rows) {
+    const node = model.append();
+    Object.assign(model, { now: Math.max(model.now, end) });
+    model.parent[node] = parent;
+    model.start[node] = start;
+    model.duration[node] = end - start;
+    model.lane[node] = model.intern(lane);
+    model.name[node] = model.intern(name);
+    model.type[node] = model.intern(type);
+    model.status[node] = status;
+    model.ids.push(String(node));
+  }
+  return model;
+}
+
+function randomModel(seed) {
+  const random = randomSource(seed);
+  const rows = [{ start: 0, end: 1000 }];
+  const count = 2 + Math.floor(random() * 60);
+  while (rows.length < count) {
+    const start = Math.floor(random() * 1000);
+    rows.push({
+      parent: Math.floor(random() * rows.length),
+      start,
+      end: start + Math.floor(random() * random() * 600),
+      lane: random() < 0.15 ? `lane ${Math.floor(random() * 4)}` : '',
+      type: random() < 0.2 ? 'sub_agent' : 'custom',
+      status: random() < 0.1 ? core.FAILED : 0,
+    });
+  }
+  return modelOf(rows);
+}
+
+function layoutOf(model, hidden = null) {
+  const measured = core.measure(model);
+  return { ...measured, layout: core.buildLayout(model, measured.tree, measured.lanes, hidden) };
+}
+
+test('on no row two nodes overlap, in 1,000 random trees', () => {
+  for (let seed = 1; seed <= 1000; seed++) {
+    const model = randomModel(seed);
+    const { layout } = layoutOf(model);
+    assert.equal(layout.nodes.length, model.count, `seed ${seed}: every node has a place`);
+    for (let row = 0; row < layout.rows; row++) {
+      for (let at = layout.rowStart[row] + 1; at < layout.rowStart[row + 1]; at++) {
+        const [before, after] = [layout.nodes[at - 1], layout.nodes[at]];
+        assert.ok(model.endOf(before) <= model.start[after], `seed ${seed}: ${before} and ${after} overlap`);
+      }
+    }
+  }
+});
+
+test('a child is drawn below its parent in the same lane', () => {
+  for (let seed = 1; seed <= 200; seed++) {
+    const model = randomModel(seed);
+    const { layout, lanes } = layoutOf(model);
+    for (let node = 0; node < model.count; node++) {
+      const parent = model.parent[node];
+      if (parent >= 0 && lanes.laneOf[parent] === lanes.laneOf[node]) assert.ok(layout.row[node] > layout.row[parent]);
+    }
+  }
+});
+
+test('the bars of a row cover every node once and keep every error', () => {
+  for (let seed = 1; seed <= 300; seed++) {
+    const model = randomModel(seed);
+    const { layout } = layoutOf(model);
+    for (const width of [3, 40, 700]) {
+      for (let row = 0; row < layout.rows; row++) {
+        let next = layout.rowStart[row];
+        let errors = 0;
+        core.planRow(model, layout, row, { from: -1, to: 2000, width }, (x, wide, first, last) => {
+          assert.equal(first, next, 'bars follow each other without a gap');
+          errors += layout.errorSum[last] - layout.errorSum[first];
+          next = last;
+        });
+        assert.equal(next, layout.rowStart[row + 1]);
+        assert.equal(errors, layout.errorSum[layout.rowStart[row + 1]] - layout.errorSum[layout.rowStart[row]]);
+      }
+    }
+  }
+});
+
+test('a chain of 100,000 and a fan of 100,000 are laid out without recursion', () => {
+  const chain = modelOf(Array.from({ length: 100000 }, (_, at) => ({ parent: at - 1, start: at, end: 300000 - at })));
+  assert.equal(layoutOf(chain).layout.rows, 100000);
+  const fan = modelOf(Array.from({ length: 100000 }, (_, at) => ({ parent: at ? 0 : -1, start: at, end: at ? at + 200000 : 300000 })));
+  assert.equal(layoutOf(fan).layout.rows, 100000);
+  assert.equal(core.criticalPath(chain, ...Object.values((({ tree, edges }) => ({ tree, edges }))(core.measure(chain)))).length > 0, true);
+});
+
+test('a circle of parents is cut, and no node is lost', () => {
+  const model = modelOf([{}, { parent: 3 }, { parent: 1 }, { parent: 2 }, { parent: 4 }]);
+  const tree = core.buildTree(model);
+  assert.deepEqual([...tree.order].sort(), [0, 1, 2, 3, 4]);
+});
+
+test('lanes are few: numbered ones share, then the least busy are together', () => {
+  const numbered = modelOf([{ end: 9 }, ...Array.from({ length: 100 }, (_, at) => ({ parent: 0, start: at, end: at + 5, lane: `search#${at}` }))]);
+  assert.deepEqual(core.measure(numbered).lanes.labels, ['main', 'search']);
+  const named = modelOf([{ end: 9 }, ...Array.from({ length: 100 }, (_, at) => ({ parent: 0, start: at, end: at + 5, lane: `lane ${at} x` }))]);
+  const { labels } = core.measure(named).lanes;
+  assert.equal(labels.length, 64);
+  assert.equal(labels[63], 'other');
+});
+
+test('the critical path covers the run exactly once', () => {
+  for (let seed = 1; seed <= 300; seed++) {
+    const model = randomModel(seed);
+    const { tree, edges } = core.measure(model);
+    const path = core.criticalPath(model, tree, edges).reverse();
+    assert.equal(path[0].from, 0);
+    assert.equal(path.at(-1).to, model.endOf(0));
+    for (let at = 1; at < path.length; at++) assert.equal(path[at].from, path[at - 1].to, `seed ${seed}`);
+  }
+});
+
+test('the load curve adds up to the time that was worked', () => {
+  const model = randomModel(7);
+  const nodes = Int32Array.from({ length: model.count }, (_, node) => node);
+  const worked = nodes.reduce((sum, node) => sum + model.endOf(node) - model.start[node], 0);
+  const curve = core.loadCurve(model, nodes, 0, 2000, 100);
+  const drawn = curve.reduce((sum, load) => sum + load, 0) * 20;
+  assert.ok(Math.abs(drawn - worked) < 1, `${drawn} of ${worked}`);
+});
+
+test('characters that hide or mislead are shown as escapes', () => {
+  assert.equal(core.show('a\u202eb\u0000\n\u200b\ud800'), 'a\\u202eb\\x00\\n\\u200b\\ud800');
+  assert.equal(core.showLines('a\n\tb\u001b'), 'a\n\tb\\x1b');
+  assert.equal(core.show('Späti 🙂 日本'), 'Späti 🙂 日本');
+});
+
+test('axis marks stand at round times', () => {
+  for (const [least, step] of [[3, 5], [130, 200], [400e3, 500e3], [1.2e6, 2e6], [11e6, 15e6], [61e6, 120e6], [4000e6, 7200e6]]) {
+    assert.equal(core.tickStep(least), step);
+  }
+});
+
+test('times read as people say them', () => {
+  const said = [412, 4120, 80e3, 1.5e6, 62.5e6, 1300e6, 10930e6].map(core.formatTime);
+  assert.deepEqual(said, ['412µs', '4.1ms', '80ms', '1.50s', '62.50s', '21m40s', '3h02m']);
+  assert.equal(core.formatCost(-1), '–');
+});
+
+test('a dropped journal with a torn last line opens, its open step as interrupted', () => {
+  const start = '2026-11-22T18:24:23.000000+00:00';
+  const lines = [
+    { event: 'trace.started', trace_id: 't', name: 'torn', start_time: start, schema_version: '0.1.0' },
+    { event: 'node.started', node: { id: 'a', name: 'root', node_type: 'trace', status: 'running', start_time: start } },
+  ];
+  const builder = core.readTraceFile(lines.map((line) => JSON.stringify(line)).join('\n') + '\n{"event":"node.st');
+  assert.equal(builder.model.count, 1);
+  assert.equal(builder.model.statusOf(0), 'interrupted');
+});
+
+test('records in any order give the same tree', () => {
+  const builder = new core.ModelBuilder();
+  builder.addNode({ id: 'c', parent_id: 'b', name: 'c' });
+  builder.addNode({ id: 'b', parent_id: 'a', name: 'b' });
+  builder.addNode({ id: 'a', name: 'a' });
+  const tree = core.buildTree(builder.model);
+  assert.deepEqual([...tree.order].map((node) => builder.model.ids[node]), ['a', 'b', 'c']);
+});
+
+// ---- The shared vectors of the query language
+
+const shared = JSON.parse(readFileSync(process.env.VIEWER_VECTORS, 'utf8'));
+
+function factsOf({ head, ids, details }) {
+  const model = core.Model.fromHead(head);
+  model.ids = core.readIds(ids, head.idLength);
+  return { ...core.measure(model), diff: null, details };
+}
+
+test('every query of the shared vectors finds exactly its nodes', () => {
+  const traces = Object.fromEntries(Object.entries(shared.traces).map(([name, trace]) => [name, factsOf(trace)]));
+  for (const { query, trace, matches } of shared.vectors) {
+    const facts = traces[trace];
+    const search = new core.Search(core.parseQuery(query), facts);
+    for (const { first, text } of facts.details) search.addDetails(first, text);
+    const bits = search.matches();
+    assert.deepEqual(facts.model.ids.filter((_, node) => bits[node]).sort(), [...matches].sort(), query);
+  }
+});
+
+test('every broken query is refused at its place, with its message', () => {
+  for (const { query, position, message } of shared.errors) {
+    assert.throws(() => core.parseQuery(query), (error) => error.position === position && error.message === message, query);
+  }
+});
