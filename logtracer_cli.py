@@ -18,8 +18,9 @@ import json
 import os
 import re
 import sys
+import time
 import unicodedata
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -224,19 +225,20 @@ class Style:
     def text(self, line: Line) -> str:
         """Return a line as it is written: escaped, in the right characters, coloured."""
         if not self.colours:
-            return self._plain("".join([text for text, _ in line]))
-        return "".join([self._coloured(self._plain(text), role) for text, role in line])
+            return self.plain("".join([text for text, _ in line]))
+        return "".join([self._coloured(self.plain(text), role) for text, role in line])
 
     def clip(self, text: str, width: int) -> str:
         """Return the text as it is written, cut to at most so many columns."""
-        return clip(self._plain(text[: 8 * width + 8]), width, self.glyph("cut"))
+        return clip(self.plain(text[: 8 * width + 8]), width, self.glyph("cut"))
 
     def fit(self, text: str, width: int) -> str:
         """Return the text as it is written, cut or filled up to exactly so many columns."""
         text = self.clip(text, width)
         return text + " " * (width - cell_width(text))
 
-    def _plain(self, text: str) -> str:
+    def plain(self, text: str) -> str:
+        """Return a text as it is written: escaped, in ASCII where that is all there is."""
         text = printable(text)
         if self.unicode or text.isascii():
             return text
@@ -314,6 +316,10 @@ class Screen:
     def show_json(self, value: object) -> None:
         """Write a value as indented JSON in pure ASCII."""
         self._write(json_text(value))
+
+    def flush(self) -> None:
+        """Let what was written be seen at once."""
+        self._stream.flush()
 
     def close(self) -> None:
         """Write what is held back, and wait for the user to leave the pager."""
@@ -1278,6 +1284,123 @@ def _open_browser(address: str, options: argparse.Namespace) -> None:
         webbrowser.open(address)
 
 
+# ---- watch: what is happening now ----------------------------------------------------------------
+
+_POLL = 0.25  # seconds between two looks at the journal, and between two drawings
+_QUIET = 3.0  # seconds without an event until it is asked whether the process still lives
+_RATE_WINDOW = 12  # looks over which the rate of nodes is taken
+
+
+def _add_watch(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("watch", parents=[shared], help="follow a run while it goes on")
+    parser.add_argument("trace", nargs="?", help=f"{TRACE_HELP}; without it the newest that runs")
+    parser.set_defaults(run=_watch, no_pager=True)
+
+
+def _watch(options: argparse.Namespace, screen: Screen) -> int:
+    path = _file_to_watch(options)
+    if path.endswith(".jsonl"):
+        watch = _Watch(path, screen)
+        with contextlib.closing(watch.follower):
+            live = _live_screen(options, screen)
+            if live is None:
+                watch.by_line()
+            else:
+                watch.on_screen(live)
+        path = path[:-1] if os.path.exists(path[:-1]) else path
+    screen.show(summary_lines(load_trace(path), screen.style))
+    return 0
+
+
+def _file_to_watch(options: argparse.Namespace) -> str:
+    """Return the file that is named, or the newest journal; wait for one where there is none."""
+    if options.trace is not None:
+        return find_file(options.trace, options.store)
+    is_waiting = False
+    while True:
+        paths = trace_files(options.store) if os.path.isdir(options.store) else []
+        journals = [path for path in paths if path.endswith(".jsonl")]
+        if journals:
+            return journals[0]
+        if not is_waiting:
+            complain(f"waiting for a run to start in {options.store} (Ctrl-C stops)")
+        is_waiting = True
+        time.sleep(_POLL)
+
+
+def _live_screen(options: argparse.Namespace, screen: Screen) -> Any:
+    """Return the screen to draw on, None where lines are to be printed one after the other."""
+    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return None
+    try:
+        live = extra("live_screen")
+    except CommandError as error:  # without rich
+        complain(f"{error}; printing events line by line")
+        return None
+    return live.LiveScreen(_COLOURS if screen.style.colours else {})
+
+
+class _Watch:
+    """One run that is followed."""
+
+    def __init__(self, path: str, screen: Screen) -> None:
+        self._watching = extra("watching")
+        self.follower = self._watching.Follower(path)
+        self._progress = self._watching.Progress()
+        self._screen = screen
+        self._last_event = time.monotonic()
+
+    def by_line(self) -> None:
+        """Print one line per event until the run ends."""
+        while True:
+            happened = self._news()
+            style = self._screen.style
+            self._screen.show(self._watching.event_line(item, style) for item in happened)
+            self._screen.flush()
+            if self._is_over():
+                return
+            time.sleep(_POLL)
+
+    def on_screen(self, live: Any) -> None:
+        """Draw the run in place until it ends or the user quits."""
+        only_errors, is_paused = False, False
+        seen: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], _RATE_WINDOW)
+        with live:
+            while True:
+                self._news()
+                seen.append((time.monotonic(), self._progress.nodes))
+                if not is_paused:
+                    live.draw(self._drawn(seen, only_errors))
+                key = "q" if self._is_over() else live.key(_POLL)
+                if key == "q":
+                    return
+                only_errors ^= key == "e"
+                is_paused ^= key == " "
+
+    def _news(self) -> list[Any]:
+        happened = [self._progress.take(event) for event in self.follower.poll()]
+        if happened:
+            self._last_event = time.monotonic()
+        return [item for item in happened if item is not None]
+
+    def _is_over(self) -> bool:
+        if self._progress.has_ended:
+            return True
+        is_quiet = time.monotonic() - self._last_event >= _QUIET
+        return is_quiet and bool(self.follower.is_abandoned())
+
+    def _drawn(self, seen: deque[tuple[float, int]], only_errors: bool) -> Iterator[Line]:
+        (began, nodes_then), (now, nodes_now) = seen[0], seen[-1]
+        rate = (nodes_now - nodes_then) / max(now - began, _POLL)
+        style, clock = self._screen.style, datetime.now(timezone.utc)
+        progress = self._progress
+        lines = self._watching.screen_lines(progress, clock, rate, style, only_errors=only_errors)
+        for line in lines:
+            yield [(style.plain(text), role) for text, role in line]
+        yield []
+        yield [("q quit   space pause   e errors only", "dim")]
+
+
 # ---- demo: a run to look at --------------------------------------------------------------------
 
 
@@ -1328,7 +1451,15 @@ def _positive(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
 
 
-_COMMANDS = (_add_inspect, _add_list, _add_stats, _add_search, _add_view, _add_demo)
+_COMMANDS = (
+    _add_inspect,
+    _add_list,
+    _add_watch,
+    _add_stats,
+    _add_search,
+    _add_view,
+    _add_demo,
+)
 
 
 def _build_parser() -> argparse.ArgumentParser:

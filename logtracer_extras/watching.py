@@ -1,0 +1,303 @@
+"""Follow a run while it goes on: `logtracer watch`.
+
+    from logtracer_extras.watching import Follower, Progress
+
+    follower, progress = Follower("traces/7f3a9c21.jsonl"), Progress()
+    for event in follower.poll():
+        progress.take(event)
+
+`Follower` reads the events that were appended to a journal since it was asked last, and those of
+other processes that joined the run. `Progress` keeps what a person asks: what is open and since
+when, what happened last, how many of what. Neither keeps the values that steps recorded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any, BinaryIO
+
+from logtracer import LogtracerError, Node, NodeStatus, trace_from_journal
+
+from .analysis import usage_of
+from .columns import Line, Pen, seconds_text, tokens_text
+
+__all__ = ["Follower", "Happening", "Progress", "event_line", "screen_lines"]
+
+_CHUNK = 1 << 20  # bytes read of a journal at a time
+_LAST = 8  # events shown as the last ones
+_OPEN = 10  # open steps shown
+_DURATIONS = 512  # of the latest steps of a name, from which its p95 is taken
+_FEW = 5  # steps of a name from which on a p95 says something
+_PART = re.compile(r"\.[0-9a-f]{16}\.jsonl")
+
+
+class Follower:
+    """Reads a growing journal, and the journals of processes that join the run."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._opened = contextlib.ExitStack()
+        self._files = {path: self._open(path)}  # and what stands behind the last whole line
+        self._head: list[bytes] = []  # the lines that tell whose process writes
+
+    def poll(self) -> Iterator[dict[str, Any]]:
+        """Yield the events appended since the last poll, whole lines only."""
+        for path in [self._path, *self._new_parts()]:
+            if path not in self._files:
+                self._files[path] = self._open(path)
+        for path in list(self._files):
+            yield from self._read(path)
+
+    def close(self) -> None:
+        """Close the journals."""
+        self._opened.close()
+
+    def is_abandoned(self) -> bool:
+        """Tell whether the process that wrote the journal is gone without having ended the run."""
+        try:
+            trace = trace_from_journal(self._head)
+        except LogtracerError:  # not a line of it yet
+            return False
+        return all(node.status == NodeStatus.INTERRUPTED for node in trace.nodes.values())
+
+    def _open(self, path: str) -> tuple[BinaryIO, bytes]:
+        return self._opened.enter_context(open(path, "rb")), b""
+
+    def _new_parts(self) -> list[str]:
+        directory, name = os.path.split(self._path)
+        stem = name.removesuffix(".jsonl")
+        names = os.listdir(directory or ".")
+        return [
+            os.path.join(directory, part)
+            for part in sorted(names)
+            if part.startswith(stem) and _PART.fullmatch(part[len(stem) :])
+        ]
+
+    def _read(self, path: str) -> Iterator[dict[str, Any]]:
+        file, rest = self._files[path]
+        while chunk := file.read(_CHUNK):
+            *whole, rest = (rest + chunk).split(b"\n")
+            self._files[path] = (file, rest)
+            if len(self._head) < 2:
+                self._head += whole[: 2 - len(self._head)]
+            for line in whole:
+                event = _parsed(line)
+                if event is not None:
+                    yield event
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Return an event, None for a line that is not one: a crash may have torn it."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
+
+
+@dataclass(slots=True)
+class Happening:
+    """Something that happened to a step, as one line says it."""
+
+    time: datetime
+    mark: str  # running, completed, failed, retry, fallback, ...
+    place: list[str]  # the names of the steps around it, and its own with its type
+    outcome: str
+
+
+@dataclass(slots=True)
+class _Open:
+    """A step that has started and not ended."""
+
+    node: Node
+    place: list[str]
+
+
+@dataclass
+class Progress:
+    """What is known of a run from its events so far."""
+
+    name: str = ""
+    trace_id: str = ""
+    start_time: datetime | None = None
+    has_ended: bool = False
+    nodes: int = 0
+    errors: int = 0
+    retries: int = 0
+    tokens: int = 0
+    types: Counter[str] = field(default_factory=Counter)
+    open_steps: dict[str, _Open] = field(default_factory=dict)
+    last: deque[Happening] = field(default_factory=lambda: deque(maxlen=_LAST))
+    last_errors: deque[Happening] = field(default_factory=lambda: deque(maxlen=_LAST))
+    _names: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    _durations: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
+
+    def take(self, event: dict[str, Any]) -> Happening | None:
+        """Take an event and return what happened, None when it is nothing worth a line."""
+        kind = event["event"]
+        try:
+            if kind == "trace.started":
+                self._start(event)
+            elif kind == "trace.completed":
+                self.has_ended = True
+            elif kind == "edge":
+                return self._link(event)
+            elif kind in ("node.started", "node.completed", "node.failed"):
+                return self._step(Node.from_dict(event["node"]))
+        except (LogtracerError, LookupError, TypeError, ValueError):  # a damaged line
+            return None
+        return None
+
+    def p95_ms(self, node: Node) -> float | None:
+        """Return what 95 of 100 steps of that type and name take at most, if enough have ended."""
+        known = self._durations.get((node.node_type, node.name), ())
+        if len(known) < _FEW:
+            return None
+        return sorted(known)[-(-len(known) * 95 // 100) - 1]
+
+    def _start(self, event: dict[str, Any]) -> None:
+        self.name, self.trace_id = str(event["name"]), str(event["trace_id"])
+        self.start_time = datetime.fromisoformat(event["start_time"])
+
+    def _step(self, node: Node) -> Happening | None:
+        if node.id not in self._names:
+            self._names[node.id] = (node.name, node.parent_id)
+            self.nodes += 1
+            self.types[node.node_type] += 1
+        if node.end_time is not None:
+            return self._end(node)
+        if node.node_type != "trace":
+            self.open_steps[node.id] = _Open(node, self._place(node))
+        return self._happened(node.start_time, "running", node, "started")
+
+    def _end(self, node: Node) -> Happening | None:
+        self.open_steps.pop(node.id, None)
+        usage = usage_of(node)
+        self.tokens += 0 if usage is None else usage.tokens
+        took = node.duration_ms or 0.0
+        alike = self._durations.setdefault((node.node_type, node.name), deque(maxlen=_DURATIONS))
+        alike.append(took)
+        outcome = seconds_text(round(took * 1_000))
+        if node.status == NodeStatus.FAILED:
+            self.errors += 1
+            outcome = ": ".join(part for part in (node.error_type, node.error) if part) or outcome
+        happening = self._happened(node.end_time, node.status.value, node, outcome)
+        self._keep(happening)
+        return happening
+
+    def _link(self, event: dict[str, Any]) -> Happening | None:
+        edge_type = event["edge_type"]
+        if edge_type not in ("retry_of", "fallback_of"):
+            return None
+        self.retries += edge_type == "retry_of"
+        mark = edge_type.removesuffix("_of")
+        source, _ = self._names.get(event["source_id"], ("a step", None))
+        later = self.open_steps.get(event["target_id"])
+        if later is None:
+            return None
+        happening = self._happened(later.node.start_time, mark, later.node, f"{mark} of {source}")
+        self._keep(happening)
+        return happening
+
+    def _keep(self, happening: Happening | None) -> None:
+        if happening is not None:
+            self.last.append(happening)
+            if happening.mark == "failed":
+                self.last_errors.append(happening)
+
+    def _happened(
+        self, time: datetime | None, mark: str, node: Node, outcome: str
+    ) -> Happening | None:
+        if node.node_type == "trace" or time is None:
+            return None
+        return Happening(time, mark, self._place(node), outcome)
+
+    def _place(self, node: Node) -> list[str]:
+        """Return the names of two steps around a step, without the run itself, and its own."""
+        place = [f"{node.node_type} {node.name}"]
+        above = node.parent_id
+        while above in self._names and len(place) < 3:
+            name, above = self._names[above]
+            if above is not None:
+                place.append(name)
+        return place[::-1]
+
+
+def event_line(happening: Happening, pen: Pen) -> Line:
+    """Return one line for something that happened; also what a pipe gets."""
+    clock = happening.time.astimezone(timezone.utc).strftime("%H:%M:%S")
+    mark = pen.glyph(happening.mark)
+    head = f"{clock}  {mark}  "
+    place = " / ".join(happening.place[-2:])
+    room = max(16, (pen.width - len(head)) * 3 // 5)
+    outcome = pen.clip(happening.outcome, max(8, pen.width - len(head) - room - 2))
+    role = happening.mark
+    return [
+        (f"{clock}  ", "dim"),
+        (f"{mark}  ", role),
+        (pen.fit(place, room) + "  ", ""),
+        (outcome, role if role == "failed" else ""),
+    ]
+
+
+def screen_lines(
+    progress: Progress, now: datetime, rate: float, pen: Pen, *, only_errors: bool = False
+) -> Iterator[Line]:
+    """Yield the whole screen: the run, what is open now, what happened last."""
+    yield from _title(progress, now, rate, pen)
+    oldest = sorted(progress.open_steps.values(), key=lambda step: _age(step, now), reverse=True)
+    if not only_errors:
+        yield []
+        yield [(f"OPEN NOW ({len(oldest):,})", "heading")]
+        yield from (_open_line(step, progress, now, pen) for step in oldest[:_OPEN])
+        if len(oldest) > _OPEN:
+            yield [(f"  and {len(oldest) - _OPEN:,} more", "dim")]
+    yield []
+    yield [("LAST ERRORS" if only_errors else "LAST EVENTS", "heading")]
+    for happening in progress.last_errors if only_errors else progress.last:
+        yield [("  ", ""), *event_line(happening, pen)]
+
+
+def _title(progress: Progress, now: datetime, rate: float, pen: Pen) -> Iterator[Line]:
+    state = "ENDED" if progress.has_ended else "RUNNING"
+    since = now - (progress.start_time or now)
+    clock = str(timedelta(seconds=max(0, int(since.total_seconds())))).rjust(8, "0")
+    name = pen.clip(progress.name, max(12, pen.width - 56))
+    yield [
+        (f"{pen.glyph('running')} ", "running"),
+        (f"{name}  ", "heading"),
+        (f"{pen.clip(progress.trace_id[:8], 8)}   ", "dim"),
+        (f"{state} {clock}   {progress.nodes:,} nodes   +{rate:,.0f}/s", ""),
+    ]
+    counts = [(kind, number) for kind, number in progress.types.most_common(5) if kind != "trace"]
+    facts = [f"{pen.clip(kind, 16)} {number:,}" for kind, number in counts[:3]]
+    facts.append(f"errors {progress.errors:,}")
+    if progress.retries:
+        facts.append(f"retries {progress.retries:,}")
+    if progress.tokens:
+        facts.append(f"tokens {tokens_text(progress.tokens)}")
+    yield [("  " + pen.clip(pen.glyph("dot").join(facts), pen.width - 2), "")]
+
+
+def _age(step: _Open, now: datetime) -> float:
+    start = step.node.start_time
+    return 0.0 if start is None else max(0.0, (now - start).total_seconds() * 1_000)
+
+
+def _open_line(step: _Open, progress: Progress, now: datetime, pen: Pen) -> Line:
+    """Return an open step with its age, and whether that is long for steps of its name."""
+    age, usual = _age(step, now), progress.p95_ms(step.node)
+    mark = f"  {pen.glyph('running')} "
+    room = max(16, pen.width - len(mark) - 30)
+    place = pen.fit(pen.glyph("into").join(step.place), room)
+    line: Line = [(mark, "running"), (place, ""), (f"{seconds_text(round(age * 1_000)):>8}", "")]
+    if usual is not None and age > usual:
+        line.append((f"  slow: p95 is {seconds_text(round(usual * 1_000))}", "interrupted"))
+    return line
