@@ -50,6 +50,11 @@ class Suite:
 
 
 SUITES = {
+    "otlp": Suite(
+        ("tests/test_otlp.py", "tests/test_otlp_receivers.py"),
+        ("opentelemetry-proto", "rotel"),
+        PYTHONS,
+    ),
     "packaging": Suite(("tests/test_packaging.py",), ("hatchling",), PYTHONS),
     "typing": Suite(("tests/test_typing.py",), ("hatchling", "mypy>=2,<3", "pyright[nodejs]")),
 }
