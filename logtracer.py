@@ -1362,7 +1362,8 @@ def open_store(url: str) -> StorageBackend:
 # ---- Context: which span is current ------------------------------------------------------------
 
 _current: contextvars.ContextVar[Span | None] = contextvars.ContextVar("logtracer", default=None)
-_CONTEXTLIB = vars(contextlib)
+_ENTER_CONTEXT = getattr(contextlib.ExitStack.enter_context, "__code__")  # calls __enter__ for us
+_getframe, _modules, _now = sys._getframe, sys.modules, time.perf_counter_ns  # looked up once
 _GENERATOR = 0x20 | 0x200  # inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
@@ -1411,7 +1412,7 @@ def propagate_context(function: Callable[P, R]) -> Callable[P, R]:
 
 def _strand() -> int:
     """Identify the task, or outside one the thread, that runs now."""
-    asyncio = sys.modules.get("asyncio")
+    asyncio = _modules.get("asyncio")
     if asyncio is not None and asyncio._get_running_loop() is not None:
         task = asyncio.current_task()
         if task is not None:
@@ -1573,7 +1574,7 @@ class _Recording:
         self.trace_id, self.remote_parent = joined or (os.urandom(16).hex(), None)
         self.name = name
         self.metadata = metadata
-        self.began = time.perf_counter_ns()
+        self.began = _now()
         self.offset = time.time_ns() - self.began  # from the monotonic clock to the wall clock
         self.ended = 0
         self.open: dict[int, Span] = {}
@@ -2032,7 +2033,7 @@ class Span(_Referable):
 
         `Tracer.resume` goes on, in another process if need be; `resume` does in this one.
         """
-        moment = self._recording.text_of_time(time.perf_counter_ns())
+        moment = self._recording.text_of_time(_now())
         self._add_metadata({"logtracer.paused_reason": reason})
         self._change_status("running", "paused", {"logtracer.paused_at": moment})
 
@@ -2054,7 +2055,7 @@ class Span(_Referable):
         """Return how many milliseconds this step has waited, now that it goes on."""
         metadata = self._metadata or {}
         paused_at = _time_from_text(metadata.get("logtracer.paused_at"))
-        since = self._recording.time(time.perf_counter_ns())
+        since = self._recording.time(_now())
         waited = metadata.get("logtracer.waited_ms", 0.0) + (_milliseconds(paused_at, since) or 0)
         return {"logtracer.waited_ms": waited}
 
@@ -2075,8 +2076,9 @@ class Span(_Referable):
         self._is_entered = True
         if not self._start:
             self._begin()
-        frame = sys._getframe(1)
-        if frame.f_code.co_flags & _GENERATOR or frame.f_globals is _CONTEXTLIB:
+        frame = _getframe(1)
+        code = frame.f_code
+        if code.co_flags & _GENERATOR or code is _ENTER_CONTEXT:
             self._frame = _generator_frame(frame)
         previous = _current.get()
         while previous is not None and previous._end:
@@ -2093,7 +2095,7 @@ class Span(_Referable):
             self._fail(error)
         elif self._status == "running":
             self._status = "completed"
-        self._end = time.perf_counter_ns()
+        self._end = _now()
         self._frame = None
         if _current.get() is self:
             _current.set(self._previous)
@@ -2109,7 +2111,7 @@ class Span(_Referable):
 
     async def __aenter__(self) -> Span:
         self.__enter__()
-        self._frame = _generator_frame(sys._getframe(1))
+        self._frame = _generator_frame(_getframe(1))
         return self
 
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
@@ -2117,14 +2119,14 @@ class Span(_Referable):
 
     def _begin(self) -> None:
         recording, parent = self._recording, self._parent
-        asyncio = sys.modules.get("asyncio")
+        asyncio = _modules.get("asyncio")
         is_sync = asyncio is None or asyncio._get_running_loop() is None
         self._strand = strand = get_ident() if is_sync else _strand()
         self._number = number = next(recording.numbers)
         recording.open[number] = self
         if recording.ended:
             recording.tracer._totals["started"] += 1
-        self._start = time.perf_counter_ns()
+        self._start = _now()
         try:
             if parent is not None and parent._strand != strand and parent._strand:
                 self._branch(parent)
@@ -2221,7 +2223,7 @@ class _StreamMeter:
     def take(self, chunk: Any) -> None:
         """Note one chunk."""
         if not self._count:
-            seconds = (time.perf_counter_ns() - self._span._start) / 1e9
+            seconds = (_now() - self._span._start) / 1e9
             self._span._add_metadata({"gen_ai.response.time_to_first_chunk": seconds})
         self._count += 1
         if type(chunk) is str and self._room > 0:
@@ -2400,14 +2402,14 @@ class TraceContext:
         self._roots: list[Span] = []  # entered again, it is another trace
 
     def __enter__(self) -> Span:
-        return self._enter(sys._getframe(1))
+        return self._enter(_getframe(1))
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if self._roots:
             self._roots.pop().__exit__(kind, error, traceback)
 
     async def __aenter__(self) -> Span:
-        return self._enter(sys._getframe(1))
+        return self._enter(_getframe(1))
 
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         self.__exit__(kind, error, traceback)
