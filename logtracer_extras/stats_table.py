@@ -186,7 +186,9 @@ def _waste(waste: RetryWaste, pen: Pen) -> Iterator[Line]:
         facts.append(f"{tokens_text(waste.tokens)} tokens")
     if waste.cost is not None:
         facts.append(cost_text(waste.cost))
-    yield [("RETRIES  ", "heading"), (pen.glyph("dot").join(facts), "")]
+    yield [("RETRIES  ", "heading"), (pen.glyph("dot").join(facts[:3]), "")]
+    if facts[3:]:
+        yield [("         " + pen.glyph("dot").join(facts[3:]), "")]
 
 
 def _path(run: Run, pen: Pen) -> Iterator[Line]:

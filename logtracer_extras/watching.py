@@ -151,7 +151,7 @@ class Progress:
                 return self._link(event)
             elif kind in ("node.started", "node.completed", "node.failed"):
                 return self._step(Node.from_dict(event["node"]))
-        except (LogtracerError, LookupError, TypeError, ValueError):  # a damaged line
+        except (LogtracerError, AttributeError, LookupError, TypeError, ValueError):  # damaged
             return None
         return None
 
@@ -230,17 +230,17 @@ class Progress:
         return place[::-1]
 
 
-def event_line(happening: Happening, pen: Pen) -> Line:
+def event_line(happening: Happening, pen: Pen, indent: str = "") -> Line:
     """Return one line for something that happened; also what a pipe gets."""
     clock = happening.time.astimezone(timezone.utc).strftime("%H:%M:%S")
     mark = pen.glyph(happening.mark)
-    head = f"{clock}  {mark}  "
+    head = f"{indent}{clock}  {mark}  "
     place = " / ".join(happening.place[-2:])
     room = max(16, (pen.width - len(head)) * 3 // 5)
     outcome = pen.clip(happening.outcome, max(8, pen.width - len(head) - room - 2))
     role = happening.mark
     return [
-        (f"{clock}  ", "dim"),
+        (f"{indent}{clock}  ", "dim"),
         (f"{mark}  ", role),
         (pen.fit(place, room) + "  ", ""),
         (outcome, role if role == "failed" else ""),
@@ -262,7 +262,7 @@ def screen_lines(
     yield []
     yield [("LAST ERRORS" if only_errors else "LAST EVENTS", "heading")]
     for happening in progress.last_errors if only_errors else progress.last:
-        yield [("  ", ""), *event_line(happening, pen)]
+        yield event_line(happening, pen, "  ")
 
 
 def _title(progress: Progress, now: datetime, rate: float, pen: Pen) -> Iterator[Line]:

@@ -1,0 +1,248 @@
+"""`logtracer watch`: what is happening now."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import logtracer_cli
+from logtracer import Node, TraceGraph, save_trace_json
+from logtracer_cli import Style, cell_width, main
+from logtracer_extras.watching import Follower, Progress, screen_lines
+from needs import needs
+from sample_traces import START, Sample, failing
+
+
+def event(kind: str, **facts: Any) -> dict[str, Any]:
+    """Return an event as it is read from a journal."""
+    found: dict[str, Any] = json.loads(json.dumps({"event": kind, **facts}))
+    return found
+
+
+def started(trace: TraceGraph, process_id: int = 1 << 22) -> dict[str, Any]:
+    """Return the event that opens a journal; by default that of a process that is gone."""
+    return event(
+        "trace.started",
+        schema_version="0.1.0",
+        trace_id=trace.trace_id,
+        name=trace.name,
+        start_time=START.isoformat(),
+        process_id=process_id,
+        metadata={},
+    )
+
+
+def opened(node: Node) -> dict[str, Any]:
+    return event("node.started", node={**node.to_dict(), "status": "running", "end_time": None})
+
+
+def ended(node: Node) -> dict[str, Any]:
+    return event("node.failed" if node.error else "node.completed", node=node.to_dict())
+
+
+def write(path: Path, *events: dict[str, Any]) -> None:
+    """Append events to a journal."""
+    with path.open("a") as file:
+        file.writelines(json.dumps(item) + "\n" for item in events)
+
+
+def batch() -> tuple[Sample, list[dict[str, Any]]]:
+    """Return a run in the middle of its work, and its events so far."""
+    sample = Sample("nightly-batch", 0.0, "c1177d3e")
+    events = [started(sample.trace), opened(sample.root)]
+    for number in range(6):
+        fast = sample.node("read_file", "tool_call", number, number + 0.01)
+        events += [opened(fast), ended(fast)]
+    coder = sample.node("coder", "sub_agent", 6.0, None)
+    error = failing(error_type="RateLimit", error="429")
+    failed = sample.node("chat", "llm_call", 6.0, 6.5, parent=coder, **error)
+    again = sample.node("chat", "llm_call", 7.0, None, parent=coder)
+    slow = sample.node("read_file", "tool_call", 7.0, None, parent=coder)
+    retry = event("edge", source_id=failed.id, target_id=again.id, edge_type="retry_of", label="")
+    events += [opened(coder), opened(failed), ended(failed), opened(again), retry, opened(slow)]
+    return sample, events
+
+
+def drawn(events: list[dict[str, Any]], now: datetime, **flags: Any) -> list[str]:
+    progress = Progress()
+    for item in events:
+        progress.take(item)
+    style = Style(unicode=flags.pop("unicode", True))
+    return [style.text(line) for line in screen_lines(progress, now, 212.0, style, **flags)]
+
+
+def test_screen_shows_the_run_what_is_open_and_what_happened() -> None:
+    assert drawn(batch()[1], START + timedelta(seconds=8)) == SCREEN
+
+
+def test_screen_in_ascii_says_the_same() -> None:
+    shown = drawn(batch()[1], START + timedelta(seconds=8), unicode=False)
+    assert shown == [
+        ".. nightly-batch  c1177d3e   RUNNING 00:00:08   11 nodes   +212/s",
+        "  tool_call 7 | llm_call 2 | sub_agent 1 | errors 1 | retries 1",
+        "",
+        "OPEN NOW (3)",
+        "  .. sub_agent coder                                 2.00s",
+        "  .. coder > llm_call chat                           1.00s",
+        "  .. coder > tool_call read_file                     1.00s  slow: p95 is 0.01s",
+        "",
+        "LAST EVENTS",
+        "  18:24:23  ok  tool_call read_file                     0.01s",
+        "  18:24:24  ok  tool_call read_file                     0.01s",
+        "  18:24:25  ok  tool_call read_file                     0.01s",
+        "  18:24:26  ok  tool_call read_file                     0.01s",
+        "  18:24:27  ok  tool_call read_file                     0.01s",
+        "  18:24:28  ok  tool_call read_file                     0.01s",
+        "  18:24:29  !!  coder / llm_call chat                   RateLimit: 429",
+        "  18:24:30  re  coder / llm_call chat                   retry of chat",
+    ]
+
+
+SCREEN = [
+    "● nightly-batch  c1177d3e   RUNNING 00:00:08   11 nodes   +212/s",
+    "  tool_call 7 · llm_call 2 · sub_agent 1 · errors 1 · retries 1",
+    "",
+    "OPEN NOW (3)",
+    "  ● sub_agent coder                                  2.00s",
+    "  ● coder › llm_call chat                            1.00s",
+    "  ● coder › tool_call read_file                      1.00s  slow: p95 is 0.01s",
+    "",
+    "LAST EVENTS",
+    "  18:24:23  ✓  tool_call read_file                      0.01s",
+    "  18:24:24  ✓  tool_call read_file                      0.01s",
+    "  18:24:25  ✓  tool_call read_file                      0.01s",
+    "  18:24:26  ✓  tool_call read_file                      0.01s",
+    "  18:24:27  ✓  tool_call read_file                      0.01s",
+    "  18:24:28  ✓  tool_call read_file                      0.01s",
+    "  18:24:29  ✗  coder / llm_call chat                    RateLimit: 429",
+    "  18:24:30  ↻  coder / llm_call chat                    retry of chat",
+]
+
+
+def test_screen_can_show_errors_only() -> None:
+    shown = drawn(batch()[1], START + timedelta(seconds=8), only_errors=True)
+    assert shown[2:] == ["", "LAST ERRORS", SCREEN[-2]]
+
+
+def test_finished_run_prints_each_event_and_then_the_summary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample, events = batch()
+    path = tmp_path / f"{sample.trace.trace_id}.jsonl"
+    end = (START + timedelta(seconds=9)).isoformat()
+    done = event("trace.completed", trace_id=sample.trace.trace_id, end_time=end, metadata={})
+    write(path, *events, done)
+    assert main(["watch", "--store", str(tmp_path), "--ascii"]) == 0
+    written = capsys.readouterr().out.splitlines()
+    lines = [line for line in written if line[:2] == "18"]
+    assert len(lines) == 18  # ten starts, seven ends, a retry
+    assert "18:24:30  re  coder / llm_call chat" in written[16]
+    assert written[-2].startswith("nightly-batch  ?? interrupted   c1177d3e")
+
+
+def test_run_of_a_dead_process_ends_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logtracer_cli, "_QUIET", 0.0)
+    sample, events = batch()
+    write(tmp_path / "c1.jsonl", *events)
+    assert main(["watch", "c1", "--store", str(tmp_path)]) == 0
+    assert "◌ interrupted" in capsys.readouterr().out
+
+
+def test_finished_trace_is_its_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_trace_json(Sample("done").trace, tmp_path / "done.json")
+    assert main(["watch", str(tmp_path / "done.json")]) == 0
+    assert capsys.readouterr().out.startswith("done  ✓ completed")
+
+
+def test_follower_waits_for_the_end_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "aa.jsonl"
+    path.write_text('{"event": "one"}\n{"event": "t')
+    follower = Follower(str(path))
+    assert [item["event"] for item in follower.poll()] == ["one"]
+    with path.open("a") as file:
+        file.write('wo"}\nnot an event\n[1]\n')
+    assert [item["event"] for item in follower.poll()] == ["two"]
+    assert list(follower.poll()) == []
+    follower.close()
+
+
+def test_follower_reads_processes_that_join(tmp_path: Path) -> None:
+    write(tmp_path / "aa.jsonl", event("one"))
+    follower = Follower(str(tmp_path / "aa.jsonl"))
+    assert len(list(follower.poll())) == 1
+    write(tmp_path / f"aa.{'0' * 16}.jsonl", event("two"))
+    write(tmp_path / "aab.jsonl", event("of another run"))
+    assert [item["event"] for item in follower.poll()] == ["two"]
+    follower.close()
+
+
+def test_no_event_of_many_is_lost(tmp_path: Path) -> None:
+    sample = Sample("many")
+    path = tmp_path / "many.jsonl"
+    write(path, started(sample.trace))
+    follower, progress = Follower(str(path)), Progress()
+    for _ in range(20):
+        write(path, *(opened(sample.node("step", "custom", 0.0, None)) for _ in range(250)))
+        for item in follower.poll():
+            progress.take(item)
+    follower.close()
+    assert progress.nodes == 5_000
+    assert len(progress.open_steps) == 5_000
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"event": "node.started"},
+        {"event": "node.started", "node": 3},
+        {"event": "node.completed", "node": {"id": "x"}},
+        {"event": "edge"},
+        {"event": "edge", "edge_type": "retry_of"},
+        {"event": "trace.started", "name": 3, "trace_id": None, "start_time": 5},
+        {"event": "trace.started"},
+        {"event": "new in another version"},
+    ],
+)
+def test_damaged_event_is_passed_over(damaged: dict[str, Any]) -> None:
+    progress = Progress()
+    assert progress.take(damaged) is None
+    assert progress.nodes == 0
+
+
+def test_hostile_names_are_printable_on_the_screen() -> None:
+    sample = Sample("\x1b[2J" * 9)
+    node = sample.node("a\nb\u202e", "c\x07", 0.0, None)
+    events = [started(sample.trace), opened(node)]
+    for line in drawn(events, START):
+        assert line.isprintable()
+        assert cell_width(line) <= 80
+
+
+def test_live_screen_draws_in_place_and_ends_with_the_run(tmp_path: Path) -> None:
+    needs("rich")
+    pty = pytest.importorskip("pty")
+    sample, events = batch()
+    done = event("trace.completed", trace_id=sample.trace.trace_id, end_time=None, metadata={})
+    write(tmp_path / "c1.jsonl", *events, done)
+    seen = bytearray()
+
+    def keep(descriptor: int) -> bytes:
+        data = os.read(descriptor, 1 << 16)
+        seen.extend(data)
+        return data
+
+    environment = {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
+    command = f"cd {logtracer_cli.__file__.rpartition('/')[0]} && exec "
+    command += "env " + " ".join(f"{key}={value}" for key, value in environment.items())
+    command += f" {sys.executable} -m logtracer_cli watch {tmp_path / 'c1.jsonl'}"
+    pty.spawn(["sh", "-c", command], keep)
+    assert b"OPEN NOW (3)" in seen
+    assert b"nightly-batch" in seen.rpartition(b"\x1b[?1049l")[2]
