@@ -179,6 +179,13 @@ def test_every_example_is_shown() -> None:
         assert ["python3", f"examples/{example.name}"] in commands(README)
 
 
+def test_every_optional_part_that_is_named_is_there() -> None:
+    rows = re.findall(r"^\| (`[a-z_]+(?:\.py|/)`.*?) \|", README, re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    assert len(names) > 5
+    assert [name for name in names if not (ROOT / "logtracer_extras" / name).exists()] == []
+
+
 def test_every_session_is_listed_for_contributors() -> None:
     source = (ROOT / "noxfile.py").read_text(encoding="utf-8")
     sessions = re.findall(r"@nox\.session.*\ndef (\w+)", source)
