@@ -19,6 +19,7 @@ import json
 import math
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -114,12 +115,9 @@ def usage_of(node: Node) -> Usage | None:
     cache_read = _count(facts.get("gen_ai.usage.cache_read.input_tokens")) or 0
     cache_write = _count(facts.get("gen_ai.usage.cache_creation.input_tokens")) or 0
     reasoning = _count(facts.get("gen_ai.usage.reasoning.output_tokens")) or 0
+    uncached = _without(whole_input or 0, cache_read + cache_write)
     return Usage(
-        _without(whole_input or 0, cache_read + cache_write),
-        cache_read,
-        cache_write,
-        _without(whole_output or 0, reasoning),
-        reasoning,
+        uncached, cache_read, cache_write, _without(whole_output or 0, reasoning), reasoning
     )
 
 
@@ -133,7 +131,7 @@ def models_of(node: Node) -> list[str]:
 def _count(value: object) -> int | None:
     """Return a recorded number of tokens; anything but a plain number was not recorded."""
     if type(value) is int or type(value) is float and math.isfinite(value):
-        return max(int(value), 0)
+        return int(value) if value > 0 else 0
     return None
 
 
@@ -176,10 +174,12 @@ class PriceTable:
 
         The last model with a price counts: the one that answered rather than the one asked for.
         """
-        prices = [price for price in map(self._price, models) if price is not None]
-        if not prices:
+        price: tuple[float, ...] | None = None
+        for model in models:
+            price = self._price(model) or price
+        if price is None:
             return None
-        uncached, cache_read, cache_write, output, reasoning = prices[-1]
+        uncached, cache_read, cache_write, output, reasoning = price
         spent = usage.uncached_input * uncached
         spent += usage.cache_read * cache_read + usage.cache_write * cache_write
         spent += usage.plain_output * output + usage.reasoning * reasoning
@@ -288,6 +288,7 @@ class Run:
 
     trace: TraceGraph
     steps: list[Step]  # parents before their children
+    by_id: dict[str, Step]  # the same by node id, in the order of the trace
     wall: int
     inferred: list[Edge] = field(default_factory=list)
 
@@ -295,11 +296,6 @@ class Run:
     def edges(self) -> list[Edge]:
         """The recorded edges, then the inferred ones."""
         return self.trace.edges + self.inferred
-
-    @cached_property
-    def by_id(self) -> dict[str, Step]:
-        """The steps by node id."""
-        return {step.node.id: step for step in self.steps}
 
     @cached_property
     def lanes(self) -> dict[str, str]:
@@ -355,7 +351,7 @@ def measure(trace: TraceGraph, prices: PriceTable | None = None, *, infer: bool 
             step.children.sort(key=_by_start)
             step.self_time = _self_time(step)
     _roll_up(steps, prices)
-    run = Run(trace, steps, wall)
+    run = Run(trace, steps, placed, wall)
     if infer:
         run.inferred = _infer(run)
     _number_attempts(run)
@@ -486,7 +482,14 @@ def _own_share(step: Step, recorded: Usage) -> Usage | None:
 
 
 def _add_usage(step: Step, usage: Usage) -> None:
-    step.total = usage if step.total is None else step.total + usage
+    total = step.total
+    if total is None:
+        total = step.total = Usage()
+    total.uncached_input += usage.uncached_input  # in place: this runs once for each step
+    total.cache_read += usage.cache_read
+    total.cache_write += usage.cache_write
+    total.plain_output += usage.plain_output
+    total.reasoning += usage.reasoning
 
 
 def _add_cost(step: Step, cost: float | None, unpriced: int) -> None:
@@ -586,10 +589,11 @@ class Statistics:
             self.usage += step.total or Usage()
             self.unpriced += step.unpriced
             self.cost = _sum_costs(self.cost, step.total_cost)
-        names: dict[tuple[str, str], list[Step]] = {}
+        names: defaultdict[tuple[str, str], list[Step]] = defaultdict(list)
         for step in sorted(run.steps, key=_by_start):
-            names.setdefault((step.node.node_type, step.node.name), []).append(step)
-            if step.node.metadata:
+            node = step.node
+            names[node.node_type, node.name].append(step)
+            if node.metadata:
                 self._add_model(step)
         for key, steps in names.items():
             self._names.setdefault(key, _NameTotals()).add(steps, run.wall)
@@ -633,7 +637,7 @@ class _NameTotals:
 
     def add(self, steps: list[Step], wall: int) -> None:
         """Count the steps of a run, given in the order they started."""
-        self.errors += sum(step.failed for step in steps)
+        self.errors += sum(1 for step in steps if step.node.status == _FAILED)
         self._durations += [step.end - step.start for step in steps]
         self._self_time += sum(step.self_time for step in steps)
         self._covered += _union(steps, 0, wall)
@@ -843,10 +847,12 @@ class _Links:
 
     def first_try(self, node_id: str) -> str:
         """Return the first try of what this step tried again."""
-        seen = {node_id}
-        while self._earlier.get(node_id, node_id) not in seen:
+        climbed: dict[str, None] = {}  # in order, and safe from recorded circles
+        while node_id in self._earlier and node_id not in climbed:
+            climbed[node_id] = None
             node_id = self._earlier[node_id]
-            seen.add(node_id)
+        for later in climbed:  # so that asking for each of a long chain stays cheap
+            self._earlier[later] = node_id
         return node_id
 
 

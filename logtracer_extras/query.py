@@ -80,8 +80,7 @@ class Query:
     def search_run(self, run: Run) -> list[Match]:
         """Return the steps of a measured run that match, in the order they started."""
         facts = _Facts(run)
-        steps = [run.by_id[node_id] for node_id in run.trace.nodes]
-        results = ((step, self.condition.find(step, facts)) for step in steps)
+        results = ((step, self.condition.find(step, facts)) for step in run.by_id.values())
         return [Match(step, found) for step, found in results if found is not None]
 
     def predicate(self, run: Run) -> Callable[[Node], bool]:
