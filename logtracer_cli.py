@@ -21,7 +21,7 @@ import sys
 import time
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
@@ -37,6 +37,7 @@ from logtracer import (
     Tracer,
     load_trace,
     load_trace_json,
+    open_store,
     trace_from_journal,
     trace_from_json,
 )
@@ -48,11 +49,13 @@ __all__ = [
     "Style",
     "cell_width",
     "clip",
+    "Stored",
     "find_file",
     "find_trace",
     "main",
     "printable",
     "render_trace",
+    "stored_traces",
     "trace_files",
     "value_text",
 ]
@@ -406,18 +409,60 @@ def find_trace(argument: str, store: str) -> TraceGraph:
     """
     if argument == "-":
         return _read_stdin()
-    trace = load_trace(find_file(argument, store))
+    found = _find(argument, store)
+    if isinstance(found, Stored) and not found.path:
+        return found.load()
+    path = found if isinstance(found, str) else found.path
+    try:
+        trace = load_trace(path)
+    except TraceLoadError as error:
+        trace = _first_foreign(argument, error, lambda read: read.import_file(path))
     damaged = trace.metadata.get("logtracer.damaged_lines")
     if damaged:
         complain(f"warning: {argument}: shown without {counted(damaged, 'damaged line')}")
     return trace
 
 
+def _first_foreign(
+    name: str, error: TraceLoadError, read: Callable[[Any], list[TraceGraph]]
+) -> TraceGraph:
+    """Load what is no trace of ours as somebody else's; of several traces, the first."""
+    try:
+        importers = extra("importers")
+    except CommandError:  # not copied along: then it stays what it was
+        raise error from None
+    traces = read(importers)
+    if len(traces) > 1:
+        complain(
+            f"note: {name} holds {len(traces)} traces; this is the first."
+            f" To have them all: logtracer import {name}"
+        )
+    return traces[0]
+
+
 def find_file(argument: str, store: str) -> str:
     """Return the path of the trace file a user names; CommandError says why there is none."""
+    found = _find(argument, store)
+    if isinstance(found, str):
+        return found
+    if not found.path:
+        raise CommandError(argument, f"is in {store}, not in a file. See logtracer export")
+    return found.path
+
+
+class Stored(NamedTuple):
+    """A trace of a store: its id, its file where it is one, and how to load it."""
+
+    trace_id: str
+    path: str  # "" in a database
+    load: Callable[[], TraceGraph]
+
+
+def _find(argument: str, store: str) -> str | Stored:
+    """Return the path or the stored trace that a user names."""
     latest = _LATEST.fullmatch(argument)
     if latest is not None:
-        return _latest_file(argument, int(latest[1] or 0), store)
+        return _latest(argument, int(latest[1] or 0), store)
     if os.path.isfile(argument):
         return argument
     if os.path.isdir(argument):
@@ -426,7 +471,35 @@ def find_file(argument: str, store: str) -> str:
         return argument
     if os.path.dirname(argument) or argument.endswith((".json", ".jsonl")):
         raise CommandError(argument, "no such file. Recent traces: logtracer list")
-    return _file_of_id(argument, store)
+    return _of_id(argument, store)
+
+
+def stored_traces(store: str) -> list[Stored]:
+    """Return the traces of a directory or of a store's URL, the run that started last first."""
+    if "://" in store and not store.startswith("file://"):
+        return _traces_in_database(store)
+    paths = trace_files(store.removeprefix("file://"))
+    return [Stored(trace_id_of(path), path, functools.partial(load_file, path)) for path in paths]
+
+
+def _traces_in_database(url: str) -> list[Stored]:
+    shown_url = re.sub(r"://[^/@]*@", "://", url)  # without a password
+    path = url.removeprefix("sqlite://")
+    if path != url and not os.path.isfile(path):  # opening it would make an empty one
+        raise CommandError(shown_url, "no such file")
+    try:
+        store = open_store(url)
+    except (ValueError, ImportError) as error:
+        raise CommandError(shown_url, str(error)) from None
+
+    def load(trace_id: str) -> TraceGraph:
+        trace = store.load(trace_id)
+        if trace is None:
+            raise CommandError(trace_id, f"is no longer in {shown_url}")
+        return trace
+
+    ids = reversed(store.list_traces())
+    return [Stored(trace_id, "", functools.partial(load, trace_id)) for trace_id in ids]
 
 
 def trace_files(store: str) -> list[str]:
@@ -485,25 +558,23 @@ def _started(path: str) -> str:
     return found[place].decode("ascii", "replace") if found else ""
 
 
-def _latest_file(argument: str, steps: int, store: str) -> str:
-    paths = trace_files(store)
-    if steps >= len(paths):
-        raise CommandError(argument, f"{store} holds {counted(len(paths), 'trace')}")
-    return paths[steps]
+def _latest(argument: str, steps: int, store: str) -> Stored:
+    traces = stored_traces(store)
+    if steps >= len(traces):
+        raise CommandError(argument, f"{store} holds {counted(len(traces), 'trace')}")
+    return traces[steps]
 
 
-def _file_of_id(prefix: str, store: str) -> str:
-    paths = [path for path in trace_files(store) if os.path.basename(path).startswith(prefix)]
-    if len(paths) == 1:
-        return paths[0]
-    if not paths:
+def _of_id(prefix: str, store: str) -> Stored:
+    traces = [trace for trace in stored_traces(store) if trace.trace_id.startswith(prefix)]
+    exact = [trace for trace in traces if trace.trace_id == prefix]
+    if exact or len(traces) == 1:
+        return (exact or traces)[0]
+    if not traces:
         raise CommandError(prefix, f"no trace in {store} begins so. Recent traces: logtracer list")
-    exact = [path for path in paths if trace_id_of(path) == prefix]
-    if exact:
-        return exact[0]
-    ids = ", ".join(_short_ids([trace_id_of(path) for path in paths[:5]]))
-    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-    raise CommandError(prefix, f"fits {len(paths)} runs: {ids}{more}. Give more characters.")
+    ids = ", ".join(_short_ids([trace.trace_id for trace in traces[:5]]))
+    more = f" and {len(traces) - 5} more" if len(traces) > 5 else ""
+    raise CommandError(prefix, f"fits {len(traces)} runs: {ids}{more}. Give more characters.")
 
 
 def _short_ids(ids: list[str]) -> list[str]:
@@ -519,11 +590,18 @@ def _read_stdin() -> TraceGraph:
     data = stream.read()
     data = data.encode("utf-8", "replace") if isinstance(data, str) else data
     try:
+        return _trace_of(data)
+    except TraceLoadError as error:
+        raise TraceLoadError(f"stdin: {error}") from None
+
+
+def _trace_of(data: bytes) -> TraceGraph:
+    try:
         if data.startswith(b'{"event":'):
             return trace_from_journal(data.split(b"\n"))
         return trace_from_json(data)
     except TraceLoadError as error:
-        raise TraceLoadError(f"stdin: {error}") from None
+        return _first_foreign("stdin", error, lambda read: read.import_traces(data))
 
 
 # ---- Extras: the optional modules a command may need ---------------------------------------------
@@ -1096,9 +1174,9 @@ def _add_list(commands: Commands, shared: argparse.ArgumentParser) -> None:
 def _list(options: argparse.Namespace, screen: Screen) -> int:
     listing = extra("listing")
     place = options.directory or options.store
-    paths = trace_files(place)
+    stored = stored_traces(place)
     prices = prices_of(options)
-    briefs = (listing.describe(path, trace_id_of(path), load_file, prices) for path in paths)
+    briefs = (listing.describe(*trace, prices) for trace in stored)
     chosen: Iterable[Any] = (brief for brief in briefs if _is_wanted(brief, options))
     if options.sort != "started":
         chosen = sorted(chosen, key=listing.sort_key(options.sort), reverse=True)
@@ -1107,7 +1185,7 @@ def _list(options: argparse.Namespace, screen: Screen) -> int:
     if options.json:
         screen.show_json([listing.to_dict(brief) for brief in ordered])
     else:
-        screen.show(listing.lines(ordered, len(paths), place, screen.style))
+        screen.show(listing.lines(ordered, len(stored), place, screen.style))
     return 0
 
 
@@ -1126,7 +1204,7 @@ def _since(text: str) -> datetime:
         unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2]]
         return datetime.now(timezone.utc) - timedelta(**{unit: int(found[1])})
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(re.sub("Z$", "+00:00", text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not like 2h, 30m, 7d or a date") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
@@ -1174,9 +1252,9 @@ def traces_of(argument: str | None, store: str) -> Iterator[TraceGraph]:
     if argument is not None and not os.path.isdir(argument):
         yield find_trace(argument, store)
         return
-    for path in trace_files(argument or store):
+    for trace in stored_traces(argument or store):
         try:
-            yield load_file(path)
+            yield trace.load()
         except (LogtracerError, OSError) as error:
             complain(f"warning: {_reason(error)}; left out")
 
@@ -1282,6 +1360,90 @@ def _open_browser(address: str, options: argparse.Namespace) -> None:
 
     with contextlib.suppress(webbrowser.Error, OSError):
         webbrowser.open(address)
+
+
+# ---- import and export: other people's formats ---------------------------------------------------
+
+
+def _add_import(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "import", parents=[shared], help="keep other people's traces as our own"
+    )
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="OTLP, Jaeger, LangSmith, Inspect, messages, ..."
+    )
+    parser.add_argument("--to", metavar="STORE", help="a directory or a store's URL, not --store")
+    parser.add_argument("--force", action="store_true", help="replace traces that are there")
+    parser.set_defaults(run=_import)
+
+
+def _import(options: argparse.Namespace, screen: Screen) -> int:
+    """Save every trace of every file; one that cannot be read does not stop the others."""
+    importers = extra("importers")
+    place = options.to or options.store
+    try:
+        store = open_store(place if "://" in place else f"file://{place}")
+    except ValueError as error:
+        raise UsageError("import", str(error)) from None
+    failed = 0
+    for name in options.files:
+        try:
+            for trace in importers.import_file(name):
+                failed += not _keep(trace, store, options, screen)
+        except (LogtracerError, OSError) as error:
+            complain(_reason(error))
+            failed += 1
+    return int(failed > 0)
+
+
+def _keep(trace: TraceGraph, store: Any, options: argparse.Namespace, screen: Screen) -> bool:
+    """Save a trace; False when another one with its id is there."""
+    known = None if options.force else store.load(trace.trace_id)
+    if known is not None and known.to_dict() != trace.to_dict():
+        complain(f"{trace.trace_id}: another trace of this id is there; --force replaces it")
+        return False
+    store.save(trace)
+    nodes = counted(len(trace.nodes), "node")
+    screen.show([[(trace.trace_id, "dim"), (f"  {nodes}  ", ""), (trace.name, "heading")]])
+    return True
+
+
+def _add_export(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "export", parents=[shared], help="write a trace for another viewer"
+    )
+    parser.add_argument("trace", help=TRACE_HELP)
+    parser.add_argument(
+        "--format",
+        required=True,
+        metavar="FORMAT",
+        help="chrome (Perfetto), csv, dot, html, json, mermaid, otlp or speedscope",
+    )
+    parser.add_argument("--output", metavar="FILE", help="where to write; without it to stdout")
+    parser.set_defaults(run=_export)
+
+
+def _export(options: argparse.Namespace, screen: Screen) -> int:
+    formats = extra("formats").FORMATS
+    if options.format not in formats:
+        raise UsageError("export", f"--format is one of {', '.join(formats)}")
+    text = formats[options.format].write(find_trace(options.trace, options.store))
+    if options.output is not None:
+        _write_private(options.output, text)
+        screen.show([[(options.output, "")]])
+    elif sys.stdout.isatty():  # a terminal obeys what a trace may hold, so there it is escaped
+        screen.show([[(line, "")] for line in text.splitlines()])
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8"))
+    return 0
+
+
+def _write_private(path: str, text: str) -> None:
+    """Write a file that only its owner can read, as the traces themselves are."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text.encode("utf-8"))
 
 
 # ---- watch: what is happening now ----------------------------------------------------------------
@@ -1434,7 +1596,10 @@ def _shared_options() -> argparse.ArgumentParser:
     group.add_argument("--wide", action="store_true", help="show long values whole")
     group.add_argument("--no-pager", action="store_true", help="do not page long output")
     shared.add_argument(
-        "--store", default="./traces", metavar="DIR", help="where traces are (default: ./traces)"
+        "--store",
+        default="./traces",
+        metavar="STORE",
+        help="where traces are: a directory (default: ./traces), or sqlite://FILE",
     )
     return shared
 
@@ -1458,6 +1623,8 @@ _COMMANDS = (
     _add_stats,
     _add_search,
     _add_view,
+    _add_import,
+    _add_export,
     _add_demo,
 )
 

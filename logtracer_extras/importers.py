@@ -39,6 +39,7 @@ from logtracer import (
     TraceGraph,
     TraceLoadError,
     trace_from_journal,
+    trace_from_json,
 )
 from logtracer_extras.conventions import (
     NODE_TYPE,
@@ -1379,16 +1380,19 @@ def _decode(data: bytes) -> str:
 
 
 def _why_nothing(documents: list[Any]) -> str:
-    if documents and _reader_of(documents[0]) is not None:
+    if _reader_of(documents[0]) is not None:
         return "holds no spans"
-    first = documents[0] if documents else None
-    keys = ", ".join(sorted(map(str, first))[:6]) if isinstance(first, dict) else ""
+    first = documents[0]
+    keys = ", ".join(sorted(first)[:6]) if isinstance(first, dict) else ""
     return "not a trace in a known format" + (f" (its keys: {ascii(keys)})" if keys else "")
 
 
-def _import_text(text: str) -> list[TraceGraph]:
+def _import(data: str | bytes) -> list[TraceGraph]:
+    text = data if isinstance(data, str) else _decode(data)
     documents, damaged = _documents(text)
-    if documents and _is_journal(documents[0]):
+    if len(documents) == 1 and _is_native(documents[0]):
+        return [trace_from_json(data)]  # our own reader, no more lenient here than elsewhere
+    if _is_journal(documents[0]):
         return [trace_from_journal(text.split("\n"))]
     source = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
     traces: list[TraceGraph] = []
@@ -1413,9 +1417,8 @@ def import_traces(data: str | bytes) -> list[TraceGraph]:
 
     Raises TraceLoadError, and nothing else, when it holds none.
     """
-    text = data if isinstance(data, str) else _decode(data)
     try:
-        return _import_text(text)
+        return _import(data)
     except RecursionError:
         raise TraceLoadError("nested too deeply") from None
 
