@@ -38,7 +38,7 @@ from types import FrameType, MappingProxyType
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-    from typing import Any, BinaryIO, ParamSpec, Protocol, TypeVar
+    from typing import Any, BinaryIO, NoReturn, ParamSpec, Protocol, TypeVar
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -541,20 +541,18 @@ class _Redactor:
         self._patterns = [re.compile(pattern) for pattern in patterns]
         self._callback = callback
         self._defaults = defaults
-        self.harmless_keys: set[str] = set()  # as learned so far
+        self._known_keys: dict[str, bool] = {}
         self.is_eager = bool(self._patterns or callback)  # every text must be looked at
 
     def is_secret(self, key: str) -> bool:
         """Tell whether the value under this key is to be hidden, whatever it is."""
-        if key in self.harmless_keys:
-            return False
-        name = _snake_case(key)
-        if name in self._names or (self._defaults and _SECRET_KEY.search(name)):
-            return True
-        is_clean = len(key) <= _MAX_KEY and _well_formed(self.text(key)) == key
-        if is_clean and len(self.harmless_keys) < 4_096:  # a host may have endless keys
-            self.harmless_keys.add(key)
-        return False
+        known = self._known_keys.get(key)
+        if known is None:
+            name = _snake_case(key)
+            known = name in self._names or bool(self._defaults and _SECRET_KEY.search(name))
+            if len(self._known_keys) < 4_096:  # a host may have endless keys
+                self._known_keys[key] = known
+        return known
 
     def text(self, text: str, key: str = "") -> str:
         """Return the text with every secret replaced; the whole of it when redaction fails."""
@@ -1184,7 +1182,8 @@ class FileStore:
         with self._lock:  # else another thread could end the trace and close the descriptor
             descriptor, path = self._journals.get(trace_id) or self._open(trace_id, event)
             if event not in _FINAL_EVENTS:
-                _append(descriptor, data)
+                if os.write(descriptor, data) != len(data):
+                    _cut_back(descriptor)
                 return
             del self._journals[trace_id]
         self._finish(trace_id, descriptor, path, data)
@@ -1235,7 +1234,8 @@ class FileStore:
         final = self._path(trace_id, ".json")
         with os.fdopen(descriptor, "rb", 1 << 18) as journal:
             try:
-                _append(descriptor, data)
+                if os.write(descriptor, data) != len(data):
+                    _cut_back(descriptor)
                 if path != f"{final}l":
                     return
                 os.makedirs(self.directory, 0o700, exist_ok=True)
@@ -1257,21 +1257,18 @@ class FileStore:
             os.close(descriptor)
 
 
-def _append(descriptor: int, data: bytes) -> None:
-    """Write a whole line or none: on a full disk, cut back the half that was written."""
-    written = os.write(descriptor, data)
-    if written != len(data):
-        os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
-        raise StoreError("no room for a whole line")
+def _cut_back(descriptor: int) -> NoReturn:
+    """Remove the half of a line that a full disk took."""
+    with os.fdopen(descriptor, "rb", closefd=False) as journal:
+        journal.seek(0)
+        whole = sum(len(line) for line in journal if line.endswith(b"\n"))
+    os.ftruncate(descriptor, whole)
+    raise StoreError("no room for a whole line")
 
 
 _MAIN_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}\.jsonl?")
 _PART_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}\.[0-9a-f]{16}\.jsonl")
 _FINAL_EVENTS = frozenset({"trace.completed", "part.completed"})
-_STARTED = b'{"event":"node.started","node":'
-_COMPLETED = b'{"event":"node.completed","node":'
-_FAILED = b'{"event":"node.failed","node":'
-_LINK = b'{"event":"edge",'
 
 
 class _Unfinished(Exception):
@@ -1279,29 +1276,24 @@ class _Unfinished(Exception):
 
 
 def _document_of(journal: BinaryIO) -> Iterator[bytes]:
-    """Yield the `.json` document of an ended journal line by line, however long it is."""
+    """Yield the `.json` document of an ended journal, in bounded memory however long it is."""
     journal.seek(0)
     head = json.loads(journal.readline() or b"{}")
     if head.get("event") != "trace.started":
         raise _Unfinished
-    tail: dict[str, Any] | None = None
-    opened: set[bytes] = set()
     first = {key: head[key] for key in ("schema_version", "trace_id", "name")}
     yield _to_json(first)[:-1].encode() + b',"nodes":{'
+    count, last = 0, b"{}\n"
     comma = b"\n"
-    for line in journal:
-        if line.startswith((_COMPLETED, _FAILED)):
-            node = line[line.index(b'{"id"') : -2]
-            opened.discard(node[7:23])
-            yield b'%b"%b":%b' % (comma, node[7:23], node)
+    for block in _blocks_of(journal):
+        count += block.count(_STARTED)
+        for node, node_id, _ in _ENDED.findall(block):
+            yield b'%b"%b":%b' % (comma, node_id, node)
             comma = b",\n"
-        elif line.startswith(_STARTED):
-            opened.add(line[len(_STARTED) + 7 :][:16])
-        elif line.startswith(b'{"event":"trace.completed"'):
-            tail = json.loads(line)
-        elif not line.startswith((b'{"event":"node.updated"', b'{"event":"edge"')):
-            raise _Unfinished
-    if opened or tail is None:
+            count -= 1
+        last = block[block.rfind(b"\n", 0, -1) + 1 :]
+    tail = json.loads(last)
+    if count or tail.get("event") != "trace.completed":
         raise _Unfinished
     yield b'\n},"edges":['
     yield from _edges_of(journal)
@@ -1313,20 +1305,38 @@ def _document_of(journal: BinaryIO) -> Iterator[bytes]:
 def _edges_of(journal: BinaryIO) -> Iterator[bytes]:
     """Yield the edges from parents to children, then those the host linked."""
     comma = b"\n"
+    links: list[bytes] = []
     journal.seek(0)
-    for line in journal:
-        parent = line.find(b'"parent_id":"') if line.startswith((_COMPLETED, _FAILED)) else -1
-        if parent >= 0:
-            child = line.index(b'{"id"') + 7
-            yield _TREE_EDGE % (comma, line[parent + 13 :][:16], line[child : child + 16])
-            comma = b",\n"
-    journal.seek(0)
-    for line in journal:
-        if line.startswith(_LINK):
-            yield b"%b{%b" % (comma, line[len(_LINK) : -1])
-            comma = b",\n"
+    for block in _blocks_of(journal):
+        for _, node_id, parent_id in _ENDED.findall(block):
+            if parent_id:
+                yield _TREE_EDGE % (comma, parent_id, node_id)
+                comma = b",\n"
+        links += _LINK.findall(block)
+    for link in links:
+        yield comma + b"{" + link
+        comma = b",\n"
 
 
+def _blocks_of(journal: BinaryIO) -> Iterator[bytes]:
+    """Yield a journal in blocks of whole lines."""
+    rest = b""
+    while block := journal.read(_BLOCK):
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield rest + block[:end]
+            rest = block[end:]
+        else:
+            rest += block
+
+
+_BLOCK = 1 << 20  # bytes
+_STARTED = b'{"event":"node.started",'
+_ENDED = re.compile(
+    rb'\{"event":"node\.(?:completed|failed)","node":'
+    rb'(\{"id":"([0-9a-f]{16})"[^\n]*?"parent_id":(?:null|"([0-9a-f]{16})")[^\n]*\})\}\n'
+)
+_LINK = re.compile(rb'\{"event":"edge",([^\n]*)\n')
 _TREE_EDGE = (
     b'%b{"source_id":"%b","target_id":"%b","edge_type":"caused_by","label":"","metadata":{}}'
 )
@@ -1461,6 +1471,8 @@ def _make_encoder() -> Callable[[Any], str]:
 
 
 _to_json = _make_encoder()
+_quote: Callable[[str], str] = getattr(json.encoder, "encode_basestring")  # noqa: B009
+_LITERALS = {True: "true", False: "false", None: "null"}
 
 
 class _Capture:
@@ -1474,6 +1486,8 @@ class _Capture:
         self.redactor = redactor
         self._max_value = max_value
         self._names: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
+        self._secret_keys: set[str] = set()
 
     def encode(self, value: Any, key: str, limit: int | None) -> _Encoded:
         """Return the JSON text of any value, bounded and redacted."""
@@ -1487,40 +1501,48 @@ class _Capture:
             if type(value) not in _ATOMS or (type(value) is str and len(value) > plain):
                 values[key] = self.encode(value, key, max_text)
 
-    def json(self, kept: Any) -> str:
-        """Return kept values, a dict of them or a sequence of texts, as JSON text."""
-        if self.is_plain({"": kept}):
-            return _to_json(kept)
-        if isinstance(kept, dict):
-            pairs = kept.items()
-            return (
-                "{"
-                + ",".join(f"{_to_json(self.text(k))}:{self._one(v, k)}" for k, v in pairs)
-                + "}"
-            )
-        return "[" + ",".join(self._one(value, "") for value in kept) + "]"
+    def json(self, values: dict[str, Any]) -> str:
+        """Return kept values as the text of a JSON object."""
+        keys = self._keys
+        parts = []
+        for key, value in values.items():
+            name = keys.get(key) or self._key(key)
+            parts.append(name + self._json_of(value, key))
+        return "{" + ",".join(parts) + "}"
 
-    def is_plain(self, facts: dict[str, Any]) -> bool:
-        """Tell quickly that neither the keys nor the values of these facts need any cleaning."""
-        harmless = self.redactor.harmless_keys
-        for values in facts.values():
-            if values.__class__ is dict:
-                if not harmless.issuperset(values):
-                    return False
-                values = values.values()
-            for value in values:
-                kind = value.__class__
-                if kind is str:
-                    if len(value) >= _SHORTEST_SECRET and _SUSPECT(value):
-                        return False
-                    if not value.isascii() and _SURROGATE(value):
-                        return False
-                elif kind not in _ATOMS or value and not -_HUGE < value < _HUGE:
-                    return False  # containers, huge numbers, and those that are not numbers
-        return not self.redactor.is_eager
+    def json_list(self, texts: Iterable[str]) -> str:
+        """Return kept texts as the text of a JSON array."""
+        return "[" + ",".join([self._json_of(text, "") for text in texts]) + "]"
 
-    def _one(self, value: Any, key: str) -> str:
-        return value if type(value) is _Encoded else self.encode(value, key, None)
+    def _json_of(self, value: Any, key: str) -> str:
+        """Return the JSON text of a kept value; most need no cleaning, which is seen quickly."""
+        kind = value.__class__
+        if kind is _Encoded:
+            return str(value)
+        if key in self._secret_keys or self.redactor.is_eager:
+            return self.encode(value, key, None)
+        if kind is str:
+            is_public = len(value) < _SHORTEST_SECRET or not _SUSPECT(value)
+            if is_public and (value.isascii() or not _SURROGATE(value)):
+                return _quote(value)
+        elif kind is int:
+            if -_HUGE < value < _HUGE:
+                return repr(value)
+        elif kind is float:
+            if value - value == 0.0:
+                return repr(value)
+        elif kind is bool or value is None:
+            return _LITERALS[value]
+        return self.encode(value, key, None)
+
+    def _key(self, key: str) -> str:
+        """Return the JSON text of a key and its colon; keys recur, so it is remembered."""
+        text = _quote(self.text(key)) + ":"
+        if self.redactor.is_secret(key):
+            self._secret_keys.add(key)
+        elif len(self._keys) < 4_096:  # a host may have endless keys
+            self._keys[key] = text
+        return text
 
     def text(self, text: Any) -> str:
         """Return a name or a key, clean."""
@@ -1545,7 +1567,8 @@ _HEAD = (
     '{"id":"%016x","sequence_number":%d,"name":%s,"node_type":%s,"parent_id":%s,"depth":%d,'
     '"start_time":"%s","status":"'
 )
-_FAILURE = ',"error":%s,"error_type":%s,"error_traceback":%s'
+_FACTS = '"input_data":%s,"output_data":%s,"annotations":%s,"metadata":%s,%s'
+_FAILURE = '"error":%s,"error_type":%s,"error_traceback":%s'
 _NO_FAILURE = _FAILURE % ("null", "null", "null")
 
 
@@ -1600,12 +1623,13 @@ class _Recording:
 
     def text_of_time(self, moment: int) -> str:
         """Return a reading of the monotonic clock as ISO 8601 text with microseconds."""
-        second, nanoseconds = divmod(moment + self.offset, 1_000_000_000)
-        cached, text = self._second
-        if second != cached:
+        began, text = self._second
+        if not 0 <= moment - began < 1_000_000_000:
+            second = (moment + self.offset) // 1_000_000_000
+            began = second * 1_000_000_000 - self.offset
             text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._second = second, text
-        return "%s.%06d+00:00" % (text, nanoseconds // 1_000)
+            self._second = began, text
+        return "%s.%06d+00:00" % (text, (moment - began) // 1_000)
 
     def time(self, moment: int) -> datetime | None:
         """Return a reading of the monotonic clock as a datetime, None for one not taken."""
@@ -1657,7 +1681,7 @@ class _Recording:
             self.time(end),
             json.loads(capture.json(_join(in_keys, in_values))),
             json.loads(capture.json(_join(out_keys, out_values))),
-            json.loads(capture.json(notes)),
+            json.loads(capture.json_list(notes)),
             json.loads(capture.json(metadata or {})),
             *(failure or (None, None, None)),
         )
@@ -1705,8 +1729,9 @@ class _Recording:
     def input_given(self, span: Span) -> None:
         """Tell of a span's input, which must outlive a kill at once."""
         if self.stream is not None and span._start:
-            inputs = self.capture.json(span._inputs or _NO_VALUES)
-            self._write("node.updated", f'"id":"{span.id}","input_data":{inputs}}}')
+            span._input_json = self.capture.json(span._inputs or _NO_VALUES)
+            facts = '"id":"%016x","input_data":%s}' % (span._number, span._input_json)
+            self._write("node.updated", facts)
         if self.has_hooks:
             self.tracer._notify("node.updated", span)
 
@@ -1783,20 +1808,15 @@ class _Recording:
         )
 
     def _facts(self, span: Span) -> str:
-        capture = self.capture
-        facts = {
-            "input_data": span._inputs or _NO_VALUES,
-            "output_data": span._outputs or _NO_VALUES,
-            "annotations": span._annotations or (),
-            "metadata": span._metadata or _NO_VALUES,
-        }
-        if capture.is_plain(facts):
-            text = _to_json(facts)[1:-1]
-        else:
-            text = ",".join(f'"{key}":{capture.json(value)}' for key, value in facts.items())
-        if span._failure is None:
-            return text + _NO_FAILURE
-        return text + _FAILURE % tuple(map(_to_json, span._failure))
+        capture, failure = self.capture, span._failure
+        outputs, notes, metadata = span._outputs, span._annotations, span._metadata
+        return _FACTS % (
+            span._input_json or capture.json(span._inputs or _NO_VALUES),
+            capture.json(outputs) if outputs else "{}",
+            capture.json_list(notes) if notes else "[]",
+            capture.json(metadata) if metadata else "{}",
+            _NO_FAILURE if failure is None else _FAILURE % tuple(map(_to_json, failure)),
+        )
 
 
 def _pack(span: Span) -> tuple[Any, ...]:
@@ -1880,6 +1900,7 @@ class Span(_Referable):
     _is_entered: bool = False
     _is_dirty: bool = False
     _inputs: dict[str, Any] | None = None
+    _input_json: str = ""
     _outputs: dict[str, Any] | None = None
     _metadata: dict[str, Any] | None = None
     _annotations: list[str] | None = None
