@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from logtracer import FileStore, load_trace_json, save_trace_json
+from logtracer import FileStore, load_trace, save_trace_json
 from logtracer_cli import main
 from logtracer_extras.formats import FORMATS
 from logtracer_extras.importers import import_file
@@ -87,7 +87,7 @@ def test_export_writes_every_format_for_its_owner_only(name: str, empty_director
     save_trace_json(everything(), "run.json")
     assert main(["export", "run.json", "--format", name, "--output", "out"]) == 0
 
-    assert Path("out").read_bytes() == FORMATS[name].write(load_trace_json("run.json")).encode()
+    assert Path("out").read_bytes() == FORMATS[name].write(load_trace("run.json")).encode()
     assert stat.S_IMODE(Path("out").stat().st_mode) == 0o600
 
 
