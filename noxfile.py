@@ -57,6 +57,7 @@ SUITES = {
     ),
     "packaging": Suite(("tests/test_packaging.py",), ("hatchling",), PYTHONS),
     "typing": Suite(("tests/test_typing.py",), ("hatchling", "mypy>=2,<3", "pyright[nodejs]")),
+    "viewer": Suite(("tests/test_viewer_browser.py",), ("playwright",)),
 }
 
 
