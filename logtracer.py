@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from functools import wraps
-from types import FrameType, MappingProxyType
+from types import FrameType, MappingProxyType, SimpleNamespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -542,6 +542,7 @@ class _Redactor:
         self._callback = callback
         self._defaults = defaults
         self._known_keys: dict[str, bool] = {}
+        self.failures = 0
         self.is_eager = bool(self._patterns or callback)  # every text must be looked at
 
     def is_secret(self, key: str) -> bool:
@@ -564,6 +565,7 @@ class _Redactor:
                 text = self._apply(pattern, text)
             return text if self._callback is None else str(self._callback(key, text))
         except Exception:  # fail closed: rather no value than a secret
+            self.failures += 1
             _log("a redactor failed; the value was dropped", "redactor")
             return _REDACTED
 
@@ -671,6 +673,8 @@ class _Cleaner:
                 return self._sequence(*items, depth + 1)
         finally:
             self._path.discard(id(value))
+        if hasattr(kind, "dtype") and hasattr(kind, "item"):  # a number of an array library
+            return self.clean(value.item(), "", depth + 1)
         return self._text(f"{_text_of(value, repr)} {_UNREADABLE}")
 
     def _mapping(self, pairs: list[tuple[Any, Any]], depth: int) -> dict[str, Any]:
@@ -680,6 +684,7 @@ class _Cleaner:
                 result["[TRUNCATED]"] = f"original_size={len(pairs)}"
                 break
             key = self._key(name)
+            self._room -= len(key)
             if key in result:  # {1: ..., "1": ...}
                 key = f"{key} ({position})"
             result[key] = self.clean(value, key, depth)
@@ -747,7 +752,8 @@ def _pairs_of(value: Any, kind: type, most: int) -> list[tuple[Any, Any]] | None
     members = _members(kind)
     if issubclass(kind, tuple) and type(members.get("_fields")) is tuple:
         return list(zip(members["_fields"], tuple.__iter__(value)))
-    if "__pydantic_fields__" in members or "__fields__" in members:
+    is_record = "__pydantic_fields__" in members or "__fields__" in members
+    if is_record or issubclass(kind, SimpleNamespace):
         return _pairs_of(object.__getattribute__(value, "__dict__"), dict, most)
     if "__dataclass_fields__" in members:
         names = list(members["__dataclass_fields__"])
@@ -802,7 +808,7 @@ def _items_of(value: Any, kind: type, most: int) -> tuple[list[Any], int] | None
     members = _members(kind)
     if "dtype" in members and "tolist" in members and value.size <= most:  # arrays
         items = value.tolist()
-        return (items, len(items)) if type(items) is list else ([items], 1)
+        return (items, len(items)) if type(items) is list else None
     return None
 
 
@@ -1544,14 +1550,15 @@ class _Capture:
             self._keys[key] = text
         return text
 
-    def text(self, text: Any) -> str:
-        """Return a name or a key, clean."""
-        return str(_Cleaner(self.redactor, _MAX_KEY, self._max_value).clean(str(text)))
+    def text(self, value: Any) -> str:
+        """Return a name or a key, clean, whatever it is."""
+        clean = _Cleaner(self.redactor, _MAX_KEY, self._max_value).clean(value)
+        return clean if type(clean) is str else _to_json(clean)[:_MAX_KEY]
 
     def name(self, name: Any) -> str:
         """Return the JSON text of a name; names recur, so it is remembered."""
         if type(name) is not str:
-            name = _text_of(name, str)
+            name = self.text(name)
         known = self._names.get(name)
         if known is None:
             known = _to_json(self.text(name))
@@ -1910,7 +1917,7 @@ class Span(_Referable):
     _is_recording = True
 
     def __repr__(self) -> str:
-        return f"<Span {self.name!r} {self._status}>"
+        return f"<Span {_text_of(self.name, repr)} {self._status}>"
 
     @property
     def id(self) -> str:
@@ -1981,8 +1988,10 @@ class Span(_Referable):
         if self._end or not recording.keeps_notes:
             self._skip()
             return
-        if type(text) is not str or len(text) > _PLAIN:
-            text = recording.capture.encode(_text_of(text, str), "", _MAX_TEXT)
+        if type(text) is not str:
+            text = recording.capture.text(text)
+        elif len(text) > _PLAIN:
+            text = recording.capture.encode(text, "", _MAX_TEXT)
         if self._annotations is None:
             self._annotations = [text]
         else:
@@ -2004,8 +2013,8 @@ class Span(_Referable):
         if not (self._number and isinstance(other, Span) and other._recording is recording):
             recording.tracer._report("link", "only started spans of one trace can be linked")
             return
-        label = json.loads(recording.capture.name(label))
-        recording.link(self.id, other.id, _text_of(edge_type, str), label)
+        clean = recording.capture.text
+        recording.link(self.id, other.id, clean(edge_type), clean(label))
 
     def llm(
         self,
@@ -2159,7 +2168,7 @@ class Span(_Referable):
     def _branch(self, parent: Span) -> None:
         """Give a step that runs beside its parent, in another task or thread, its own lane."""
         sequence = self._number - self._recording.base
-        self._metadata = {"lane": f"{_text_of(self.name, str)[:_MAX_KEY]}#{sequence}"}
+        self._metadata = {"lane": f"{self._recording.capture.text(self.name)}#{sequence}"}
         self._recording.link(parent.id, self.id, "branched_from", "")
 
     def _is_suspended(self) -> bool:
@@ -2529,6 +2538,7 @@ class Tracer:
         """
         with self._lock:
             totals = dict(self._totals)
+            totals["errors"] += self._capture.redactor.failures
             live = [recording for recording in list(self._live) if not recording.ended]
         for recording in live:
             finished = len(recording.finished) + recording.released
