@@ -489,8 +489,11 @@ def _traces_in_database(url: str) -> list[Stored]:
         raise CommandError(shown_url, "no such file")
     try:
         store = open_store(url)
-    except (ValueError, ImportError) as error:
+    except ImportError as error:
         raise CommandError(shown_url, str(error)) from None
+    except ValueError:  # its text may hold the URL with its password
+        known = "a directory, sqlite://FILE or postgresql://USER@HOST/DATABASE"
+        raise CommandError(shown_url, f"is not {known}") from None
 
     def load(trace_id: str) -> TraceGraph:
         trace = store.load(trace_id)
@@ -1573,12 +1576,14 @@ def _add_demo(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 def _demo(options: argparse.Namespace, screen: Screen) -> int:
     demo = extra("demo")
-    trace_id = demo.record(Tracer(storage=FileStore(options.store)))
+    is_directory = "://" not in options.store
+    store = FileStore(options.store) if is_directory else open_store(options.store)
+    trace_id = demo.record(Tracer(storage=store))
     trace = find_trace(trace_id, options.store)
     screen.show(summary_lines(trace, screen.style))
     screen.show([[], *tree_lines(trace, "standard", screen.style)])
-    path = os.path.join(options.store, f"{trace_id}.json")
-    hints = (f"Recorded in {path}", "Look again: logtracer inspect latest --verbosity full")
+    place = os.path.join(options.store, f"{trace_id}.json") if is_directory else options.store
+    hints = (f"Recorded in {place}", "Look again: logtracer inspect latest --verbosity full")
     screen.show([[], *([(hint, "dim")] for hint in hints)])
     return 0
 
@@ -1595,12 +1600,8 @@ def _shared_options() -> argparse.ArgumentParser:
     group.add_argument("--width", type=_positive, metavar="N", help="columns to draw on")
     group.add_argument("--wide", action="store_true", help="show long values whole")
     group.add_argument("--no-pager", action="store_true", help="do not page long output")
-    shared.add_argument(
-        "--store",
-        default="./traces",
-        metavar="STORE",
-        help="where traces are: a directory (default: ./traces), or sqlite://FILE",
-    )
+    place = "where traces are: a directory (default: ./traces) or sqlite://FILE"
+    shared.add_argument("--store", default="./traces", metavar="PLACE", help=place)
     return shared
 
 

@@ -2,7 +2,7 @@
 
     from logtracer_extras.listing import describe, lines
 
-    briefs = [describe(path, load) for path in paths]
+    briefs = [describe(trace_id, path, load) for trace_id, path, load in stored]
 
 Finished documents are read without building their nodes, so that a thousand take a second.
 """
@@ -40,23 +40,23 @@ class Brief:
 
 
 def describe(
-    path: str,
     trace_id: str,
-    load: Callable[[str], TraceGraph],
+    path: str,
+    load: Callable[[], TraceGraph],
     prices: PriceTable | None = None,
 ) -> Brief:
-    """Return what a list says of the trace in a file; `load` reads what is not a document."""
-    brief = None if prices or not path.endswith(".json") else _from_document(path, trace_id)
+    """Return what a list says of a trace; `load` reads what is not a document in a file."""
+    brief = None if prices or not path.endswith(".json") else _from_document(path)
     if brief is not None:
         return brief
     try:
-        return _from_trace(path, load(path), prices)
+        return _from_trace(path, load(), prices)
     except (LogtracerError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Brief(path, trace_id, problem=reason.removeprefix(f"{path}: "))
 
 
-def _from_document(path: str, trace_id: str) -> Brief | None:
+def _from_document(path: str) -> Brief | None:
     """Read a document's facts; None when it is odd in any way, for `load` to say what is."""
     try:
         with open(path, "rb") as file:

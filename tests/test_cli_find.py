@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from logtracer import TraceGraph, save_trace_json
-from logtracer_cli import find_trace, main, trace_files
+from logtracer_cli import CommandError, find_file, find_trace, main, trace_files
+from logtracer_extras.sqlite import SQLiteStore
 from sample_traces import START, Sample
 
 RUNS = {"aa11": 2, "aa22": 1, "bb33": 3}  # the start of each id, and the hour it started
@@ -131,3 +132,63 @@ def test_store_that_is_not_there_names_the_flag(capsys: pytest.CaptureFixture[st
     assert "nowhere: no such file or directory; name the directory with --store" in (
         capsys.readouterr().err
     )
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    """Return the URL of a database that holds the runs, in the order they started."""
+    store = SQLiteStore(tmp_path / "runs.db")
+    for trace_id in sorted(RUNS, key=lambda known: RUNS[known]):
+        store.save(run(trace_id, RUNS[trace_id]))
+    store.close()
+    return f"sqlite://{tmp_path / 'runs.db'}"
+
+
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [("latest", "run bb33"), ("latest~2", "run aa22"), ("aa1", "run aa11")],
+)
+def test_traces_in_a_database_are_named_as_those_in_a_directory(
+    argument: str, name: str, database: str
+) -> None:
+    assert find_trace(argument, database).name == name
+
+
+def test_list_search_and_stats_read_a_database(
+    database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list", database]) == 0
+    assert "bb330000" in capsys.readouterr().out.splitlines()[1]
+    assert main(["search", "name:aa22", "--store", database]) == 0
+    assert "1 match in 1 of 3 runs" in capsys.readouterr().out
+    assert main(["stats", "--store", database]) == 0
+    assert capsys.readouterr().out.startswith("3 runs")
+
+
+def test_directory_may_be_given_as_a_url(store: str) -> None:
+    assert find_trace("latest", f"file://{store}").name == "run bb33"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("sqlite://nowhere.db", "no such file"),
+        ("redis://ann:secret@host/0", "is not a directory, sqlite://FILE or"),
+    ],
+)
+def test_store_that_cannot_be_opened_is_one_line(
+    url: str, reason: str, empty_directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list", "--store", url]) == 1
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert reason in message
+    assert "secret" not in message
+    assert list(empty_directory.iterdir()) == []
+
+
+def test_file_is_asked_of_a_database_in_vain(
+    database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(CommandError, match="not in a file"):
+        find_file("latest", database)
