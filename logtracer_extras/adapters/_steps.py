@@ -1,0 +1,169 @@
+"""The steps adapters open: below which span, who makes them current, and what a model call shares.
+
+The current span is a suggestion of one context variable. Some frameworks keep their own idea of
+what runs now; their adapters add a resolver, and `parent_span` takes whichever is nearer.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from logtracer import Span, current_span
+
+from ._installing import Adapter, quietly
+
+# ---- The parent: the nearest span that anybody knows of ------------------------------------------
+
+Resolver = Callable[[], "Span | None"]
+_resolvers: list[Resolver] = []
+_opened_below: weakref.WeakKeyDictionary[Span, Span | None] = weakref.WeakKeyDictionary()
+
+
+def add_resolver(adapter: Adapter, resolver: Resolver) -> None:
+    """Ask `resolver` for the framework's open span that runs here, while the adapter is there."""
+    _resolvers.append(resolver)
+    adapter.on_uninstall(lambda: _resolvers.remove(resolver))
+
+
+def parent_span() -> Span | None:
+    """Return the nearest open span: the current one, or a framework's that was opened below it.
+
+    Frameworks nest in each other, so each answer is asked again what was opened below it.
+    """
+    span = current_span()
+    waiting = _resolvers[:]
+    while waiting:
+        nearer = next((found for found in map(_below(span), waiting) if found), None)
+        if nearer is None:
+            return span
+        resolver, span = nearer
+        waiting.remove(resolver)
+    return span
+
+
+def _below(span: Span | None) -> Callable[[Resolver], tuple[Resolver, Span] | None]:
+    def ask(resolver: Resolver) -> tuple[Resolver, Span] | None:
+        with quietly("resolver"):
+            found = resolver()
+            if found is not None and found is not span and _opened_below.get(found) is span:
+                return resolver, found
+        return None
+
+    return ask
+
+
+# ---- Steps -------------------------------------------------------------------------------------
+
+
+class Step:
+    """A span that an adapter opened, with the trace that was opened for it, if one was."""
+
+    __slots__ = ("span", "_root")
+
+    def __init__(self, span: Span, root: Span | None) -> None:
+        self.span = span
+        self._root = root
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the span, and the trace that was opened for it."""
+        self.span.end(error)
+        if self._root is not None:
+            self._root.end(error)
+
+
+def open_step(
+    adapter: Adapter, name: str, node_type: str, parent: Span | None = None
+) -> Step | None:
+    """Start a span that is not current; None outside any trace, unless the adapter opens one."""
+    root = None
+    if parent is None:
+        parent = parent_span()
+    if parent is None:
+        if not adapter.opens_traces:
+            return None
+        # In a context of its own, so that the trace does not become current for the host.
+        root = contextvars.copy_context().run(adapter.open_trace(name).__enter__)
+        parent = root
+    span = parent.node(name, node_type).start()
+    _opened_below[span] = None if root is not None else parent
+    return Step(span, root)
+
+
+# ---- Model calls: one node, however many adapters see the call -----------------------------------
+
+
+class ModelCall:
+    """A model call that is being recorded, by the adapter that saw it first.
+
+    A framework's call is shared with the SDK's request inside it; a request is shared with
+    whatever its transport records.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self.span = step.span
+        self.is_open = True
+        self.is_taken = False  # an SDK's request has been merged into it
+        self._step = step
+        self._retries: list[dict[str, Any]] = []
+
+    def add(self, **facts: Any) -> None:
+        """Add facts, unless the call has ended."""
+        if self.is_open:
+            self.span.metadata(
+                **{name: value for name, value in facts.items() if value is not None}
+            )
+
+    def note_retry(self, attempt: int | None, status: Any, error: str | None = None) -> None:
+        """Add a failed attempt that is tried again; without a status there was no answer."""
+        facts = {"attempt": attempt, "status": status, "error": error}
+        self._retries.append({name: fact for name, fact in facts.items() if fact is not None})
+        self.add(retries=self._retries)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the call; a second end does nothing."""
+        if self.is_open:
+            self.is_open = False
+            self._step.end(error)
+
+
+_calls: weakref.WeakKeyDictionary[Span, ModelCall] = weakref.WeakKeyDictionary()
+_requesting: contextvars.ContextVar[ModelCall | None] = contextvars.ContextVar(
+    "logtracer_request", default=None
+)
+
+
+def open_model_call(
+    adapter: Adapter, name: str, node_type: str = "llm_call", parent: Span | None = None
+) -> ModelCall | None:
+    """Open a framework's model call, which an SDK's request inside it joins; None as above."""
+    step = open_step(adapter, name, node_type, parent)
+    if step is None:
+        return None
+    call = ModelCall(step)
+    _calls[step.span] = call
+    return call
+
+
+def shared_call(parent: Span | None) -> ModelCall | None:
+    """Return the framework's call that runs here and that no request has joined yet."""
+    call = None if parent is None else _calls.get(parent)
+    return call if call is not None and call.is_open and not call.is_taken else None
+
+
+def request_in_progress() -> ModelCall | None:
+    """Return the model call whose request is on its way in this context."""
+    call = _requesting.get()
+    return call if call is not None and call.is_open else None
+
+
+def enter_request(call: ModelCall) -> contextvars.Token[ModelCall | None]:
+    """Say that the request of a call is on its way; `leave_request` takes the token."""
+    return _requesting.set(call)
+
+
+def leave_request(token: contextvars.Token[ModelCall | None]) -> None:
+    """Say that the request is over, in the context that entered it."""
+    _requesting.reset(token)

@@ -1,0 +1,20 @@
+"""Record the calls of the Anthropic SDK, streams and helpers included.
+
+    from logtracer_extras.adapters import anthropic
+
+    anthropic.install()
+
+Every message becomes a node below the current span. Input tokens include the cached ones, which
+the API counts apart.
+"""
+
+from __future__ import annotations
+
+from ._installing import Adapter
+from ._sdk import connect_sdk
+
+_adapter = Adapter(
+    "anthropic", ("anthropic",), lambda adapter: connect_sdk(adapter, "anthropic", "anthropic")
+)
+install = _adapter.install
+uninstall = _adapter.uninstall

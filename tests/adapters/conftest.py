@@ -1,0 +1,81 @@
+"""The mock of the model APIs that all adapter tests talk to, and settings for the products."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from logtracer import Tracer
+from needs import needs
+
+ANSWERS = Path(__file__).parent / "model_answers.json"
+
+# The products phone home, or wait for a network at exit, unless told not to.
+SETTINGS = {
+    "AGNO_TELEMETRY": "false",
+    "ANTHROPIC_API_KEY": "test",
+    "CREWAI_DISABLE_TELEMETRY": "true",
+    "CREWAI_TESTING": "true",
+    "CREWAI_TRACING_ENABLED": "false",
+    "LANGSMITH_TRACING": "false",
+    "OPENAI_AGENTS_DISABLE_TRACING": "0",
+    "OPENAI_API_KEY": "test",
+}
+
+
+@pytest.fixture(scope="session")
+def model_server() -> Iterator[str]:
+    """Start the mock server on a free port and return its address."""
+    program = needs("llmock")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [program, "-p", str(port), "-f", str(ANSWERS), "--log-level", "silent"]
+    environment = {"AIMOCK_STRICT_TURN_INDEX": "1", "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{address}/health", server)
+        yield address
+    finally:
+        server.kill()
+        server.wait()
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    """Return when the server answers."""
+    for _ in range(200):
+        assert server.poll() is None, "the mock server has ended"
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.05)  # it has just been started
+    raise AssertionError(f"no answer from {url}")
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point the products at the mock server, if there is one, and keep them quiet."""
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def model_apis(model_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Point the SDKs at the mock server and return its address."""
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{model_server}/v1")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", model_server)
+    return model_server
+
+
+@pytest.fixture
+def tracer() -> Tracer:
+    """Return a tracer that keeps its traces in memory."""
+    return Tracer()
