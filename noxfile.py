@@ -47,9 +47,17 @@ class Suite:
     files: tuple[str, ...]
     requirements: tuple[str, ...] = ()
     python: str | tuple[str, ...] = MAIN_PYTHON
+    node_packages: tuple[str, ...] = ()
 
+
+MODEL_SERVER = ("@copilotkit/aimock",)  # answers as the model providers do, from a file
 
 SUITES = {
+    "adapters": Suite(
+        ("tests/adapters/test_anthropic.py", "tests/adapters/test_openai.py"),
+        ("anthropic", "openai"),
+        node_packages=MODEL_SERVER,
+    ),
     "otlp": Suite(
         ("tests/test_otlp.py", "tests/test_otlp_receivers.py"),
         ("opentelemetry-proto", "rotel"),
@@ -75,6 +83,13 @@ def install(session: nox.Session, *requirements: str) -> None:
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
         session.install(*requirements)
         stamp.write_text(wanted, encoding="utf-8")
+
+
+def install_node_packages(session: nox.Session, *packages: str) -> None:
+    """Install npm packages into the session's environment: their programs are on its PATH then."""
+    location = session.virtualenv.location
+    if packages and not Path(location, "lib", "node_modules").exists():
+        session.run("npm", "install", "--global", "--prefix", location, *packages, external=True)
 
 
 use_pyenv_interpreters()
@@ -108,6 +123,7 @@ def add_session(name: str, suite: Suite) -> None:
 
     def run_suite(session: nox.Session) -> None:
         install(session, "-e", ".[test]", *suite.requirements)
+        install_node_packages(session, *suite.node_packages)
         session.run("pytest", *suite.files, *session.posargs)
 
     run_suite.__doc__ = f"Run {', '.join(suite.files)}."
