@@ -96,6 +96,39 @@ def test_hostile_trace_changes_nothing_but_visible_text(
     assert written.isascii() or "--ascii" not in flags
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a directory with a trace for every payload."""
+    directory = tmp_path_factory.mktemp("hostile")
+    for number, payload in enumerate(PAYLOADS):
+        save_trace_json(everywhere(payload), directory / f"feed{number:02}.json")
+    return str(directory)
+
+
+COMMANDS = [
+    ["list"],
+    ["list", "--json"],
+    ["stats", "--limit", "0"],
+    ["stats", "--json"],
+    ["search", "status:failed"],
+    ["search", "status:failed", "--json"],
+    *(["inspect", f"feed{number:02}", "--timeline"] for number in range(len(PAYLOADS))),
+    *(["inspect", f"feed{number:02}", "--node", "3"] for number in range(len(PAYLOADS))),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_hostile_traces_are_printable_in_every_command(
+    command: list[str], store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for flags in (["--color", "always"], ["--ascii", "--width", "60"]):
+        assert main([*command, "--store", store, *flags]) == 0
+        written = SGR.sub("", capsys.readouterr().out)
+        assert all(line.isprintable() for line in written.split("\n"))
+        assert not any(line.startswith("└── [tool_call] forged") for line in written.split("\n"))
+    assert written.isascii()
+
+
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_hostile_name_in_an_error_message_is_one_printable_line(
     payload: str, capsys: pytest.CaptureFixture[str]
