@@ -20,7 +20,7 @@ import re
 import sys
 import time
 import unicodedata
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -209,6 +209,11 @@ _COLOURS = {
     "sub_agent": "magenta",
     "heading": "bold",
     "dim": "dim",
+    "added": "green",
+    "removed": "red",
+    "changed": "yellow",
+    "slower": "red",
+    "faster": "green",
 }
 
 
@@ -1296,6 +1301,163 @@ def _search(options: argparse.Namespace, screen: Screen) -> int:
     return 0 if found.matches else 1
 
 
+# ---- diff: what differs between two runs, or two groups of runs --------------------------------
+
+_DIFF_ROLES = {"+": "added", "-": "removed", "~": "changed", ">": "slower", "<": "faster"}
+
+
+def _add_diff(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "diff",
+        parents=[shared],
+        help="compare two runs, or groups of runs",
+        description="Compare two runs: exit code 0 when they are the same, 1 when they differ,"
+        " 2 on trouble. With more than two runs, compare the first with all the others.",
+    )
+    parser.add_argument("traces", nargs="+", metavar="TRACE", help=f"A, then B: {TRACE_HELP}")
+    parser.add_argument("--against", nargs="+", metavar="TRACE", help="a second group of runs")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--brief", action="store_true", help="only say where they part")
+    form.add_argument("--stat", action="store_true", help="count what differs by kind of step")
+    form.add_argument("--json", action="store_true", help="print all that differs as JSON")
+    _add_diff_bounds(parser)
+    _add_prices(parser)
+    parser.set_defaults(run=_diff)
+
+
+def _add_diff_bounds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a value that does not count, such as output.id or 'input.messages[*].id'",
+    )
+    parser.add_argument(
+        "--mask", action="append", default=[], metavar="REGEX", help="text that does not count"
+    )
+    parser.add_argument("--timing", action="store_true", help="slower or faster is different too")
+    parser.add_argument(
+        "--time-pct", type=_count, default=20, metavar="N", help="by how many percent (20)"
+    )
+    parser.add_argument(
+        "--time-min", type=_count, default=50, metavar="MS", help="and milliseconds (50)"
+    )
+    parser.add_argument("--limit", type=_count, default=200, metavar="N", help="lines, 0 for all")
+    parser.add_argument(
+        "--exit-code", action="store_true", help="as for git diff; here it is always so"
+    )
+
+
+def _diff(options: argparse.Namespace, screen: Screen) -> int:
+    """Compare; as for GNU diff, a difference is 1 and trouble is 2."""
+    before, after = options.traces, options.against or options.traces[1:]
+    if not after:
+        raise UsageError("diff", "needs two runs: logtracer diff A B")
+    if options.against is None:
+        before = before[:1]
+    try:
+        if len(before) == len(after) == 1:
+            return _diff_runs(before[0], after[0], options, screen)
+        return _diff_groups(before, after, options, screen)
+    except (LogtracerError, OSError, re.error) as error:
+        raise CommandError("diff", _reason(error), code=2) from None
+
+
+def _diff_runs(before: str, after: str, options: argparse.Namespace, screen: Screen) -> int:
+    difference = extra("diff").diff(
+        find_trace(before, options.store),
+        find_trace(after, options.store),
+        ignore=options.ignore,
+        mask=options.mask,
+        timing=options.timing,
+        time_share=options.time_pct / 100,
+        time_minimum_ms=options.time_min,
+        cost=_cost_of_node(options),
+    )
+    text, style = extra("diff_text"), screen.style
+    look = {"width": style.width, "unicode": style.unicode}
+    if options.json:
+        screen.show_json(difference.to_dict())
+    elif options.brief:
+        screen.show(map(_signed, text.render_brief(difference, **look)))
+    elif options.stat:
+        screen.show(map(_signed, text.render_stat(difference, **look)))
+    else:
+        limit = options.limit or sys.maxsize
+        lines = text.render(difference, limit=limit, whole=style.is_wide, **look)
+        screen.show(map(_signed, lines))
+    return 1 if difference.changes else 0
+
+
+def _diff_groups(
+    before: list[str], after: list[str], options: argparse.Namespace, screen: Screen
+) -> int:
+    groups = extra("diff_groups")
+    comparison = groups.compare_groups(
+        (find_trace(name, options.store) for name in before),
+        (find_trace(name, options.store) for name in after),
+        cost=_cost_of_node(options),
+    )
+    if options.json:
+        screen.show_json(comparison.to_dict())
+    else:
+        look = {"width": screen.style.width, "unicode": screen.style.unicode}
+        limit = options.limit or sys.maxsize
+        screen.show(map(_signed, groups.render_groups(comparison, limit=limit, **look)))
+    return 1 if comparison.different else 0
+
+
+def _cost_of_node(options: argparse.Namespace) -> Any:
+    """Return a function that prices a node, None when the user gave no prices."""
+    prices = prices_of(options)
+    if prices is None:
+        return None
+    analysis = extra("analysis")
+
+    def cost(node: Node) -> float | None:
+        usage = analysis.usage_of(node)
+        return None if usage is None else prices.cost(usage, analysis.models_of(node))
+
+    return cost
+
+
+def _signed(line: str) -> Line:
+    """Colour a line by its first character, as readers of git know it."""
+    if line.startswith(("--- ", "+++ ", "@@ ", "first difference")):
+        return [(line, "heading")]
+    return [(line, _DIFF_ROLES.get(line[:1], ""))]
+
+
+# ---- why: from a failure back to its cause -----------------------------------------------------
+
+
+def _add_why(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("why", parents=[shared], help="go from a failure to its cause")
+    parser.add_argument("trace", help=TRACE_HELP)
+    parser.add_argument("node", nargs="?", help="a node's id, or how it ends; else every failure")
+    parser.add_argument("--json", action="store_true", help="print the explanations as JSON")
+    parser.set_defaults(run=_why)
+
+
+def _why(options: argparse.Namespace, screen: Screen) -> int:
+    """Explain; a run in which nothing failed is answered with 1."""
+    why, style = extra("why"), screen.style
+    trace = find_trace(options.trace, options.store)
+    node_id = None if options.node is None else find_node(trace, options.node).id
+    explanations = why.explain(trace, node_id)
+    if options.json:
+        screen.show_json([explanation.to_dict() for explanation in explanations])
+    elif explanations:
+        look = {"width": style.width, "unicode": style.unicode, "whole": style.is_wide}
+        roles = {"!": "failed", "~": "changed"}
+        lines = why.render_why(trace, node_id, **look)
+        screen.show([[(line, roles.get(line[:1], ""))] for line in lines])
+    else:
+        screen.show([[("nothing failed in this run", "")]])
+    return 0 if explanations else 1
+
+
 # ---- view: a trace in the browser --------------------------------------------------------------
 
 
@@ -1451,9 +1613,7 @@ def _write_private(path: str, text: str) -> None:
 
 # ---- watch: what is happening now ----------------------------------------------------------------
 
-_POLL = 0.25  # seconds between two looks at the journal, and between two drawings
-_QUIET = 3.0  # seconds without an event until it is asked whether the process still lives
-_RATE_WINDOW = 12  # looks over which the rate of nodes is taken
+_POLL = 0.25  # seconds between two looks for a run to start
 
 
 def _add_watch(commands: Commands, shared: argparse.ArgumentParser) -> None:
@@ -1463,37 +1623,46 @@ def _add_watch(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 
 def _watch(options: argparse.Namespace, screen: Screen) -> int:
-    path = _file_to_watch(options)
-    if path.endswith(".jsonl"):
-        watch = _Watch(path, screen)
-        with contextlib.closing(watch.follower):
-            live = _live_screen(options, screen)
+    found = _to_watch(options)
+    follower: Any = None
+    if found.path.endswith(".jsonl"):
+        follower = extra("watching").Follower(found.path)
+    elif not found.path:
+        follower = extra("watching").StoreFollower(found.load)
+    if follower is not None:
+        with contextlib.closing(follower):
+            loop = extra("watch_loop").WatchLoop(follower, screen)
+            live = _live_screen(screen)
             if live is None:
-                watch.by_line()
+                loop.by_line()
             else:
-                watch.on_screen(live)
-        path = path[:-1] if os.path.exists(path[:-1]) else path
-    screen.show(summary_lines(load_trace(path), screen.style))
+                loop.on_screen(live)
+    document = found.path.removesuffix("l")  # what a journal becomes when its run ends
+    trace = load_trace(document) if os.path.exists(document) else found.load()
+    screen.show(summary_lines(trace, screen.style))
     return 0
 
 
-def _file_to_watch(options: argparse.Namespace) -> str:
-    """Return the file that is named, or the newest journal; wait for one where there is none."""
+def _to_watch(options: argparse.Namespace) -> Stored:
+    """Return the trace that is named, or the newest that runs; wait for one where none does."""
     if options.trace is not None:
-        return find_file(options.trace, options.store)
+        found = _find(options.trace, options.store)
+        if isinstance(found, Stored):
+            return found
+        return Stored(trace_id_of(found), found, functools.partial(load_trace, found))
     is_waiting = False
     while True:
-        paths = trace_files(options.store) if os.path.isdir(options.store) else []
-        journals = [path for path in paths if path.endswith(".jsonl")]
-        if journals:
-            return journals[0]
+        is_there = "://" in options.store or os.path.isdir(options.store)
+        for found in stored_traces(options.store) if is_there else ():
+            if not found.path.endswith(".json"):
+                return found
         if not is_waiting:
             complain(f"waiting for a run to start in {options.store} (Ctrl-C stops)")
         is_waiting = True
         time.sleep(_POLL)
 
 
-def _live_screen(options: argparse.Namespace, screen: Screen) -> Any:
+def _live_screen(screen: Screen) -> Any:
     """Return the screen to draw on, None where lines are to be printed one after the other."""
     if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return None
@@ -1503,67 +1672,6 @@ def _live_screen(options: argparse.Namespace, screen: Screen) -> Any:
         complain(f"{error}; printing events line by line")
         return None
     return live.LiveScreen(_COLOURS if screen.style.colours else {})
-
-
-class _Watch:
-    """One run that is followed."""
-
-    def __init__(self, path: str, screen: Screen) -> None:
-        self._watching = extra("watching")
-        self.follower = self._watching.Follower(path)
-        self._progress = self._watching.Progress()
-        self._screen = screen
-        self._last_event = time.monotonic()
-
-    def by_line(self) -> None:
-        """Print one line per event until the run ends."""
-        while True:
-            happened = self._news()
-            style = self._screen.style
-            self._screen.show(self._watching.event_line(item, style) for item in happened)
-            self._screen.flush()
-            if self._is_over():
-                return
-            time.sleep(_POLL)
-
-    def on_screen(self, live: Any) -> None:
-        """Draw the run in place until it ends or the user quits."""
-        only_errors, is_paused = False, False
-        seen: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], _RATE_WINDOW)
-        with live:
-            while True:
-                self._news()
-                seen.append((time.monotonic(), self._progress.nodes))
-                if not is_paused:
-                    live.draw(self._drawn(seen, only_errors))
-                key = "q" if self._is_over() else live.key(_POLL)
-                if key == "q":
-                    return
-                only_errors ^= key == "e"
-                is_paused ^= key == " "
-
-    def _news(self) -> list[Any]:
-        happened = [self._progress.take(event) for event in self.follower.poll()]
-        if happened:
-            self._last_event = time.monotonic()
-        return [item for item in happened if item is not None]
-
-    def _is_over(self) -> bool:
-        if self._progress.has_ended:
-            return True
-        is_quiet = time.monotonic() - self._last_event >= _QUIET
-        return is_quiet and bool(self.follower.is_abandoned())
-
-    def _drawn(self, seen: deque[tuple[float, int]], only_errors: bool) -> Iterator[Line]:
-        (began, nodes_then), (now, nodes_now) = seen[0], seen[-1]
-        rate = (nodes_now - nodes_then) / max(now - began, _POLL)
-        style, clock = self._screen.style, datetime.now(timezone.utc)
-        progress = self._progress
-        lines = self._watching.screen_lines(progress, clock, rate, style, only_errors=only_errors)
-        for line in lines:
-            yield [(style.plain(text), role) for text, role in line]
-        yield []
-        yield [("q quit   space pause   e errors only", "dim")]
 
 
 # ---- demo: a run to look at --------------------------------------------------------------------
@@ -1623,6 +1731,8 @@ _COMMANDS = (
     _add_watch,
     _add_stats,
     _add_search,
+    _add_diff,
+    _add_why,
     _add_view,
     _add_import,
     _add_export,

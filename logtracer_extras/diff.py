@@ -39,7 +39,7 @@ __all__ = [
     "compare_values",
     "diff",
     "line_changes",
-    "shortened_path",
+    "path_text",
     "step_marks",
     "step_title",
     "tokens_of",
@@ -207,16 +207,8 @@ class TraceDiff:
         """
         is_before = change.after is None or (is_before and change.before is not None)
         trace = self.before if is_before else self.after
-        node = change.before if is_before else change.after
-        labels: list[str] = []
-        seen: set[str] = set()
-        while node is not None and node.id not in seen:
-            seen.add(node.id)
-            labels.append(self.label(node, is_before=is_before))
-            node = trace.nodes.get(node.parent_id or "")
-        if len(labels) > 1:
-            labels.pop()  # the root is on every path
-        return " / ".join(shortened_path(labels[::-1]))
+        node = (change.before if is_before else change.after) or change.node
+        return path_text(trace, node, lambda step: self.label(step, is_before=is_before))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON data."""
@@ -259,15 +251,26 @@ def step_title(node: Node) -> str:
     return name if node.node_type in ("custom", "trace") else f"{node.node_type} {name}"
 
 
-_PATH_HEAD, _PATH_TAIL = 3, 8  # labels shown of a path that is longer than both together
+_LONGEST_PATH = (
+    12  # labels shown of the path to a step: climbing from each of many deep ones is slow
+)
 
 
-def shortened_path(labels: list[str]) -> list[str]:
-    """Return the labels of a path without the middle ones of a very long one."""
-    hidden = len(labels) - _PATH_HEAD - _PATH_TAIL
-    if hidden <= 1:
-        return labels
-    return [*labels[:_PATH_HEAD], f"({hidden} more)", *labels[-_PATH_TAIL:]]
+def path_text(trace: TraceGraph, node: Node, label: Callable[[Node], str]) -> str:
+    """Return where a step is: the labels of what is around it, joined by ` / `, and its own.
+
+    The root goes without saying. Of a very long path, the end is shown.
+    """
+    labels: list[str] = []
+    around: Node | None = node
+    while around is not None and len(labels) <= _LONGEST_PATH:
+        labels.append(label(around))
+        around = trace.nodes.get(around.parent_id or "")
+    if around is not None:
+        labels[-1] = "..."
+    elif len(labels) > 1:
+        labels.pop()
+    return " / ".join(reversed(labels))
 
 
 # ---- What counts: the facts of a step, without noise -------------------------------------------
@@ -394,6 +397,9 @@ def _packed_slowly(value: object) -> bytes:
 # ---- Values: where two of them differ ----------------------------------------------------------
 
 
+_DEEPEST_VALUE = 100  # levels that are compared one by one; what is below counts as one value
+
+
 def compare_values(before: Any, after: Any, path: str = "") -> list[FieldChange]:
     """Return where two JSON values differ, by path: keys one by one, lists from both their ends.
 
@@ -401,15 +407,17 @@ def compare_values(before: Any, after: Any, path: str = "") -> list[FieldChange]
     [FieldChange(path='x.a[1]', before=2, after=<absent>)]
     """
     changes: list[FieldChange] = []
-    waiting = [(path, before, after)]
+    waiting = [(0, path, before, after)]
     while waiting:
-        path, before, after = waiting.pop()
-        if isinstance(before, dict) and isinstance(after, dict):
-            waiting.extend(reversed(_by_key(path, before, after)))
-        elif isinstance(before, list) and isinstance(after, list):
-            waiting.extend(reversed(_by_index(path, before, after)))
+        level, path, before, after = waiting.pop()
+        below: list[_Difference] | None = None
+        if level < _DEEPEST_VALUE and isinstance(before, dict) and isinstance(after, dict):
+            below = _by_key(path, before, after)
+        elif level < _DEEPEST_VALUE and isinstance(before, list) and isinstance(after, list):
+            below = _by_index(path, before, after)
         elif not _is_same(before, after):
             changes.append(FieldChange(path, before, after))
+        waiting.extend((level + 1, *item) for item in reversed(below or ()))
     return changes
 
 
@@ -417,7 +425,7 @@ def _is_same(before: Any, after: Any) -> bool:
     if before is after or before != before and after != after:  # NaN is not equal to itself
         return True
     if isinstance(before, (dict, list)) or isinstance(after, (dict, list)):
-        return False  # two of a kind never come here
+        return type(before) is type(after) and _packed(before) == _packed(after)
     return bool(before == after) and isinstance(before, bool) == isinstance(after, bool)
 
 
@@ -432,6 +440,8 @@ def _by_key(path: str, before: dict[Any, Any], after: dict[Any, Any]) -> list[_D
 
 def _by_index(path: str, before: list[Any], after: list[Any]) -> list[_Difference]:
     """Pair what lies between the equal beginnings and the equal ends of two lists."""
+    if len(before) == len(after) == 1:
+        return [(f"{path}[0]", before[0], after[0])]
     first = [_packed(item) for item in before]
     second = [_packed(item) for item in after]
     start, end = _common_ends(first, second)

@@ -21,7 +21,7 @@ from typing import Any
 
 from logtracer import Node, NodeStatus, TraceGraph
 
-from .diff import shortened_path, step_marks, step_title, tokens_of
+from .diff import step_marks, step_title, tokens_of
 from .diff_text import Paper, duration_text
 
 __all__ = [
@@ -258,6 +258,7 @@ def compare_groups(
     return GroupComparison((len(tallies[0]), len(tallies[1])), steps)
 
 
+_LONGEST_PATH = 12  # labels shown of the path to a step
 _Tally = dict[int, dict[str, float]]  # what each place came to in one run
 
 
@@ -280,12 +281,12 @@ class _Places:
         return self._numbers[key]
 
     def path(self, place: int) -> tuple[str, ...]:
-        """Return the labels from the root down to a place."""
+        """Return the labels from the root down to a place; of a very long path, the end."""
         labels: list[str] = []
-        while place > 0:
+        while place > 0 and len(labels) < _LONGEST_PATH:
             place, label = self._keys[place]
             labels.append(label)
-        return tuple(shortened_path(labels[::-1]))
+        return (*(("...",) if place > 0 else ()), *reversed(labels))
 
 
 def _tally(
@@ -365,9 +366,12 @@ def _group_text(group: StepRuns, paper: Paper) -> str:
         values = group.distribution(measure)
         if values.median is None or values.p95 is None:
             continue
+        text = write(values.median)
         between = values.interval()
-        bounds = "" if between is None else f" [{write(between[0])}..{write(between[1])}]"
-        words.append(f"{write(values.median)}{bounds} p95 {write(values.p95)}")
+        if len(set(values.values)) > 1:
+            bounds = "" if between is None else f" [{write(between[0])}..{write(between[1])}]"
+            text += f"{bounds} p95 {write(values.p95)}"
+        words.append(text)
     return ", ".join(words)
 
 

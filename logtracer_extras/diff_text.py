@@ -31,7 +31,7 @@ from .diff import (
     step_title,
 )
 
-__all__ = ["Paper", "duration_text", "render", "render_stat"]
+__all__ = ["Paper", "duration_text", "render", "render_brief", "render_stat"]
 
 # ---- Paper: how text gets on a line ------------------------------------------------------------
 
@@ -195,6 +195,12 @@ def _total_notes(before: Totals, after: Totals) -> Iterator[str]:
     if before.cost != after.cost and before.cost is not None and after.cost is not None:
         apart = after.cost - before.cost
         yield f"cost {'+' if apart >= 0 else '-'}${abs(apart):.4f}"
+
+
+def render_brief(difference: TraceDiff, *, width: int = 80, unicode: bool = True) -> list[str]:
+    """Return one line: where the runs part, and by what; none when they are the same."""
+    paper = Paper(unicode, width, whole=False)
+    return [_first_line(difference, paper)] if difference.changes else []
 
 
 def _first_line(difference: TraceDiff, paper: Paper) -> str:

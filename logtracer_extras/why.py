@@ -20,7 +20,7 @@ from typing import Any
 
 from logtracer import Edge, EdgeType, LogtracerError, Node, NodeStatus, NodeType, TraceGraph
 
-from .diff import shortened_path, step_marks, step_title
+from .diff import path_text, step_marks, step_title
 from .diff_text import Paper
 
 __all__ = ["Cause", "Explanation", "UnknownNodeError", "explain", "render_why"]
@@ -323,13 +323,4 @@ class _Drawing:
         return f"{step_title(node)} {mark}" if mark else step_title(node)
 
     def _path(self, node: Node) -> str:
-        labels: list[str] = []
-        seen: set[str] = set()
-        around: Node | None = node
-        while around is not None and around.id not in seen:
-            seen.add(around.id)
-            labels.append(self._label(around))
-            around = self._trace.nodes.get(around.parent_id or "")
-        if len(labels) > 1:
-            labels.pop()  # the root is on every path
-        return " / ".join(shortened_path(labels[::-1]))
+        return path_text(self._trace, node, self._label)

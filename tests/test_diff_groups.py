@@ -1,0 +1,167 @@
+"""Comparing groups of runs: what chance explains, what it does not, and which steps are flaky."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from logtracer import EdgeType, NodeStatus, TraceGraph
+from logtracer_extras.diff_groups import (
+    Distribution,
+    GroupComparison,
+    StepComparison,
+    compare_groups,
+    render_groups,
+)
+from sample_traces import Sample
+
+OK, FAILED = NodeStatus.COMPLETED, NodeStatus.FAILED
+
+
+def run(
+    seconds: float = 1.0, status: NodeStatus = OK, *, tokens: int = 10, extra: str = ""
+) -> TraceGraph:
+    sample = Sample("agent", 9.0)
+    metadata = {"gen_ai.usage.input_tokens": tokens}
+    sample.node("call", "llm_call", 0, seconds, status=status, metadata=metadata)
+    if extra:
+        sample.node(extra, "tool_call")
+    return sample.trace
+
+
+def step(comparison: GroupComparison, name: str) -> StepComparison:
+    return next(item for item in comparison.steps if item.path[-1] == name)
+
+
+def test_the_median_and_p95_are_those_of_the_values() -> None:
+    values = Distribution(tuple(float(value) for value in range(1, 101)))
+    assert (values.median, values.p95) == (50.5, 95.05)
+    assert (Distribution(()).median, Distribution(()).p95) == (None, None)
+
+
+def test_the_interval_holds_the_median_and_is_the_same_every_time() -> None:
+    random = Random(7)
+    values = tuple(random.gauss(100, 10) for _ in range(40))
+    low, high = Distribution(values).interval() or (0, 0)
+    assert low < (Distribution(values).median or 0) < high
+    assert Distribution(values).interval() == (low, high)
+    assert Distribution(values, seed=1).interval() != (low, high)
+    assert Distribution((1.0, 2.0)).interval() is None
+
+
+def test_the_interval_covers_the_true_median_about_as_often_as_it_says() -> None:
+    random = Random(3)
+    hits = 0
+    for _ in range(100):
+        low, high = Distribution(tuple(random.gauss(5, 1) for _ in range(15))).interval() or (0, 0)
+        hits += low <= 5 <= high
+    assert hits >= 85
+
+
+def test_a_clear_difference_is_told_and_noise_is_not() -> None:
+    random = Random(1)
+    before = [run(1 + random.random() / 10, tokens=10) for _ in range(8)]
+    after = [run(2 + random.random() / 10, tokens=10) for _ in range(8)]
+    assert step(compare_groups(before, after), "llm_call call").verdicts() == ["slower"]
+    assert step(compare_groups(after, before), "llm_call call").verdicts() == ["faster"]
+    noise = [run(1 + random.random() / 10) for _ in range(16)]
+    assert step(compare_groups(noise[::2], noise[1::2]), "llm_call call").verdicts() == []
+
+
+def test_one_run_proves_nothing_about_time() -> None:
+    comparison = compare_groups([run(1)], [run(5), run(6), run(7)])
+    assert comparison.different == []
+    assert render_groups(comparison)[2].startswith("no verdicts on time")
+
+
+def test_more_failures_are_told_when_chance_does_not_explain_them() -> None:
+    good, bad = [run() for _ in range(8)], [run(status=FAILED) for _ in range(8)]
+    assert step(compare_groups(good, bad), "llm_call call").verdicts() == ["fails more often"]
+    one_bad = [*good[:7], run(status=FAILED)]
+    assert step(compare_groups(good, one_bad), "llm_call call").verdicts() == []
+
+
+def test_a_step_that_fails_now_and_then_is_flaky() -> None:
+    comparison = compare_groups([run()] * 3, [run(), run(status=FAILED), run()])
+    assert [item.path for item in comparison.flaky] == [("agent", "llm_call call")]
+    assert not step(comparison, "llm_call call").before.is_flaky
+
+
+def test_a_step_of_only_one_group_is_named() -> None:
+    comparison = compare_groups([run()] * 2, [run(extra="search")] * 2)
+    assert step(comparison, "tool_call search").verdicts() == ["only in b"]
+    sometimes = compare_groups([run()] * 2, [run(extra="search"), run()])
+    assert step(sometimes, "tool_call search").verdicts() == []
+
+
+def test_repeats_within_a_run_add_up_and_attempts_are_told_apart() -> None:
+    sample = Sample("agent", 9.0)
+    first = sample.node("call", "llm_call", 0, 1, status=FAILED)
+    sample.link(first, sample.node("call", "llm_call", 1, 3), EdgeType.RETRY_OF)
+    for at in range(3):
+        sample.node("search", "tool_call", at, at + 1)
+    comparison = compare_groups([sample.trace], [sample.trace])
+    assert [item.path[-1] for item in comparison.steps[1:]] == [
+        "llm_call call",
+        "llm_call call #2 (retry)",
+        "tool_call search",
+    ]
+    searches = step(comparison, "tool_call search").before
+    assert (searches.present, searches.count) == (1, 3)
+    assert searches.distribution("time_ms").values == (3_000.0,)
+
+
+def test_costs_are_distributed_like_the_rest() -> None:
+    before = [run(tokens=10 + at % 2) for at in range(6)]
+    after = [run(tokens=20 + at % 2) for at in range(6)]
+    comparison = compare_groups(
+        before, after, cost=lambda node: node.metadata.get("gen_ai.usage.input_tokens", 0) / 10
+    )
+    call = step(comparison, "llm_call call")
+    assert call.verdicts() == ["more tokens", "dearer"]
+    assert call.after.distribution("cost").median == 2.05
+
+
+def test_groups_may_be_generators_and_empty() -> None:
+    comparison = compare_groups((run() for _ in range(2)), iter(()))
+    assert comparison.runs == (2, 0)
+    assert render_groups(comparison, unicode=False)
+
+
+def test_a_deep_run_is_read_in_linear_time() -> None:
+    sample = Sample("agent", 9.0)
+    parent = sample.root
+    for at in range(10_000):
+        parent = sample.node(f"n{at}", "custom", parent=parent)
+    assert len(compare_groups([sample.trace], [sample.trace]).steps) == 10_001
+
+
+def test_the_lines_name_what_differs_and_what_is_flaky() -> None:
+    slow = [run(2 + at / 10, FAILED if at == 1 else OK) for at in range(4)]
+    quick = [run(1 + at / 10, extra="search") for at in range(4)]
+    lines = render_groups(compare_groups(quick, slow), width=78)
+    assert [" ".join(line.split()) for line in lines] == [
+        "--- a 4 runs",
+        "+++ b 4 runs",
+        "~ agent / llm_call call slower, flaky in b",
+        "- 4 of 4 runs, 0 failed, 1.15s [1.00s..1.30s] p95 1.28s, 10 tok",
+        "+ 4 of 4 runs, 1 failed, 2.15s [2.00s..2.30s] p95 2.28s, 10 tok",
+        "- agent / tool_call search only in a",
+        "- 4 of 4 runs, 0 failed, 0ms",
+        "",
+        "2 different · 1 flaky · 1 alike",
+    ]
+
+
+def test_the_json_form_holds_the_numbers() -> None:
+    document = compare_groups([run(1), run(2), run(3)], [run(2)] * 3).to_dict()
+    call = document["steps"][1]["before"]
+    assert (call["present"], call["flaky"], call["time_ms"]["median"]) == (3, False, 2_000.0)
+    assert call["time_ms"]["interval"] == [1_000.0, 3_000.0]
+
+
+@pytest.mark.parametrize(("hits", "size"), [(0, 1), (3, 3)])
+def test_equal_rates_are_no_difference(hits: int, size: int) -> None:
+    group = [run(status=FAILED)] * hits + [run()] * (size - hits)
+    assert compare_groups(group, group).different == []
