@@ -17,18 +17,26 @@ import contextlib
 import json
 import os
 import re
+import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, BinaryIO
 
-from logtracer import LogtracerError, Node, NodeStatus, trace_from_journal
+from logtracer import (
+    EdgeType,
+    LogtracerError,
+    Node,
+    NodeStatus,
+    TraceGraph,
+    trace_from_journal,
+)
 
 from .analysis import usage_of
 from .columns import Line, Pen, seconds_text, tokens_text
 
-__all__ = ["Follower", "Happening", "Progress", "event_line", "screen_lines"]
+__all__ = ["Follower", "Happening", "Progress", "StoreFollower", "event_line", "screen_lines"]
 
 _CHUNK = 1 << 20  # bytes read of a journal at a time
 _LAST = 8  # events shown as the last ones
@@ -91,6 +99,56 @@ class Follower:
                 event = _parsed(line)
                 if event is not None:
                     yield event
+
+
+class StoreFollower:
+    """Loads a run from a database again and again, and tells what is new as events."""
+
+    def __init__(self, load: Callable[[], TraceGraph], every: float = 1.0) -> None:
+        self._load = load
+        self._every = every  # seconds: a database is asked for the whole run each time
+        self._loaded_at: float | None = None
+        self._started: set[str] = set()
+        self._ended: set[str] = set()
+        self._edges = 0
+        self._is_abandoned = False
+
+    def poll(self) -> Iterator[dict[str, Any]]:
+        """Yield what is new since the last poll."""
+        now = time.monotonic()
+        if self._loaded_at is not None and now - self._loaded_at < self._every:
+            return
+        trace = self._load()
+        if self._loaded_at is None and trace.start_time is not None:
+            head = {"name": trace.name, "trace_id": trace.trace_id}
+            yield {"event": "trace.started", **head, "start_time": trace.start_time.isoformat()}
+        self._loaded_at = now
+        for node in trace.nodes.values():
+            yield from self._events_of(node)
+        links = [edge for edge in trace.edges if edge.edge_type != EdgeType.CAUSED_BY]
+        for edge in links[self._edges :]:
+            yield {"event": "edge", **edge.to_dict()}
+        self._edges = len(links)
+        roots = [node.status for node in trace.root_nodes]
+        self._is_abandoned = all(status == NodeStatus.INTERRUPTED for status in roots)
+        if trace.end_time is not None:
+            yield {"event": "trace.completed"}
+
+    def close(self) -> None:
+        """Do nothing: the database belongs to whoever gave it."""
+
+    def is_abandoned(self) -> bool:
+        """Tell whether the process that wrote the run is gone without having ended it."""
+        return self._is_abandoned
+
+    def _events_of(self, node: Node) -> Iterator[dict[str, Any]]:
+        facts = {**node.to_dict(), "status": node.status.value}
+        if node.id not in self._started:
+            self._started.add(node.id)
+            yield {"event": "node.started", "node": {**facts, "end_time": None}}
+        if node.end_time is not None and node.id not in self._ended:
+            self._ended.add(node.id)
+            yield {"event": "node.completed", "node": facts}
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -14,7 +14,9 @@ import pytest
 import logtracer_cli
 from logtracer import Node, TraceGraph, save_trace_json
 from logtracer_cli import Style, cell_width, main
-from logtracer_extras.watching import Follower, Progress, screen_lines
+from logtracer_extras.sqlite import SQLiteStore
+from logtracer_extras.watch_loop import WatchLoop
+from logtracer_extras.watching import Follower, Progress, StoreFollower, screen_lines
 from needs import needs
 from sample_traces import START, Sample, failing
 
@@ -149,11 +151,33 @@ def test_finished_run_prints_each_event_and_then_the_summary(
 def test_run_of_a_dead_process_ends_the_watch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(logtracer_cli, "_QUIET", 0.0)
-    sample, events = batch()
-    write(tmp_path / "c1.jsonl", *events)
+    monkeypatch.setattr(WatchLoop.__init__, "__defaults__", (0.0,))
+    write(tmp_path / "c1.jsonl", *batch()[1])
     assert main(["watch", "c1", "--store", str(tmp_path)]) == 0
     assert "◌ interrupted" in capsys.readouterr().out
+
+
+def test_run_in_a_database_is_watched_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = batch()[0]
+    sample.trace.end_time = START + timedelta(seconds=9)
+    store = SQLiteStore(tmp_path / "runs.db")
+    store.save(sample.trace)
+    store.close()
+    assert main(["watch", "--store", f"sqlite://{tmp_path / 'runs.db'}", "--ascii"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("18:24:") for line in lines) == 17  # ten starts, seven ends
+    assert lines[-2].startswith("nightly-batch  ok completed")
+
+
+def test_store_follower_tells_each_thing_once() -> None:
+    sample = batch()[0]
+    follower = StoreFollower(lambda: sample.trace, every=0.0)
+    first = [item["event"] for item in follower.poll()]
+    assert first.count("node.started") == len(sample.trace.nodes)
+    late = sample.node("late", "custom", 8.0, 8.5)
+    assert [item["node"]["id"] for item in follower.poll() if "node" in item] == [late.id] * 2
 
 
 def test_finished_trace_is_its_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,118 @@
+"""Show a run while it goes on, until it ends or the user quits: `logtracer watch`.
+
+    from logtracer_extras.watch_loop import WatchLoop
+
+    WatchLoop(Follower("traces/7f3a9c21.jsonl"), screen).by_line()
+
+Screen and live screen are those of `logtracer_cli`: they escape, colour and write.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime, timezone
+from typing import Any, Protocol
+
+from .columns import Line, Pen
+from .watching import Happening, Progress, event_line, screen_lines
+
+__all__ = ["WatchLoop"]
+
+_POLL = 0.25  # seconds between two looks for events, and between two drawings
+_QUIET = 3.0  # seconds without an event until it is asked whether the process still lives
+_RATE_WINDOW = 12  # looks over which the rate of nodes is taken
+
+
+class _Follower(Protocol):
+    def poll(self) -> Iterator[dict[str, Any]]:
+        """Yield the events since the last poll."""
+
+    def is_abandoned(self) -> bool:
+        """Tell whether nobody will end the run any more."""
+
+
+class _Style(Pen, Protocol):
+    def plain(self, text: str) -> str:
+        """Return a text as it is written, escaped."""
+
+
+class _Screen(Protocol):
+    @property
+    def style(self) -> _Style:
+        """How to draw."""
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Write lines."""
+
+    def flush(self) -> None:
+        """Let what was written be seen."""
+
+
+class _Live(AbstractContextManager[Any], Protocol):
+    def draw(self, lines: Iterable[Line]) -> None:
+        """Draw lines in place of those before."""
+
+    def key(self, seconds: float) -> str:
+        """Wait for a key."""
+
+
+class WatchLoop:
+    """One run that is followed."""
+
+    def __init__(self, follower: _Follower, screen: _Screen, quiet: float = _QUIET) -> None:
+        self._follower = follower
+        self._progress = Progress()
+        self._screen = screen
+        self._quiet = quiet
+        self._last_event = time.monotonic()
+
+    def by_line(self) -> None:
+        """Print one line per event until the run ends."""
+        while True:
+            happened = self._news()
+            self._screen.show(event_line(item, self._screen.style) for item in happened)
+            self._screen.flush()
+            if self._is_over():
+                return
+            time.sleep(_POLL)
+
+    def on_screen(self, live: _Live) -> None:
+        """Draw the run in place until it ends or the user presses q."""
+        only_errors, is_paused = False, False
+        seen: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], _RATE_WINDOW)
+        with live:
+            while True:
+                self._news()
+                seen.append((time.monotonic(), self._progress.nodes))
+                if not is_paused:
+                    live.draw(self._drawn(seen, only_errors))
+                key = "q" if self._is_over() else live.key(_POLL)
+                if key == "q":
+                    return
+                only_errors ^= key == "e"
+                is_paused ^= key == " "
+
+    def _news(self) -> list[Happening]:
+        """Take what happened since the last look; no event is left out, drawn or not."""
+        happened = [self._progress.take(event) for event in self._follower.poll()]
+        if happened:
+            self._last_event = time.monotonic()
+        return [item for item in happened if item is not None]
+
+    def _is_over(self) -> bool:
+        if self._progress.has_ended:
+            return True
+        is_quiet = time.monotonic() - self._last_event >= self._quiet
+        return is_quiet and self._follower.is_abandoned()
+
+    def _drawn(self, seen: deque[tuple[float, int]], only_errors: bool) -> Iterator[Line]:
+        (began, nodes_then), (now, nodes_now) = seen[0], seen[-1]
+        rate = (nodes_now - nodes_then) / max(now - began, _POLL)
+        style, clock = self._screen.style, datetime.now(timezone.utc)
+        for line in screen_lines(self._progress, clock, rate, style, only_errors=only_errors):
+            yield [(style.plain(text), role) for text, role in line]
+        yield []
+        yield [("q quit   space pause   e errors only", "dim")]
