@@ -109,7 +109,7 @@ def lines(
 
     `limit` is how many names and models are shown.
     """
-    yield [(_title(totals, pen, run), "")]
+    yield from _title(totals, pen, run)
     names = totals.by_name()
     if names:
         yield []
@@ -128,12 +128,16 @@ def lines(
         yield from _path(run, pen)
 
 
-def _title(totals: Statistics, pen: Pen, run: Run | None) -> str:
+def _title(totals: Statistics, pen: Pen, run: Run | None) -> Iterator[Line]:
     who = f"{totals.runs:,} runs" if run is None else _who(run, pen)
     facts = [f"{seconds_text(totals.wall)} wall", f"{seconds_text(totals.work)} work"]
     if totals.parallelism is not None:
         facts.append(f"parallelism {totals.parallelism:.1f}x")
-    return f"{who}   {pen.glyph('dot').join(facts)}"
+    times = pen.glyph("dot").join(facts)
+    if len(who) + len(times) + 3 <= pen.width:
+        yield [(f"{who}   {times}", "")]
+    else:
+        yield from ([(who, "")], [(times, "")])
 
 
 def _who(run: Run, pen: Pen) -> str:
@@ -146,8 +150,8 @@ def _more(number: int, what: str) -> Iterator[Line]:
 
 
 def _names(rows: list[NameRow], pen: Pen) -> Iterator[Line]:
-    room = max(16, pen.width - _NUMBERS - _SHARE - 2)
-    share = f"  {'SHARE':<{_SHARE}}" if pen.width >= 60 else ""
+    share = f"  {'SHARE':<{_SHARE}}" if pen.width >= 70 else ""
+    room = max(12, pen.width - _NUMBERS - len(share))
     head = f"{'N':>5}{'ERR':>5}{'TOTAL':>9}{'SELF':>9}{'P50':>8}{'P95':>8}{share}"
     yield [(pen.fit("BY NAME", room) + head.rstrip(), "heading")]
     for row in rows:
@@ -169,7 +173,7 @@ def _share_bar(share: float, pen: Pen) -> str:
 
 
 def _models(rows: list[ModelRow], pen: Pen) -> Iterator[Line]:
-    room = max(16, pen.width - 49)
+    room = max(12, pen.width - 49)
     head = f"{'N':>5}{'IN':>11}{'OUT':>10}{'CACHED':>10}{'COST':>11}"
     yield [(pen.fit("BY MODEL", room) + head, "heading")]
     for row in rows:

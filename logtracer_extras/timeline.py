@@ -131,7 +131,9 @@ class _Table:
         self._has_cost = roomy and any(step.total_cost is not None for step in run.top)
         spare = _TIME + 1 + _TOKENS * self._has_tokens + _COST * self._has_cost
         unused = (_TOKENS + _COST) * roomy - _TOKENS * self._has_tokens - _COST * self._has_cost
-        self._bar = _BAR + unused if bars and pen.width - spare - _BAR >= _LEAST_NAME else 0
+        self._bar = _BAR if bars and pen.width - spare - _BAR >= _LEAST_NAME else 0
+        if self._bar and pen.width - spare - _BAR - unused >= 2 * _LEAST_NAME:
+            self._bar += unused
         self._name = max(_LEAST_NAME, pen.width - spare - self._bar)
         self._again = {
             edge.target_id: (_AGAIN[edge.edge_type], edges is run.inferred)

@@ -327,21 +327,23 @@ def _title(progress: Progress, now: datetime, rate: float, pen: Pen) -> Iterator
     state = "ENDED" if progress.has_ended else "RUNNING"
     since = now - (progress.start_time or now)
     clock = str(timedelta(seconds=max(0, int(since.total_seconds())))).rjust(8, "0")
-    name = pen.clip(progress.name, max(12, pen.width - 56))
+    trace_id = pen.clip(progress.trace_id[:8], 8)
+    facts = f"{state} {clock}   {progress.nodes:,} nodes   +{rate:,.0f}/s"
+    name = pen.clip(progress.name, max(8, pen.width - len(facts) - len(trace_id) - 8))
     yield [
         (f"{pen.glyph('running')} ", "running"),
         (f"{name}  ", "heading"),
-        (f"{pen.clip(progress.trace_id[:8], 8)}   ", "dim"),
-        (f"{state} {clock}   {progress.nodes:,} nodes   +{rate:,.0f}/s", ""),
+        (f"{trace_id}   ", "dim"),
+        (facts, ""),
     ]
     counts = [(kind, number) for kind, number in progress.types.most_common(5) if kind != "trace"]
-    facts = [f"{pen.clip(kind, 16)} {number:,}" for kind, number in counts[:3]]
-    facts.append(f"errors {progress.errors:,}")
+    numbers = [f"{pen.clip(kind, 16)} {number:,}" for kind, number in counts[:3]]
+    numbers.append(f"errors {progress.errors:,}")
     if progress.retries:
-        facts.append(f"retries {progress.retries:,}")
+        numbers.append(f"retries {progress.retries:,}")
     if progress.tokens:
-        facts.append(f"tokens {tokens_text(progress.tokens)}")
-    yield [("  " + pen.clip(pen.glyph("dot").join(facts), pen.width - 2), "")]
+        numbers.append(f"tokens {tokens_text(progress.tokens)}")
+    yield [("  " + pen.clip(pen.glyph("dot").join(numbers), pen.width - 2), "")]
 
 
 def _age(step: _Open, now: datetime) -> float:

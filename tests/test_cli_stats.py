@@ -111,7 +111,7 @@ def test_stats_in_ascii_say_the_same(stats: Stats) -> None:
     assert ASCII.isascii()
 
 
-@pytest.mark.parametrize("width", [70, 80, 120])
+@pytest.mark.parametrize("width", [60, 70, 80, 120])
 def test_stats_fit_the_width(width: int, stats: Stats) -> None:
     lines = stats(support_agent(), "--width", str(width)).splitlines()
     assert all(cell_width(line) <= width for line in lines)
