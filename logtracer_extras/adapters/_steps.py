@@ -58,6 +58,10 @@ def _below(span: Span | None) -> Callable[[Resolver], tuple[Resolver, Span] | No
 # ---- Steps -------------------------------------------------------------------------------------
 
 
+class ReportedError(Exception):
+    """A failure that a framework tells as text, without an exception."""
+
+
 class Step:
     """A span that an adapter opened, with the trace that was opened for it, if one was."""
 

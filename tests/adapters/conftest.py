@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import subprocess
 import time
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +60,15 @@ def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.05)  # it has just been started
     raise AssertionError(f"no answer from {url}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sockets_of_the_products() -> Iterator[None]:
+    """Collect at the end what the products left open, before pytest complains of it."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,163 @@
+"""The OpenAI Agents SDK, alone and together with the adapter of its own SDK."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from adapters.conformance import Conformance
+from adapters.trees import begin_run, last_trace, nodes_of_type, tree
+from logtracer import Span, Tracer, current_span, trace_node
+from logtracer_extras.adapters import openai as sdk
+from logtracer_extras.adapters import openai_agents as adapter
+from needs import needs
+
+needs("agents")
+
+import agents  # noqa: E402  (only where it is installed)
+import openai  # noqa: E402
+
+
+# The SDK and its clients warn, and leave sockets to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@agents.function_tool
+def get_weather(city: str) -> str:
+    """Return the weather of a city."""
+    return look_up(city)
+
+
+@trace_node("look_up")
+def look_up(city: str) -> str:
+    if city == "Atlantis":
+        raise ValueError("no such city")
+    return f"21 in {city}"
+
+
+def make_agent(name: str = "forecaster", **settings: Any) -> Any:
+    client = openai.AsyncOpenAI(max_retries=0)
+    model = agents.OpenAIChatCompletionsModel(model="gpt-4o", openai_client=client)
+    return agents.Agent(name=name, **{"model": model, "tools": [get_weather], **settings})
+
+
+@pytest.fixture(autouse=True)
+def no_exporter() -> None:
+    """Take out the SDK's exporter, which would send its traces to its maker."""
+    agents.set_trace_processors([])
+
+
+async def answer_to(agent: Any, question: Any) -> Any:
+    return await agents.Runner.run(agent, question)
+
+
+class TestRunner(Conformance):
+    adapter = adapter
+    patched: list[str] = []  # it is told by a processor
+
+    def ask(self, question: str) -> str:
+        return str(asyncio.run(answer_to(make_agent(), question)).final_output)
+
+
+@pytest.fixture
+def run(tracer: Tracer, model_apis: str) -> Iterator[Span]:
+    """Record a trace with both adapters installed."""
+    with ExitStack() as stack:
+        stack.enter_context(sdk.install(tracer))
+        yield begin_run(stack, adapter, tracer)
+
+
+def test_tools_run_in_parallel_and_each_call_is_one_node(run: Span) -> None:
+    asyncio.run(answer_to(make_agent(), "two cities"))
+    assert tree(run.trace) == [
+        "sub_agent Agent workflow",
+        "  sub_agent forecaster",
+        "    custom turn 1",
+        "      llm_call chat gpt-4o",
+        "      tool_call get_weather",
+        "        custom look_up",
+        "      tool_call get_weather",
+        "        custom look_up",
+        "    custom turn 2",
+        "      llm_call chat gpt-4o",
+    ]
+    call = nodes_of_type(run.trace, "llm_call")[0]
+    assert call.metadata["request_id"]  # the SDK's adapter has seen the same call
+    assert call.metadata["gen_ai.request.model"] == "gpt-4o"
+    assert call.output_data["message"]["tool_calls"]
+    assert call.input_data["messages"][-1] == {"role": "user", "content": "two cities"}
+
+
+def test_a_handoff_is_a_decision_between_two_agents(run: Span) -> None:
+    forecaster = make_agent("weather_agent")
+    asyncio.run(answer_to(make_agent("triage", tools=[], handoffs=[forecaster]), "hand over"))
+    lines = tree(run.trace)
+    assert "      decision handoff from triage" in lines
+    assert lines.index("  sub_agent triage") < lines.index("  sub_agent weather_agent")
+    (decision,) = nodes_of_type(run.trace, "decision")
+    assert decision.output_data == {"to_agent": "weather_agent"}
+
+
+def test_a_failing_tool_fails_its_node_and_not_the_run(run: Span) -> None:
+    asyncio.run(answer_to(make_agent(), "failing tool"))
+    (tool,) = nodes_of_type(run.trace, "tool_call")
+    assert tool.status == "failed"
+    assert str(tool.error).startswith("Error running tool")
+    assert run.trace.nodes[run.id].status == "running"
+
+
+def test_a_streamed_run_leaves_the_consumers_span_alone(run: Span) -> None:
+    async def main() -> None:
+        result = agents.Runner.run_streamed(make_agent(), "weather?")
+        async for _ in result.stream_events():
+            assert current_span() is run
+
+    asyncio.run(main())
+    assert len(nodes_of_type(run.trace, "llm_call")) == 2
+    assert all(node.end_time for node in run.trace.nodes.values() if node.parent_id)
+
+
+def test_a_tool_that_waits_for_approval_is_paused_and_goes_on(run: Span) -> None:
+    @agents.function_tool(name_override="get_weather", needs_approval=True)
+    def guarded(city: str) -> str:
+        """Return the weather of a city."""
+        return "21"
+
+    async def main() -> None:
+        result = await answer_to(make_agent(tools=[guarded]), "weather?")
+        state = result.to_state()
+        state.approve(result.interruptions[0])
+        await answer_to(make_agent(tools=[guarded]), state)
+
+    asyncio.run(main())
+    assert [node.status for node in nodes_of_type(run.trace, "tool_call")] == [
+        "paused",
+        "completed",
+    ]
+
+
+def test_parallel_runs_keep_to_their_workflow(run: Span) -> None:
+    async def main() -> None:
+        with agents.trace("both"):
+            await asyncio.gather(
+                answer_to(make_agent("first"), "hello"), answer_to(make_agent("second"), "hello")
+            )
+
+    asyncio.run(main())
+    lines = tree(run.trace)
+    assert lines[0] == "sub_agent both"
+    assert {"  sub_agent first", "  sub_agent second"} <= set(lines)
+    assert lines.count("      llm_call chat gpt-4o") == 2
+
+
+def test_the_responses_api_is_read_from_its_answer(tracer: Tracer, model_apis: str) -> None:
+    agents.set_default_openai_client(openai.AsyncOpenAI(), use_for_tracing=False)
+    with adapter.install(tracer), tracer.trace("run"):
+        asyncio.run(answer_to(agents.Agent(name="brief", model="gpt-4o"), "hello"))
+    (call,) = nodes_of_type(last_trace(tracer), "llm_call")
+    assert call.output_data["message"]["content"] == "Hello from the mock."
+    assert call.metadata["gen_ai.request.model"] == "gpt-4o"
