@@ -58,6 +58,7 @@ SUITES = {
         ("anthropic", "openai"),
         node_packages=MODEL_SERVER,
     ),
+    "nodetracer": Suite(("tests/test_nodetracer.py",), ("nodetracer==0.4.0",)),
     "otlp": Suite(
         ("tests/test_otlp.py", "tests/test_otlp_receivers.py"),
         ("opentelemetry-proto", "rotel"),
