@@ -375,18 +375,18 @@ def _key(name: str) -> bytes:
 _REPEATED = 24  # characters; texts as short as "application/json" often come again
 
 
-@functools.lru_cache(maxsize=4_096)
-def _short_text(name: str, value: str) -> bytes:
-    return _sized(_key(name) + _sized(_any_value(value)))
-
-
 def _attributes(number: int) -> _Field:
     tag = _tag(number, 2)
 
+    @functools.lru_cache(maxsize=4_096)
+    def _short_text(name: str, value: str) -> bytes:
+        return tag + _sized(_key(name) + _sized(_any_value(value)))
+
     def _write(out: list[bytes], attributes: Mapping[str, Any]) -> None:
+        append = out.append
         for name, value in attributes.items():
             if type(value) is str and len(value) <= _REPEATED:
-                out += (tag, _short_text(name, value))
+                append(_short_text(name, value))
             else:
                 data = _any_value(value)
                 key, size = _key(name), _varint(len(data))
