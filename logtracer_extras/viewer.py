@@ -401,12 +401,17 @@ def _summary(run: _Run) -> str:
         *(f"failed: {node.name}: {_error_line(node)}" for node in failed[:20]),
         "This page shows the run with JavaScript, which is switched off here.",
     ]
-    return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+    return "".join(f"<p>{_shown(line)}</p>" for line in lines)
+
+
+def _shown(text: str) -> str:
+    """Return text for the page's own markup: inert, and with what would not show spelled out."""
+    return html.escape("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text))
 
 
 def _fill(title: str, summary: str, data: str) -> str:
     """Put the parts into the page at their marks; nothing in them is looked at for marks."""
-    parts = {"title": html.escape(f"{title} · logtracer"), "summary": summary, "data": data}
+    parts = {"title": _shown(f"{title} · logtracer"), "summary": summary, "data": data}
     rest = _with_policy(_template())
     filled: list[str] = []
     for mark in _MARKS:

@@ -1,4 +1,4 @@
-"""Traces for the viewer's tests and benchmark: a large one like real runs, a hostile one, odd ones."""
+"""Traces for the viewer's tests and benchmark: large, deep, wide and hostile ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from logtracer import Edge, EdgeType, Node, NodeStatus, TraceGraph
 START = datetime(2026, 11, 22, 18, 24, 23, tzinfo=timezone.utc)
 AGENTS = ("researcher", "coder", "critic", "writer")
 TOOLS = ("web_search", "read_file", "sql_query")
-WORDS = "the plan is to search recent papers and compare their results with our own numbers".split()
+WORDS = ("the", "plan", "is", "to", "search", "papers", "and", "compare", "their", "results")
 
 
 class TraceMaker:

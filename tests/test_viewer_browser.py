@@ -1,0 +1,244 @@
+"""The page in a real Chromium: it draws, answers to keys, and whatever it holds stays inert."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logtracer import Edge, EdgeType, TraceGraph
+from logtracer_extras import viewer
+from logtracer_extras.viewer import trace_page, write_page
+from viewer.browser import Visitor, chromium, visit
+from viewer.traces import TraceMaker, chain, fail, fan, hostile_trace, reference_trace
+
+PROBES = Path(__file__).with_name("viewer")
+POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Visitor]:
+    with visit(browser) as visitor:
+        yield visitor
+
+
+def written(tmp_path: Path, page: str) -> str:
+    """Write a page and return its address."""
+    return Path(write_page(page, tmp_path / "run.html", force=True)).as_uri()
+
+
+def small_trace() -> TraceGraph:
+    """Return a run with a failed call, its retry, a fallback, and parallel work."""
+    maker = TraceMaker("support-agent")
+    plan = maker.node("plan", "llm_call", maker.root, 0, 2e6, output_data={"text": "search first"})
+    gather = maker.node("gather", "custom", maker.root, 2e6, 6e6)
+    for place in range(3):
+        maker.node("web_search", "tool_call", gather, 2e6 + place, 5e6, input_data={"q": place})
+    first = maker.node("chat", "llm_call", maker.root, 6e6, 8e6)
+    fail(first, "RateLimit", "429, retry after 1s")
+    second = maker.node("chat", "llm_call", maker.root, 9e6, 10e6)
+    other = maker.node("chat small", "llm_call", maker.root, 11e6, 12e6)
+    maker.trace.edges += [
+        Edge(first.id, second.id, EdgeType.RETRY_OF),
+        Edge(second.id, other.id, EdgeType.FALLBACK_OF),
+        Edge(plan.id, gather.id, EdgeType.DATA_FLOW, "query"),
+    ]
+    maker.end(maker.root, 12.4e6)
+    return maker.trace
+
+
+def test_page_draws_without_a_request_and_without_a_complaint(
+    page: Visitor, tmp_path: Path
+) -> None:
+    address = written(tmp_path, trace_page(reference_trace(5_000)))
+    page.open(address)
+    for tab in ("2", "3", "4", "1"):
+        page.press(tab)
+    page.press("e", "c", "f", "f", "[", "]", "0", "?")
+    assert page.requests == [address]
+    assert page.complaints == []
+
+
+def test_hostile_trace_stays_text_in_every_view(page: Visitor, tmp_path: Path) -> None:
+    address = written(tmp_path, trace_page(hostile_trace()))
+    page.open(address)
+    for _ in range(16):
+        page.press("ArrowDown")
+    for tab in ("2", "3", "4", "1"):
+        page.press(tab)
+    page.press("e", "y")
+    assert page.ask("() => window.pwned === undefined && ({}).polluted === undefined")
+    assert page.requests == [address]
+    assert page.complaints == []
+    shown = page.ask("() => document.getElementById('main').textContent")
+    assert "\u202e" not in shown and "\\u202e" in shown
+
+
+@pytest.mark.parametrize("is_escaped", [True, False])
+@pytest.mark.parametrize("has_policy", [True, False])
+def test_each_wall_holds_alone_and_without_both_the_attack_works(
+    page: Visitor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_escaped: bool,
+    has_policy: bool,
+) -> None:
+    if not is_escaped:
+        monkeypatch.setattr(viewer, "_ESCAPES", {})
+    text = trace_page(hostile_trace())
+    page.page.goto(written(tmp_path, text if has_policy else POLICY.sub("", text)))
+    page.page.wait_for_timeout(300)
+    assert page.ask("() => window.pwned === 1") == (not is_escaped and not has_policy)
+
+
+def test_every_node_and_fact_is_reachable_by_keyboard(page: Visitor, tmp_path: Path) -> None:
+    page.open(written(tmp_path, trace_page(small_trace())))
+    page.press("e")
+    assert page.ask("() => document.querySelector('#detail h2').textContent").endswith("chat")
+    assert "429, retry after 1s" in page.ask("() => document.getElementById('detail').textContent")
+    page.press("r")
+    assert "attempt 2" in page.ask("() => document.getElementById('detail').textContent")
+    page.press("r")
+    assert "fallback of" in page.ask("() => document.getElementById('detail').textContent")
+    page.press("Enter")
+    assert page.ask("() => document.activeElement.id") == "detail"
+    page.ask("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
+    page.press("Escape", "y")
+    copied = page.until("() => document.getElementById('copy-text').value")
+    assert json.loads(copied)["name"] == "chat small"
+
+
+def test_selection_is_in_the_address_and_comes_back(page: Visitor, tmp_path: Path) -> None:
+    trace = small_trace()
+    wanted = next(node.id for node in trace.nodes.values() if node.error)
+    address = written(tmp_path, trace_page(trace))
+    page.open(f"{address}#n={wanted}&q=status%3Afailed&v=log")
+    assert wanted in page.ask("() => document.getElementById('detail').textContent")
+    assert page.ask("() => document.getElementById('match-count').textContent") == "1 of 9"
+    assert page.ask("() => logtracerApp.tab") == "log"
+    page.page.goto("about:blank")
+    page.open(f"{address}#n=n99")
+    assert "not in this trace" in page.ask("() => document.getElementById('notes').textContent")
+
+
+def test_filter_marks_hides_and_explains_itself(page: Visitor, tmp_path: Path) -> None:
+    page.open(written(tmp_path, trace_page(small_trace())))
+    page.press("/")
+    page.page.keyboard.type('"search first" OR type:tool')
+    page.until("() => document.getElementById('match-count').textContent === '4 of 9'")
+    page.page.check("#hide-others")
+    assert page.ask("() => logtracerApp.visible.length") == 6
+    page.page.fill("#query", "duraton>2s")
+    page.until("() => !document.getElementById('query-problem').hidden")
+    assert "did you mean 'dur'" in page.ask(
+        "() => document.getElementById('query-problem').textContent"
+    )
+    assert page.ask("() => logtracerApp.matchList.length") == 4, "the last good result stays"
+
+
+def test_tree_tells_a_screen_reader_what_the_timeline_shows(page: Visitor, tmp_path: Path) -> None:
+    page.open(written(tmp_path, trace_page(small_trace())))
+    page.press("e")
+    snapshot = page.page.locator("body").aria_snapshot()
+    for part in ("banner", "search", "main", "complementary", "contentinfo", "tree", "tablist"):
+        assert part in snapshot
+    assert 'treeitem "failed, llm_call, chat, 2.00s" [level=2] [selected]' in snapshot
+    row = (
+        "() => { const row = document.getElementById(document.getElementById('tree')"
+        ".getAttribute('aria-activedescendant')); return [row.getAttribute('aria-level'),"
+        " row.getAttribute('aria-posinset'), row.getAttribute('aria-setsize')]; }"
+    )
+    assert page.ask(row) == ["2", "3", "5"]
+
+
+def test_tree_keeps_few_elements_however_long_it_is(page: Visitor, tmp_path: Path) -> None:
+    page.open(written(tmp_path, trace_page(reference_trace(30_000))))
+    page.ask("() => { document.getElementById('tree').scrollTop = 300000; }")
+    page.page.wait_for_timeout(100)
+    assert page.ask("() => document.querySelectorAll('*').length") < 1_500
+
+
+def test_deep_and_wide_traces_open(page: Visitor, tmp_path: Path) -> None:
+    for trace in (chain(20_000), fan(20_000)):
+        page.open(written(tmp_path, trace_page(trace)))
+        page.press("End", "[", "]", "3", "2", "1")
+        assert page.ask("() => logtracerApp.model.count") == 20_000
+    assert page.complaints == []
+
+
+RED_ROWS = (PROBES / "red_rows.js").read_text(encoding="utf-8")
+
+
+def test_every_row_with_an_error_shows_it_at_full_zoom_out(page: Visitor, tmp_path: Path) -> None:
+    trace = reference_trace(20_000)
+    for number, node in enumerate(trace.nodes.values()):
+        if number % 997 == 5:
+            fail(node, "Rare", "one of many")
+    page.open(written(tmp_path, trace_page(trace)))
+    result = page.ask(RED_ROWS)
+    assert result["rows"] > 8 and result["missing"] == []
+
+
+CONTRAST = (PROBES / "contrast.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_can_be_told_apart(browser: Any, tmp_path: Path, scheme: str) -> None:
+    with visit(browser, color_scheme=scheme) as page:
+        page.open(written(tmp_path, trace_page(small_trace())))
+        assert page.ask("() => document.documentElement.dataset.theme") == scheme
+        assert page.ask(CONTRAST) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (900, 560), (320, 640)])
+def test_nothing_is_lost_on_a_narrow_screen(
+    browser: Any, tmp_path: Path, width: int, height: int
+) -> None:
+    with visit(browser, width, height) as page:
+        page.open(written(tmp_path, trace_page(small_trace())))
+        page.press("e")
+        for part in ("tree", "timeline", "detail", "query", "footer"):
+            box = page.page.locator(f"#{part}").bounding_box()
+            assert box is not None and box["height"] >= 20 and box["x"] >= 0, part
+            assert (
+                box["x"] + box["width"] <= width + 1 and box["y"] + box["height"] <= height + 1
+            ), part
+
+
+def test_dropped_file_opens_in_the_page_as_it_is(page: Visitor, tmp_path: Path) -> None:
+    source = Path(viewer.__file__).with_name("viewer.html")
+    trace = tmp_path / "trace.json"
+    trace.write_text(json.dumps(small_trace().to_dict()))
+    page.page.goto(source.as_uri())
+    page.until("() => !document.getElementById('drop').hidden")
+    page.page.set_input_files("#file", trace)
+    page.until("() => window.logtracerApp && logtracerApp.model")
+    page.press("e")
+    page.until("() => document.getElementById('detail').textContent.includes('429')")
+    assert page.complaints == []
+
+
+def test_file_that_is_no_trace_is_refused_in_words(page: Visitor, tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text('{"nodes": 3}')
+    page.page.goto(Path(viewer.__file__).with_name("viewer.html").as_uri())
+    page.page.set_input_files("#file", other)
+    problem = page.until("() => document.getElementById('drop-problem').textContent")
+    assert problem.startswith("other.json: ")
+
+
+def test_page_of_another_format_says_so(page: Visitor, tmp_path: Path) -> None:
+    text = trace_page(small_trace()).replace('"version":1', '"version":9')
+    page.page.goto(written(tmp_path, text))
+    problem = page.until("() => document.getElementById('drop-problem').textContent")
+    assert "reads format 1, the trace has 9" in problem
