@@ -255,6 +255,14 @@ def test_retry_waste_is_what_the_replaced_tries_took() -> None:
     assert waste.cost is None
 
 
+def test_a_try_that_began_before_the_other_ended_did_not_wait() -> None:
+    sample = Sample("run", 9)
+    tries = [sample.node("call", "tool_call", at, at + 3) for at in (0, 1, 5)]
+    sample.link(tries[0], tries[1], "retry_of")
+    sample.link(tries[1], tries[2], "retry_of")
+    assert Statistics([measure(sample.trace)]).retry_waste.waited == SECOND
+
+
 def test_what_lies_below_a_replaced_try_is_not_wasted_twice() -> None:
     sample = Sample("run", 9)
     tries = [sample.node("agent", "sub_agent", at, at + 3) for at in (0, 4)]
@@ -314,6 +322,16 @@ def test_the_critical_path_follows_what_finished_last() -> None:
 def test_the_critical_path_can_be_told_in_few_steps() -> None:
     told = [("plan", 1.9), ("gather", 4.3), ("answer", 5.2), ("waiting", 1.0)]
     assert path_of(measure(support()), depth=1) == told
+
+
+def test_waiting_deep_down_is_the_time_of_the_step_above() -> None:
+    sample = Sample("run", 5)
+    agent = sample.node("agent", "sub_agent", 0, 5)
+    loop = sample.node("loop", "custom", 0, 5, parent=agent)
+    tries = [sample.node("call", "tool_call", at, at + 2, parent=loop) for at in (0, 3)]
+    sample.link(tries[0], tries[1], "retry_of")
+    assert path_of(measure(sample.trace), depth=1) == [("agent", 5.0)]
+    assert ("waiting", 1.0) in path_of(measure(sample.trace), depth=2)
 
 
 def test_of_parallel_branches_the_slowest_counts() -> None:
