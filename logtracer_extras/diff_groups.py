@@ -330,7 +330,8 @@ def render_groups(
     interval it lies in 95 times in 100, and the 95th percentile of time, tokens and cost.
     """
     paper = Paper(unicode, width, whole=False)
-    lines = [f"--- a  {comparison.runs[0]} runs", f"+++ b  {comparison.runs[1]} runs"]
+    sizes = [f"{size} run{'' if size == 1 else 's'}" for size in comparison.runs]
+    lines = [f"--- a  {sizes[0]}", f"+++ b  {sizes[1]}"]
     if min(comparison.runs) < _ENOUGH:
         lines.append(
             f"no verdicts on time, tokens or cost: that takes {_ENOUGH} runs in each group"
@@ -361,7 +362,7 @@ def _group_sign(step: StepComparison) -> str:
 
 
 def _group_text(group: StepRuns, paper: Paper) -> str:
-    words = [f"{group.present} of {group.runs} runs", f"{group.failing} failed"]
+    words = [f"in {group.present} of {group.runs}", f"{group.failing} failed"]
     for measure, write in _WRITTEN.items():
         values = group.distribution(measure)
         if values.median is None or values.p95 is None:

@@ -380,7 +380,7 @@ class _Sheet:
         else:
             if not self._is_heading(index):
                 yield paper.line(_SIGNS[row.change.kind], level, label, self.note(row.change))
-            yield from self._values(row.change, level + 1)
+            yield from self._values(row.change, max(level + 1, 1))
 
     def _repeats(self, index: int, until: int, level: int, label: str) -> Iterator[str]:
         before, after = self._times(index)

@@ -138,17 +138,17 @@ def test_a_deep_run_is_read_in_linear_time() -> None:
 
 
 def test_the_lines_name_what_differs_and_what_is_flaky() -> None:
-    slow = [run(2 + at / 10, FAILED if at == 1 else OK) for at in range(4)]
-    quick = [run(1 + at / 10, extra="search") for at in range(4)]
+    slow = [run(2 + at / 5, FAILED if at == 1 else OK) for at in range(4)]
+    quick = [run(1 + at / 5, extra="search") for at in range(4)]
     lines = render_groups(compare_groups(quick, slow), width=78)
     assert [" ".join(line.split()) for line in lines] == [
         "--- a 4 runs",
         "+++ b 4 runs",
         "~ agent / llm_call call slower, flaky in b",
-        "- 4 of 4 runs, 0 failed, 1.15s [1.00s..1.30s] p95 1.28s, 10 tok",
-        "+ 4 of 4 runs, 1 failed, 2.15s [2.00s..2.30s] p95 2.28s, 10 tok",
+        "- in 4 of 4, 0 failed, 1.30s [1.00s..1.60s] p95 1.57s, 10 tok",
+        "+ in 4 of 4, 1 failed, 2.30s [2.00s..2.60s] p95 2.57s, 10 tok",
         "- agent / tool_call search only in a",
-        "- 4 of 4 runs, 0 failed, 0ms",
+        "- in 4 of 4, 0 failed, 0ms",
         "",
         "2 different · 1 flaky · 1 alike",
     ]

@@ -24,6 +24,7 @@ RUN_ELSEWHERE = {
     "python3 noxfile.py",
     "python3 -m pip install .",
     "python3 -m pip install '.[rich]'",
+    "logtracer diff latest~1 latest",  # says 1, as they differ
 }
 
 # The snippets of the first published README, as people copied them into their programs.
