@@ -929,8 +929,9 @@ def _stand_in_kind(step: Step) -> str | None:
 def _identity(step: Step) -> tuple[str, ...]:
     """Return what tries of one thing have in common, whatever they were given."""
     node = step.node
-    given = [str(node.input_data[key]) for key in _MODEL_KEYS if key in node.input_data]
-    return node.node_type, _plain_name(node.name)[0], *models_of(node)[:1], *given
+    given = (node.input_data.get(key) for key in _MODEL_KEYS)
+    models = [*models_of(node)[:1], *(model for model in given if isinstance(model, str))]
+    return node.node_type, _plain_name(node.name)[0], *models
 
 
 def _plain_name(name: str) -> tuple[str, bool]:
@@ -953,7 +954,7 @@ def _given(node: Node) -> str:
     kept = [key for key in given if key not in _CHANGING and given[key] != "[REDACTED]"]
     try:
         return repr([(key, given[key]) for key in sorted(kept)]) if kept else ""
-    except (TypeError, RecursionError):  # of a node made by hand
+    except (TypeError, ValueError, RecursionError):  # of a node made by hand
         return ""
 
 

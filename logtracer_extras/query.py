@@ -179,7 +179,10 @@ def _leaf_text(value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
-    return repr(value)
+    try:
+        return repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return ""
 
 
 _MISSING: Any = object()

@@ -424,6 +424,10 @@ def test_inputs_that_cannot_be_compared_are_no_evidence() -> None:
     scope = Scope()
     scope.step("search", True, query=deep)
     scope.step("search", query=deep)
+    scope.step("chat", True, model_name=deep)
+    scope.step("chat", model_name=deep)
+    scope.step("count", True, number=10**5_000)
+    scope.step("count", number=10**5_000)
     assert scope.edges() == []
 
 

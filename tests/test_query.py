@@ -180,6 +180,12 @@ def test_deep_and_wide_values_are_searched_without_recursion() -> None:
     assert len(parse("needle").search(trace)) == 1
 
 
+def test_numbers_without_end_are_no_text() -> None:
+    trace = trace_of(Node("a", 0, "step", input_data={"n": 10**5_000, "x": float("inf")}))
+    assert parse("input=inf").search(trace) != []
+    assert parse("input:1000").search(trace) == []
+
+
 def test_a_damaged_trace_loses_no_node() -> None:
     circle = trace_of(Node("a", 0, "one", parent_id="b"), Node("b", 1, "two", parent_id="a"))
     assert [match.step.node.id for match in parse("dur>=0").search(circle)] == ["a", "b"]
