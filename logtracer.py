@@ -194,25 +194,11 @@ class Node:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the node's wire form: its fields, times as ISO 8601, and `duration_ms`."""
-        return {
-            "id": self.id,
-            "sequence_number": self.sequence_number,
-            "name": self.name,
-            "node_type": self.node_type,
-            "status": self.status,
-            "parent_id": self.parent_id,
-            "depth": self.depth,
-            "start_time": _time_to_text(self.start_time),
-            "end_time": _time_to_text(self.end_time),
-            "input_data": self.input_data,
-            "output_data": self.output_data,
-            "annotations": self.annotations,
-            "metadata": self.metadata,
-            "error": self.error,
-            "error_type": self.error_type,
-            "error_traceback": self.error_traceback,
-            "duration_ms": self.duration_ms,
-        }
+        data: dict[str, Any] = {name: getattr(self, name) for name in _NODE_FIELDS}
+        data["start_time"] = _time_to_text(self.start_time)
+        data["end_time"] = _time_to_text(self.end_time)
+        data["duration_ms"] = self.duration_ms
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Node:
@@ -220,24 +206,12 @@ class Node:
 
         Raises TraceLoadError when a field is missing or of the wrong type.
         """
-        return cls(
-            _field(data, "id", str),
-            _field(data, "sequence_number", int),
-            _field(data, "name", str),
-            _field(data, "node_type", str, "custom"),
-            _status(_field(data, "status", str, "pending")),
-            _field(data, "parent_id", str, None),
-            _field(data, "depth", int, 0),
-            _time_from_text(data.get("start_time")),
-            _time_from_text(data.get("end_time")),
-            _field(data, "input_data", dict, {}),
-            _field(data, "output_data", dict, {}),
-            _field(data, "annotations", list, []),
-            _field(data, "metadata", dict, {}),
-            _field(data, "error", str, None),
-            _field(data, "error_type", str, None),
-            _field(data, "error_traceback", str, None),
-        )
+        values = _read_fields(data, _NODE_FIELDS)
+        values[4] = _status(values[4])
+        values[7], values[8] = _time_from_text(values[7]), _time_from_text(values[8])
+        if values[11] and not all(type(text) is str for text in values[11]):
+            raise TraceLoadError("'annotations' must be a list of texts")
+        return cls(*values)
 
 
 @dataclass(slots=True)
@@ -263,14 +237,9 @@ class Edge:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Edge:
         """Build an edge from its wire form; an edge type of somebody else's stays a string."""
-        edge_type = _field(data, "edge_type", str, "caused_by")
-        return cls(
-            _field(data, "source_id", str),
-            _field(data, "target_id", str),
-            _EDGE_TYPES.get(edge_type, edge_type),
-            _field(data, "label", str, ""),
-            _field(data, "metadata", dict, {}),
-        )
+        values = _read_fields(data, _EDGE_FIELDS)
+        values[2] = _EDGE_TYPES.get(values[2], values[2])
+        return cls(*values)
 
 
 @dataclass(slots=True)
@@ -361,27 +330,58 @@ class TraceGraph:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TraceGraph:
         """Build a trace from a `.json` document; raises TraceLoadError when it is not one."""
-        version = _check_version(_field(data, "schema_version", str))
-        nodes = [Node.from_dict(_mapping(item)) for item in _field(data, "nodes", dict).values()]
+        version, trace_id, name, items, links, start, end, metadata = _read_fields(
+            data, _TRACE_FIELDS
+        )
+        _check_version(version)
+        nodes = [Node.from_dict(_mapping(item)) for item in items.values()]
         nodes.sort(key=_start_order)
-        metadata = _field(data, "metadata", dict, {})
+        edges = [Edge.from_dict(_mapping(item)) for item in links]
         if data.get("session_id"):  # nodetracer keeps it outside
             metadata.setdefault("session_id", data["session_id"])
-        return cls(
-            version,
-            _field(data, "trace_id", str),
-            _field(data, "name", str, ""),
-            {node.id: node for node in nodes},
-            [Edge.from_dict(_mapping(item)) for item in _field(data, "edges", list, [])],
-            _time_from_text(data.get("start_time")),
-            _time_from_text(data.get("end_time")),
-            metadata,
-        )
+        found = {node.id: node for node in nodes}
+        times = _time_from_text(start), _time_from_text(end)
+        return cls(version, trace_id, name, found, edges, *times, metadata)
+
+
+# The fields of the wire form in the order of the dataclasses': type, and default if there is one.
+_REQUIRED: Any = object()
+# fmt: off
+_NODE_FIELDS: dict[str, tuple[type, Any]] = {
+    "id": (str, _REQUIRED), "sequence_number": (int, _REQUIRED), "name": (str, _REQUIRED),
+    "node_type": (str, "custom"), "status": (str, "pending"), "parent_id": (str, None),
+    "depth": (int, 0), "start_time": (str, None), "end_time": (str, None),
+    "input_data": (dict, dict), "output_data": (dict, dict), "annotations": (list, list),
+    "metadata": (dict, dict), "error": (str, None), "error_type": (str, None),
+    "error_traceback": (str, None),
+}
+_EDGE_FIELDS: dict[str, tuple[type, Any]] = {
+    "source_id": (str, _REQUIRED), "target_id": (str, _REQUIRED),
+    "edge_type": (str, "caused_by"), "label": (str, ""), "metadata": (dict, dict),
+}
+_TRACE_FIELDS: dict[str, tuple[type, Any]] = {
+    "schema_version": (str, _REQUIRED), "trace_id": (str, _REQUIRED), "name": (str, ""),
+    "nodes": (dict, _REQUIRED), "edges": (list, list), "start_time": (str, None),
+    "end_time": (str, None), "metadata": (dict, dict),
+}
+# fmt: on
+_good_shapes: set[tuple[type, ...]] = set()  # types of fields that were found to be right
+
+
+def _read_fields(data: dict[str, Any], fields: dict[str, tuple[type, Any]]) -> list[Any]:
+    """Return the values of a wire form's fields; raises TraceLoadError naming a wrong one."""
+    values = [*map(data.get, fields)]
+    shape = tuple(map(type, values))
+    if shape in _good_shapes:  # steps have few shapes, so most are checked by this one look-up
+        return values
+    checked = [_field(data, name, *expected) for name, expected in fields.items()]
+    if checked == values:
+        _good_shapes.add(shape)
+    return checked
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LAST = datetime(9999, 12, 31, tzinfo=timezone.utc)
-_REQUIRED: Any = object()
 
 
 def _milliseconds(start: datetime | None, end: datetime | None) -> float | None:
@@ -405,25 +405,24 @@ def _time_to_text(moment: datetime | None) -> str | None:
 def _time_from_text(text: Any) -> datetime | None:
     if text is None:
         return None
-    if not isinstance(text, str):
-        raise TraceLoadError(f"a time must be ISO 8601 text, not {_brief(text)}")
-    if text.endswith("Z"):  # Python 3.10 does not read it
-        text = text[:-1] + "+00:00"
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise TraceLoadError(f"{_brief(text)} is not an ISO 8601 time") from None
+    except (TypeError, ValueError):
+        try:  # Python 3.10 knows no Z, and only 3 or 6 digits
+            moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        except (AttributeError, TypeError, ValueError):
+            raise TraceLoadError(f"{_brief(text)} is not an ISO 8601 time") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
 def _field(data: dict[str, Any], key: str, kind: type, default: Any = _REQUIRED) -> Any:
-    value = data.get(key, default)
-    if type(value) is kind or value is default is not _REQUIRED:
+    value = data.get(key)
+    if type(value) is kind:
         return value
-    if value is _REQUIRED:
-        raise TraceLoadError(f"{key!r} is missing")
     if value is None and default is not _REQUIRED:
-        return default
+        return default() if isinstance(default, type) else default
+    if value is None:
+        raise TraceLoadError(f"{key!r} is missing")
     raise TraceLoadError(f"{key!r} must be a {kind.__name__}, not {_brief(value)}")
 
 
@@ -955,7 +954,10 @@ class _Journal:
             _field(head, "name", str, ""),
             start_time=_time_from_text(head.get("start_time")),
             end_time=_time_from_text(tail.get("end_time")),
-            metadata={**_field(head, "metadata", dict, {}), **_field(tail, "metadata", dict, {})},
+            metadata={
+                **_field(head, "metadata", dict, dict),
+                **_field(tail, "metadata", dict, dict),
+            },
         )
         is_live = not tail and _is_alive(head.get("process_id"))
         for facts in self._nodes.values():
@@ -1173,9 +1175,10 @@ class FileStore:
         """Return the trace, finished or not; None when there is none of that id."""
         if not _TRACE_ID.fullmatch(trace_id):
             return None
-        names = [name for name in self._names() if name.split(".")[0] == trace_id]
+        names = self._names(f"{trace_id}.")
         names.sort(key=lambda name: (len(name), name))  # what began the trace, then its parts
-        traces = [self._load_file(os.path.join(self.directory, name)) for name in names]
+        files = [self._load_file(os.path.join(self.directory, name)) for name in names]
+        traces = [trace for trace in files if trace is not None]
         return merge_traces(traces) if len(traces) > 1 else next(iter(traces), None)
 
     def list_traces(self) -> list[str]:
@@ -1194,11 +1197,13 @@ class FileStore:
             del self._journals[trace_id]
         self._finish(trace_id, descriptor, path, data)
 
-    def _load_file(self, path: str) -> TraceGraph:
+    def _load_file(self, path: str) -> TraceGraph | None:
         try:
             data = _read_file(path, getattr(os, "O_NOFOLLOW", 0))
         except OSError as error:
             raise TraceLoadError(f"{path}: {error.strerror}") from None
+        if not data and path.endswith("l"):  # its process died before it wrote the first line
+            return None
         return _named(path, _trace_from_bytes, data)
 
     def _prepare(self) -> None:
@@ -1215,12 +1220,9 @@ class FileStore:
             raise StoreError(f"trace id {_brief(trace_id)} is not 1 to 64 of 0-9 A-Z a-z _ -")
         return os.path.join(self.directory, trace_id + ending)
 
-    def _names(self) -> list[str]:
-        return [
-            name
-            for name in os.listdir(self.directory)
-            if _MAIN_FILE.fullmatch(name) or _PART_FILE.fullmatch(name)
-        ]
+    def _names(self, start: str = "") -> list[str]:
+        names = [name for name in os.listdir(self.directory) if name.startswith(start)]
+        return [name for name in names if _MAIN_FILE.fullmatch(name) or _PART_FILE.fullmatch(name)]
 
     def _open(self, trace_id: str, event: str) -> tuple[int, str]:
         """Open the trace's own journal at its start, anything later in a file of its own."""
