@@ -757,7 +757,8 @@ class OTLPStore:
     ) -> None:
         self._headers = _check_headers({**_pairs(_setting("HEADERS") or ""), **(headers or {})})
         self._url = _check_endpoint(_endpoint(endpoint), self._headers)
-        self._encoding = _encoding(protocol or _setting("PROTOCOL") or "http/protobuf")
+        self._protocol = protocol or _setting("PROTOCOL") or "http/protobuf"
+        _encoding(self._protocol)  # an unknown one is refused here
         self._compression = compression or _setting("COMPRESSION") or "gzip"
         if self._compression not in ("gzip", "none"):
             raise ValueError(f"compression must be 'gzip' or 'none', not {self._compression!r}")
@@ -766,16 +767,20 @@ class OTLPStore:
         named = {} if service_name is None else {"service.name": service_name}
         self._resource = _resource({**(resource or {}), **named})
         self._sleep, self._clock = sleep, clock
-        self._opener = _opener(self._url)
+        self._opener: urllib.request.OpenerDirector | None = _opener(self._url)
         self._counts: dict[int, Counter[str]] = {}  # by thread, so that no lock is needed
 
     def __repr__(self) -> str:
         return f"OTLPStore({self._shown_url!r})"  # never the headers
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel to another process without the client and the counts, which stay here."""
+        return {**self.__dict__, "_opener": None, "_counts": {}}
+
     def save(self, trace: TraceGraph) -> None:
         """Send a trace, in as many requests as it takes."""
         refused: list[_Refused] = []
-        for spans in _portions([trace], self._encoding):
+        for spans in _portions([trace], _encoding(self._protocol)):
             try:
                 self._send(spans)
             except _Refused as error:
@@ -807,7 +812,7 @@ class OTLPStore:
         self._counts.setdefault(get_ident(), Counter())[name] += number
 
     def _send(self, spans: list[bytes]) -> None:
-        request = self._request(self._encoding.wrap(self._resource, spans))
+        request = self._request(_encoding(self._protocol).wrap(self._resource, spans))
         try:
             answer = self._deliver(request)
             self._check(answer)
@@ -825,7 +830,7 @@ class OTLPStore:
         headers = {
             "user-agent": f"logtracer/{logtracer.__version__}",
             **self._headers,
-            "content-type": self._encoding.content_type,
+            "content-type": _encoding(self._protocol).content_type,
         }
         if self._compression == "gzip":
             body = gzip.compress(body, compresslevel=1, mtime=0)  # level 9 saves little, costs much
@@ -850,6 +855,7 @@ class OTLPStore:
     def _try(self, request: urllib.request.Request) -> _Answer:
         self._count("requests")
         try:
+            self._opener = self._opener or _opener(self._url)
             return _post(self._opener, request, self._timeout)
         except (OSError, http.client.HTTPException) as error:  # no route, no answer, not HTTP
             reason = self._safe(str(getattr(error, "reason", error)) or type(error).__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from logtracer import StoreError, Tracer
+from logtracer import MemoryStore, StoreError, Tracer
+from logtracer_extras.background import BackgroundStore
 from logtracer_extras.importers import import_traces
 from logtracer_extras.otlp import OTLPStore
+from logtracer_extras.tee import TeeStore
 from otlp_traces import everything
 
 
@@ -119,6 +122,30 @@ def test_a_tracer_writes_to_it(receiver: Receiver) -> None:
 
     assert sent.trace_id == root.trace.trace_id
     assert [node.name for node in sent.nodes.values()] == ["run", "step"]
+
+
+@pytest.mark.parametrize("wrap", [lambda store: TeeStore(MemoryStore(), store), BackgroundStore])
+def test_it_works_beside_and_behind_other_stores(
+    receiver: Receiver, wrap: Callable[[OTLPStore], Any]
+) -> None:
+    inner = OTLPStore(receiver.url)
+    tracer = Tracer(storage=wrap(inner))
+    with tracer.trace("run") as root, root.node("step"):
+        pass
+    tracer.close()
+
+    assert inner.stats()["sent"] == 2
+    assert tracer.stats()["dropped"] == 0
+
+
+def test_it_travels_to_another_process_without_its_counts(receiver: Receiver) -> None:
+    store = OTLPStore(receiver.url, headers={"x-api-key": "k"})
+    store.save(everything())
+    copy = pickle.loads(pickle.dumps(store))
+    copy.save(everything())
+
+    assert receiver.requests[1][1]["x-api-key"] == "k"
+    assert copy.stats()["requests"] == 1
 
 
 def test_standard_variables_are_honoured(
