@@ -155,9 +155,9 @@ class StreamConformance:
 
     def test_a_stream_left_early_ends_its_node(self, tracer: Tracer) -> None:
         with self.adapter.install(tracer), tracer.trace("run"):
-            pieces = self.stream("hello")
+            pieces: Any = self.stream("hello")
             assert next(pieces)
-            pieces.close()  # type: ignore[attr-defined]
+            pieces.close()
         assert all(node.end_time for node in last_trace(tracer).nodes.values())
         assert last_trace(tracer).failed_nodes == []
 
@@ -203,8 +203,9 @@ def patch_on_top(owner: Any, name: str) -> None:
     def on_top(*args: Any, **kwargs: Any) -> Any:
         return below(*args, **kwargs)
 
-    on_top.plain = below.__wrapped__  # type: ignore[attr-defined]
-    setattr(owner, name, on_top)
+    marked: Any = on_top
+    marked.plain = below.__wrapped__
+    setattr(owner, name, marked)
 
 
 def outcome(function: Any, *args: Any) -> Any:

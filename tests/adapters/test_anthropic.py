@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 
 from adapters.conformance import Conformance, StreamConformance
+from adapters.products import product
 from adapters.trees import begin_run, only_call
 from logtracer import Span, Tracer
 from logtracer_extras.adapters import anthropic as adapter
-from needs import needs
 
-needs("anthropic")
-
-import anthropic  # noqa: E402  (only where it is installed)
+anthropic = product("anthropic")
 
 SETTINGS: dict[str, Any] = {"model": "claude-test", "max_tokens": 200}
 TOOL = {

@@ -15,14 +15,12 @@ from typing import Any
 import pytest
 
 from adapters.conformance import Conformance, StreamConformance
+from adapters.products import product
 from adapters.trees import begin_run, only_call, tree
 from logtracer import Span, Tracer, propagate_context
 from logtracer_extras.adapters import openai as adapter
-from needs import needs
 
-needs("openai")
-
-import openai  # noqa: E402  (only where it is installed)
+openai = product("openai")
 
 TOOL = {
     "type": "function",

@@ -10,26 +10,18 @@ from typing import Any
 import pytest
 
 from adapters.conformance import Conformance
+from adapters.products import product
 from adapters.trees import begin_run, last_trace, nodes_of_type, tree
 from logtracer import Span, Tracer, current_span, trace_node
 from logtracer_extras.adapters import openai as sdk
 from logtracer_extras.adapters import openai_agents as adapter
-from needs import needs
 
-needs("agents")
-
-import agents  # noqa: E402  (only where it is installed)
-import openai  # noqa: E402
+agents = product("agents")
+openai = product("openai")
 
 
 # The SDK and its clients warn, and leave sockets to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@agents.function_tool
-def get_weather(city: str) -> str:
-    """Return the weather of a city."""
-    return look_up(city)
 
 
 @trace_node("look_up")
@@ -39,10 +31,19 @@ def look_up(city: str) -> str:
     return f"21 in {city}"
 
 
+def get_weather(city: str) -> str:
+    """Return the weather of a city."""
+    return look_up(city)
+
+
+WEATHER = agents.function_tool(get_weather)
+GUARDED = agents.function_tool(get_weather, needs_approval=True)
+
+
 def make_agent(name: str = "forecaster", **settings: Any) -> Any:
     client = openai.AsyncOpenAI(max_retries=0)
     model = agents.OpenAIChatCompletionsModel(model="gpt-4o", openai_client=client)
-    return agents.Agent(name=name, **{"model": model, "tools": [get_weather], **settings})
+    return agents.Agent(name=name, **{"model": model, "tools": [WEATHER], **settings})
 
 
 @pytest.fixture(autouse=True)
@@ -122,16 +123,11 @@ def test_a_streamed_run_leaves_the_consumers_span_alone(run: Span) -> None:
 
 
 def test_a_tool_that_waits_for_approval_is_paused_and_goes_on(run: Span) -> None:
-    @agents.function_tool(name_override="get_weather", needs_approval=True)
-    def guarded(city: str) -> str:
-        """Return the weather of a city."""
-        return "21"
-
     async def main() -> None:
-        result = await answer_to(make_agent(tools=[guarded]), "weather?")
+        result = await answer_to(make_agent(tools=[GUARDED]), "weather?")
         state = result.to_state()
         state.approve(result.interruptions[0])
-        await answer_to(make_agent(tools=[guarded]), state)
+        await answer_to(make_agent(tools=[GUARDED]), state)
 
     asyncio.run(main())
     assert [node.status for node in nodes_of_type(run.trace, "tool_call")] == [
