@@ -32,12 +32,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from logtracer import Edge, EdgeType, LogtracerError, Node, NodeStatus, TraceGraph, load_trace
 
-__all__ = ["LiveServer", "PageError", "trace_page", "write_page"]
+__all__ = ["ComparedRow", "LiveServer", "PageError", "comparison_page", "trace_page", "write_page"]
 
 
 class PageError(LogtracerError, ValueError):
@@ -335,7 +335,106 @@ def trace_page(
     return _page([run], _head(run, _columns(run, strings := {"": 0}), strings), with_values)
 
 
-def _page(runs: list[_Run], head: dict[str, Any], with_values: bool) -> str:
+class ComparedRow(Protocol):
+    """A step of two runs that were compared, as `logtracer_extras.diff` gives it."""
+
+    @property
+    def before(self) -> Node | None:
+        """The step in the earlier run."""
+
+    @property
+    def after(self) -> Node | None:
+        """The step in the later run."""
+
+    @property
+    def change(self) -> Any:
+        """What differs (`kind`, and `fields` that have a `to_dict`), None when nothing does."""
+
+
+def comparison_page(
+    before: TraceGraph,
+    after: TraceGraph,
+    rows: Iterable[ComparedRow],
+    *,
+    costs: Mapping[str, float | None] | None = None,
+    with_values: bool = True,
+) -> str:
+    """Return the page that shows two runs, the later over the earlier, and what differs.
+
+    `rows` are those of `logtracer_extras.diff.diff(before, after)`, so that page and terminal
+    agree. Raises PageError when both together have more nodes than a page can hold.
+    """
+    compared = list(rows)
+    runs = [_run(before, costs=costs), _run(after, costs=costs)]
+    head = _joined_head(runs)
+    indexes = [
+        {node.id: first + place for place, node in enumerate(run.nodes)}
+        for first, run in zip((0, len(runs[0].nodes)), runs)
+    ]
+    head["comparison"] = {
+        "secondRun": len(runs[0].nodes),
+        "rows": [
+            [
+                indexes[0].get(row.before.id, -1) if row.before else -1,
+                indexes[1].get(row.after.id, -1) if row.after else -1,
+                _word(row),
+            ]
+            for row in compared
+        ],
+    }
+    changed = {
+        str(number): [each.to_dict() for each in row.change.fields]
+        for number, row in enumerate(compared)
+        if row.change is not None and with_values
+    }
+    return _page(runs, head, with_values, {"changes": _encoded(changed) or "{}"})
+
+
+def _word(row: ComparedRow) -> str:
+    """Say in a word how a step differs; inside an added or removed branch only the top says it."""
+    if row.change is not None:
+        return str(row.change.kind)
+    if row.before is None:
+        return "added"
+    return "removed" if row.after is None else "same"
+
+
+def _joined_head(runs: list[_Run]) -> dict[str, Any]:
+    """Return one head for two runs, the nodes of the second behind those of the first."""
+    strings: _Strings = {"": 0}
+    first, second = (_columns(run, strings) for run in runs)
+    offset = len(runs[0].nodes)
+    second["parent"] = [_NO_PARENT if at < 0 else at + offset for at in second["parent"]]
+    head = _head(runs[1], {}, strings)
+    edges = _edges(runs[0], strings)
+    for at in range(0, len(head["edges"]), 4):
+        source, target, kind, label = head["edges"][at : at + 4]
+        edges += source + offset, target + offset, kind, label
+    count = len(runs[1].nodes)
+    joined = {name: _padded(first, name, offset) + _padded(second, name, count) for name in second}
+    names = [run.trace.name or "trace" for run in runs]
+    return head | {
+        "name": names[1] if names[0] == names[1] else " → ".join(names),
+        "wall": max(run.wall for run in runs),
+        "notes": [note for run in runs for note in _notes(run)],
+        "count": offset + len(runs[1].nodes),
+        "strings": list(strings),
+        "columns": _telling(joined),
+        "edges": edges,
+    }
+
+
+def _padded(columns: _Columns, name: str, count: int) -> list[Any]:
+    """Return a column that is as long as there are nodes."""
+    return columns.get(name) or [_absent(name)] * count
+
+
+def _page(
+    runs: list[_Run],
+    head: dict[str, Any],
+    with_values: bool,
+    extra_blocks: Mapping[str, str] | None = None,
+) -> str:
     nodes = [node for run in runs for node in run.nodes]
     if len(nodes) > _MOST_NODES:
         raise PageError(
@@ -347,6 +446,7 @@ def _page(runs: list[_Run], head: dict[str, Any], with_values: bool) -> str:
     head["idLength"] = _common_length(node.id for node in nodes)
     blocks = {"head": _encode(head), "ids": _ids(nodes, head["idLength"])}
     blocks |= {f"details-{number}": block for number, block in enumerate(details)}
+    blocks |= extra_blocks or {}
     summary = "".join(_summary(run) for run in runs)
     return _fill(runs[-1].trace.name or "trace", summary, _elements(blocks))
 

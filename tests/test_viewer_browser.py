@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from logtracer import Edge, EdgeType, TraceGraph
 from logtracer_extras import viewer
-from logtracer_extras.viewer import trace_page, write_page
+from logtracer_extras.diff import diff
+from logtracer_extras.viewer import comparison_page, trace_page, write_page
 from viewer.browser import Visitor, chromium, visit
 from viewer.traces import TraceMaker, chain, fail, fan, hostile_trace, reference_trace
 
@@ -243,3 +245,35 @@ def test_page_of_another_format_says_so(page: Visitor, tmp_path: Path) -> None:
     page.page.goto(written(tmp_path, text))
     problem = page.until("() => document.getElementById('drop-problem').textContent")
     assert "reads format 1, the trace has 9" in problem
+
+
+def test_comparison_shows_each_difference_and_walks_through_them(
+    page: Visitor, tmp_path: Path
+) -> None:
+    before, after = small_trace(), small_trace()
+    plan = next(node for node in after.nodes.values() if node.name == "plan")
+    plan.output_data = {"text": "guess first"}
+    after.add_node(replace(plan, id="f" * 16, name="extra", node_type="decision"))
+    rows = diff(before, after).rows
+    page.open(written(tmp_path, comparison_page(before, after, rows)))
+    assert page.ask("() => logtracerApp.diff.counts().sort()") == ["1 added", "1 changed"]
+    page.press("n")
+    detail = "() => document.getElementById('detail').textContent"
+    assert "search first" in page.ask(detail) and "guess first" in page.ask(detail)
+    page.press("n")
+    assert page.ask("() => logtracerApp.model.nameOf(logtracerApp.selected)") == "extra"
+    assert "A · main" in page.ask("() => logtracerApp.lanes.labels")
+    page.ask("() => logtracerApp.search.set('diff:added')")
+    page.until("() => document.getElementById('match-count').textContent.startsWith('1 of')")
+    assert page.complaints == []
+
+
+def test_comparison_of_hostile_runs_stays_text(page: Visitor, tmp_path: Path) -> None:
+    before, after = hostile_trace(), hostile_trace()
+    for node in after.nodes.values():
+        node.output_data = {"changed": node.name}
+    address = written(tmp_path, comparison_page(before, after, diff(before, after).rows))
+    page.open(address)
+    page.press("n", "n", "n", "2", "3", "4")
+    assert page.ask("() => window.pwned === undefined")
+    assert page.requests == [address] and page.complaints == []
