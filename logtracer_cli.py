@@ -1320,6 +1320,7 @@ def _add_diff(commands: Commands, shared: argparse.ArgumentParser) -> None:
     form.add_argument("--brief", action="store_true", help="only say where they part")
     form.add_argument("--stat", action="store_true", help="count what differs by kind of step")
     form.add_argument("--json", action="store_true", help="print all that differs as JSON")
+    form.add_argument("--html", metavar="FILE", help="write both runs and what differs as a page")
     _add_diff_bounds(parser)
     _add_prices(parser)
     parser.set_defaults(run=_diff)
@@ -1379,6 +1380,10 @@ def _diff_runs(before: str, after: str, options: argparse.Namespace, screen: Scr
     look = {"width": style.width, "unicode": style.unicode}
     if options.json:
         screen.show_json(difference.to_dict())
+    elif options.html:
+        viewer = extra("viewer")
+        page = viewer.comparison_page(difference.before, difference.after, difference.rows)
+        screen.show([[(viewer.write_page(page, options.html), "")]])
     elif options.brief:
         screen.show(map(_signed, text.render_brief(difference, **look)))
     elif options.stat:
