@@ -1,0 +1,165 @@
+"""Fork: a child never hangs on what its parent held, and each node is recorded exactly once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from logtracer import FileStore, Tracer, current_span
+from stress.figures import figure
+from stress.reading import only_trace, statuses
+from stress.stores import STORES
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Run the work in a forked process and return how it ended; a hung one dies of a signal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads: the point
+        process_id = os.fork()
+    if process_id == 0:
+        code = 1
+        try:
+            signal.alarm(20)
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1])
+
+
+@contextmanager
+def tracing_threads(tracer: Tracer, count: int) -> Iterator[None]:
+    """Keep threads busy recording."""
+
+    def record() -> None:
+        while not stop.is_set():
+            with tracer.trace("in thread") as root:
+                for _ in range(200):
+                    with root.node("step") as step:
+                        step.output(text="x" * 2_000)
+
+    stop = threading.Event()
+    threads = [threading.Thread(target=record) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("forks", [figure(20, 1_000)])
+def test_children_of_a_tracing_process_never_hang(kind: str, forks: int, tmp_path: Path) -> None:
+    def work() -> None:
+        with tracer.trace("in child") as root, root.node("step") as step:
+            step.output(answer=42)
+        assert tracer.stats()["errors"] == 0
+        tracer.close()
+
+    tracer = Tracer(storage=STORES[kind](tmp_path))
+    with tracing_threads(tracer, 3):
+        assert [in_child(work) for _ in range(forks)] == [0] * forks
+    assert tracer.stats()["errors"] == 0
+    if kind != "memory":
+        traces = [tracer.storage.load(trace_id) for trace_id in tracer.storage.list_traces()]
+        assert [trace.name for trace in traces if trace].count("in child") == forks
+
+
+def test_a_fork_inside_an_open_trace_records_each_node_once(tmp_path: Path) -> None:
+    def work() -> None:
+        with root.node("in child"):
+            pass
+        middle.__exit__(None, None, None)
+        root.__exit__(None, None, None)
+
+    tracer = Tracer(storage=FileStore(tmp_path))
+    with tracer.trace("run") as root:
+        with root.node("before"):
+            pass
+        with root.node("middle") as middle:
+            assert in_child(work) == 0
+        with root.node("after"):
+            pass
+    names = [node.name for node in only_trace(tracer).nodes.values()]
+    assert sorted(names) == ["after", "before", "in child", "middle", "run"]
+    assert set(statuses(only_trace(tracer)).values()) == {"completed"}
+
+
+def test_a_child_that_outlives_its_parents_trace_is_merged_into_it(tmp_path: Path) -> None:
+    readable, writable = os.pipe()
+    tracer = Tracer(storage=FileStore(tmp_path))
+    with tracer.trace("run") as root:
+        process_id = os.fork()
+        if process_id == 0:
+            signal.alarm(20)
+            os.read(readable, 1)  # until the parent has ended the trace
+            with root.node("in child"):
+                pass
+            os._exit(0)
+    os.write(writable, b"!")
+    os.waitpid(process_id, 0)
+    os.close(readable)
+    os.close(writable)
+    assert statuses(only_trace(tracer)) == {"run": "completed", "in child": "completed"}
+
+
+def test_nodes_of_a_child_have_ids_of_their_own(tmp_path: Path) -> None:
+    def work() -> None:
+        for _ in range(20):
+            with root.node("in child"):
+                pass
+
+    tracer = Tracer(storage=FileStore(tmp_path))
+    with tracer.trace("run") as root:
+        codes = [in_child(work) for _ in range(5)]
+        work()
+    assert codes == [0] * 5
+    assert len(only_trace(tracer).nodes) == 1 + 6 * 20
+
+
+def test_a_child_counts_only_what_it_recorded(tmp_path: Path) -> None:
+    def work() -> None:
+        with tracer.trace("in child"):
+            pass
+        assert tracer.stats()["finished"] == tracer.stats()["saved"] == 1
+
+    tracer = Tracer(storage=FileStore(tmp_path))
+    with tracer.trace("before"):
+        pass
+    assert in_child(work) == 0
+    assert tracer.stats()["finished"] == 1
+
+
+def test_a_child_inherits_the_current_span() -> None:
+    with Tracer().trace("run") as root:
+        assert in_child(lambda: check(current_span() is root)) == 0
+
+
+def check(holds: bool) -> None:
+    """Assert, where only an expression may stand."""
+    assert holds
+
+
+def test_trace_ids_of_children_differ() -> None:
+    def work() -> None:
+        with Tracer().trace("run") as root:
+            os.write(writable, f"{root.trace.trace_id} {root.id}\n".encode())
+
+    readable, writable = os.pipe()
+    assert [in_child(work) for _ in range(20)] == [0] * 20
+    os.close(writable)
+    with os.fdopen(readable, "rb") as said:
+        ids = said.read().split()
+    assert len(set(ids)) == 40
