@@ -99,6 +99,9 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+_MAX_DEPTH = 24  # levels of containers in one value
+
+
 def _clean(value: Any, depth: int = 0) -> Any:
     """Return the value as data that every store takes; its deepest levels as one JSON text."""
     if isinstance(value, str):
@@ -109,10 +112,11 @@ def _clean(value: Any, depth: int = 0) -> Any:
         return to_json(value)
     if isinstance(value, list):
         return [_clean(item, depth + 1) for item in value]
-    return {well_formed(key): _clean(item, depth + 1) for key, item in value.items()}
+    return {well_formed(str(key)): _clean(item, depth + 1) for key, item in value.items()}
 
 
-_MAX_DEPTH = 24  # levels of containers in one value
+def _cleaned(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {well_formed(str(key)): _clean(value) for key, value in values.items()}
 
 
 # ---- Reading ids ---------------------------------------------------------------------------------
@@ -251,6 +255,16 @@ class _Span:
 
 
 _Read = Callable[[Any, str], Iterator[_Span]]
+
+
+def _clean_facts(attributes: Mapping[str, Any], name: str) -> Facts:
+    """Read a span's attributes, some of which hold JSON texts, which may hold anything again."""
+    facts = facts_of(attributes, name)
+    facts.input_data = _cleaned(facts.input_data)
+    facts.output_data = _cleaned(facts.output_data)
+    facts.annotations = [well_formed(text) for text in facts.annotations]
+    facts.metadata = _cleaned(facts.metadata)
+    return facts
 
 
 # ---- OpenTelemetry: attributes -------------------------------------------------------------------
@@ -404,7 +418,7 @@ def _span_of(record: dict[str, Any], source: str, shared: dict[str, Any]) -> _Sp
     span = _Span(
         _id(trace_id, _TRACE_DIGITS) or _hash(source, _TRACE_DIGITS),
         name,
-        facts_of(attributes, name),
+        _clean_facts(attributes, name),
         _id(span_id, _SPAN_DIGITS),
         _id(parent_id, _SPAN_DIGITS),
         _moment(_first(record, *_START)),
@@ -420,10 +434,6 @@ def _span_of(record: dict[str, Any], source: str, shared: dict[str, Any]) -> _Sp
         _keep_rest(span, record)
     _read_events(span, _objects(record.get("events"), "events"))
     return span
-
-
-def _cleaned(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {well_formed(str(key)): _clean(value) for key, value in values.items()}
 
 
 def _shared_of(record: dict[str, Any]) -> dict[str, Any]:
@@ -455,10 +465,12 @@ def _read_status(span: _Span, record: dict[str, Any]) -> None:
 def _read_events(span: _Span, events: list[dict[str, Any]]) -> None:
     """Take the exception into the node's error; keep every other event in its metadata."""
     kept = []
+    is_taken = False
     for event in events:
         attributes = _cleaned(_attributes(event.get("attributes")))
-        if event.get("name") == "exception" and span.error_traceback is None:
+        if event.get("name") == "exception" and not is_taken:
             _take_exception(span, attributes)
+            is_taken = True
         else:
             kept.append(_event_of(event, attributes))
     if kept:
@@ -548,7 +560,7 @@ def _is_attributes(document: dict[str, Any]) -> bool:
 def _read_attributes(document: dict[str, Any], source: str) -> Iterator[_Span]:
     attributes = _cleaned(document)
     name = _text(_first(attributes, *_NAMES_IN_ATTRIBUTES) or "span")
-    yield _Span(_hash(source, _TRACE_DIGITS), name, facts_of(attributes))
+    yield _Span(_hash(source, _TRACE_DIGITS), name, _clean_facts(attributes, name))
 
 
 _NAMES_IN_ATTRIBUTES = (
@@ -657,7 +669,7 @@ def _read_langsmith(document: dict[str, Any], source: str) -> Iterator[_Span]:
         span = _Span(
             _id(_first(run, "trace_id", "id"), _TRACE_DIGITS) or _hash(source, _TRACE_DIGITS),
             name,
-            facts_of(attributes, name),
+            _clean_facts(attributes, name),
             _id(run.get("id"), _SPAN_DIGITS),
             _id(run.get("parent_run_id"), _SPAN_DIGITS),
             _moment(run.get("start_time")),
@@ -1098,7 +1110,8 @@ def _read_with(
 # ---- Documents: one JSON value, JSON lines, or values printed one after the other ----------------
 
 _SPACE = re.compile(r"[\s,]*")
-_NEXT_DOCUMENT = re.compile(r"\n(?=[{\[])")
+_NEXT_DOCUMENT = re.compile(r'\n(?=\{\s*["}]|\[\s*[{\]])')  # and not a log's "[INFO] ..."
+_MAX_DAMAGED = 10_000  # places; a file with more is something else, and finding each costs time
 
 
 def _documents(text: str) -> tuple[list[Any], int]:
@@ -1120,7 +1133,8 @@ def _documents(text: str) -> tuple[list[Any], int]:
         except json.JSONDecodeError as error:
             reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
             damaged += 1
-            position = _next_document(text, position)
+            past = damaged > _MAX_DAMAGED
+            position = len(text) if past else _next_document(text, position)
         except ValueError:
             raise TraceLoadError("not JSON: a number with too many digits") from None
     if not documents:

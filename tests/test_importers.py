@@ -443,6 +443,19 @@ def test_a_file_that_never_ends_is_refused(tmp_path: Path) -> None:
         import_file(tmp_path / "pipe")
 
 
+def test_json_within_json_is_made_safe_too() -> None:
+    inner = json.dumps({"a": ["\ud800"]})
+    node = import_traces(otlp(span(1, attributes={"input.value": inner})))[0].root_nodes[0]
+
+    assert node.input_data == {"a": ["\\ud800"]}
+
+
+def test_a_log_with_many_brackets_is_passed_over_in_no_time() -> None:
+    text = "[INFO] working\n{oops}\n" * 20_000 + json.dumps(span(1))
+
+    assert len(import_traces(text)[0].nodes) == 1
+
+
 def test_a_value_nested_without_end_is_kept_as_text() -> None:
     deep = '{"a":' * 400 + "1" + "}" * 400
     node = import_traces(otlp(span(1, attributes={"deep": json.loads(deep)})))[0].root_nodes[0]
