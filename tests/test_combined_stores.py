@@ -1,0 +1,258 @@
+"""Stores that lie beside the tracer: SQLite, background, tee."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logtracer import (
+    FileStore,
+    MemoryStore,
+    StorageBackend,
+    StoreError,
+    TraceGraph,
+    Tracer,
+    open_store,
+)
+from logtracer_extras.background import BackgroundStore
+from logtracer_extras.sqlite import SQLiteStore
+from logtracer_extras.tee import TeeStore
+
+ROOT = Path(__file__).resolve().parent.parent
+STORES = ["sqlite", "background-sqlite", "background-file", "background-memory", "tee"]
+
+
+class Broken:
+    """A store that takes nothing."""
+
+    def save(self, trace: TraceGraph) -> None:
+        raise StoreError("broken")
+
+    def load(self, trace_id: str) -> TraceGraph | None:
+        return None
+
+    def list_traces(self) -> list[str]:
+        return []
+
+
+class Slow(MemoryStore):
+    """A store that waits to be let go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_go_on = threading.Event()
+        self.is_busy = threading.Event()
+
+    def write_event(self, trace_id: str, event: str, line: str) -> None:
+        self.is_busy.set()
+        self.may_go_on.wait(30)
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    if request.param == "sqlite":
+        return SQLiteStore(tmp_path / "traces.db")
+    if request.param == "tee":
+        return TeeStore(MemoryStore(), FileStore(tmp_path), SQLiteStore(tmp_path / "traces.db"))
+    inner: dict[str, Callable[[], StorageBackend]] = {
+        "background-sqlite": lambda: SQLiteStore(tmp_path / "traces.db"),
+        "background-file": lambda: FileStore(tmp_path),
+        "background-memory": lambda: MemoryStore(),
+    }
+    return BackgroundStore(inner[request.param]())
+
+
+def record(store: Any, steps: int = 3) -> TraceGraph:
+    tracer = Tracer(storage=store)
+    with tracer.trace("run") as root:
+        for number in range(steps):
+            with root.node(f"step {number}") as step:
+                step.input(number=number)
+    assert tracer.stats()["errors"] == 0
+    return root.trace
+
+
+def test_what_was_recorded_is_what_is_loaded(store: Any) -> None:
+    trace = record(store)
+    loaded = store.load(trace.trace_id)
+    assert loaded.nodes == trace.nodes
+    assert sorted(map(repr, loaded.edges)) == sorted(map(repr, trace.edges))
+    assert (loaded.name, loaded.start_time, loaded.end_time) == (
+        trace.name,
+        trace.start_time,
+        trace.end_time,
+    )
+
+
+def test_every_trace_is_listed_once(store: Any) -> None:
+    ids = [record(store).trace_id for _ in range(3)]
+    assert sorted(store.list_traces()) == sorted(ids)
+
+
+def test_a_saved_trace_replaces_the_one_with_its_id(store: Any) -> None:
+    trace = record(store)
+    trace.name = "renamed"
+    store.save(trace)
+    assert store.load(trace.trace_id).name == "renamed"
+    assert store.list_traces() == [trace.trace_id]
+
+
+def test_an_unknown_or_odd_id_is_not_there(store: Any) -> None:
+    for trace_id in ["f" * 32, "", "../x", "\x00", "\ud800"]:
+        assert store.load(trace_id) is None
+
+
+def test_threads_write_one_store_together(store: Any) -> None:
+    threads = [threading.Thread(target=record, args=(store, 20)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    traces = [store.load(trace_id) for trace_id in store.list_traces()]
+    assert sorted(len(trace.nodes) for trace in traces) == [21] * 8
+
+
+def test_sqlite_keeps_what_a_killed_process_was_told(tmp_path: Path) -> None:
+    program = """if True:
+        import os, sys
+        from logtracer import Tracer
+        from logtracer_extras.sqlite import SQLiteStore
+        root = Tracer(storage=SQLiteStore(sys.argv[1])).trace("killed").__enter__()
+        with root.node("done"): pass
+        root.node("open").start().input(question="why?")
+        os.kill(os.getpid(), 9)
+    """
+    path = tmp_path / "traces.db"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", program, path], env=environment, check=False)
+    (trace_id,) = SQLiteStore(path).list_traces()
+    trace = SQLiteStore(path).load(trace_id)
+    assert trace is not None
+    found = {node.name: (node.status, node.input_data) for node in trace.nodes.values()}
+    assert found["done"] == ("completed", {})
+    assert found["open"] == ("interrupted", {"question": "why?"})
+
+
+def test_sqlite_refuses_what_a_newer_version_wrote(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "traces.db")
+    store._connection().execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="version 99.*install a newer"):
+        SQLiteStore(tmp_path / "traces.db")
+
+
+def test_sqlite_refuses_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database" * 100)
+    with pytest.raises(StoreError, match=r"notes\.txt"):
+        SQLiteStore(tmp_path / "notes.txt")
+
+
+def test_sqlite_files_are_their_owners_alone(tmp_path: Path) -> None:
+    record(SQLiteStore(tmp_path / "traces.db"))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert set(modes.values()) == {0o600}, modes
+
+
+def test_a_forked_child_writes_through_a_connection_of_its_own(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "traces.db")
+    parent = record(store)
+    program = f"""if True:
+        import os, sys
+        sys.path.insert(0, {str(ROOT)!r})
+        from logtracer import Tracer
+        from logtracer_extras.sqlite import SQLiteStore
+        tracer = Tracer(storage=SQLiteStore({str(tmp_path / "traces.db")!r}))
+        with tracer.trace("before the fork"): pass
+        child = os.fork()
+        with tracer.trace("both"): pass
+        if child: sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        os._exit(0)
+    """
+    subprocess.run([sys.executable, "-c", program], check=True)
+    traces = [store.load(trace_id) for trace_id in store.list_traces()]
+    names = sorted(trace.name for trace in traces if trace is not None)
+    assert names == ["before the fork", "both", "both", parent.name]
+
+
+def test_a_broken_store_does_not_stop_the_others() -> None:
+    memory = MemoryStore()
+    store = TeeStore(Broken(), memory)
+    trace = record(store)
+    assert memory.load(trace.trace_id) is not None
+    assert store.failures[0] > 0
+    assert store.failures[1] == 0
+
+
+def test_a_full_queue_drops_and_counts() -> None:
+    slow = Slow()
+    tracer = Tracer(storage=BackgroundStore(slow, max_queue=1))
+    with tracer.trace("run") as root:
+        slow.is_busy.wait(30)
+        for _ in range(5):
+            with root.node("step"):
+                pass
+        assert tracer.stats()["dropped"] > 0
+        slow.may_go_on.set()
+    stats = tracer.stats()
+    assert stats["finished"] == stats["saved"] + stats["dropped"]
+
+
+def test_a_store_that_comes_back_gets_everything() -> None:
+    class Flaky(MemoryStore):
+        fails = 3
+
+        def save(self, trace: TraceGraph) -> None:
+            if self.fails:
+                self.fails -= 1
+                raise StoreError("not reachable")
+            super().save(trace)
+
+    store = BackgroundStore(Flaky())
+    trace = record(store)
+    assert store.load(trace.trace_id) == store.inner.load(trace.trace_id)
+    assert store.list_traces() == [trace.trace_id]
+    assert store.dropped == 0
+
+
+def test_the_queue_is_written_before_the_program_ends(tmp_path: Path) -> None:
+    program = """if True:
+        import sys
+        from logtracer import FileStore, Tracer
+        from logtracer_extras.background import BackgroundStore
+        with Tracer(storage=BackgroundStore(FileStore(sys.argv[1]))).trace("run") as root:
+            for _ in range(50):
+                with root.node("step"): pass
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", program, tmp_path], env=environment, check=True)
+    (trace_id,) = FileStore(tmp_path).list_traces()
+    trace = FileStore(tmp_path).load(trace_id)
+    assert trace is not None
+    assert len(trace.nodes) == 51
+
+
+@pytest.mark.parametrize("url", ["memory", "file://{}", "sqlite://{}/traces.db"])
+def test_a_url_names_a_store(url: str, tmp_path: Path) -> None:
+    trace = record(open_store(url.format(tmp_path)))
+    assert len(trace.nodes) == 4
+
+
+@pytest.mark.parametrize("url", ["", "redis://x", "file://", "traces", "sqlite:/x"])
+def test_a_wrong_url_is_told_the_right_ones(url: str) -> None:
+    with pytest.raises(ValueError, match="file://DIRECTORY, sqlite://FILE"):
+        open_store(url)
+
+
+def test_bad_options_are_refused() -> None:
+    with pytest.raises(ValueError, match="on_full 'wait'"):
+        BackgroundStore(MemoryStore(), on_full="wait")
+    with pytest.raises(ValueError, match="max_queue"):
+        BackgroundStore(MemoryStore(), max_queue=0)
+    with pytest.raises(ValueError, match="at least one"):
+        TeeStore()

@@ -1,0 +1,179 @@
+"""Traces that go on: in another process, below a span of another one, after a pause."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logtracer import (
+    FileStore,
+    MemoryStore,
+    NodeStatus,
+    StorageBackend,
+    TraceGraph,
+    Tracer,
+    load_trace,
+)
+from logtracer_extras.sqlite import SQLiteStore
+
+ROOT = Path(__file__).resolve().parent.parent
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+INVALID = [
+    "",
+    "00",
+    f"00-{TRACE}-{SPAN}",
+    f"00-{'0' * 32}-{SPAN}-01",
+    f"00-{TRACE}-{'0' * 16}-01",
+    f"ff-{TRACE}-{SPAN}-01",
+    f"00-{TRACE}-{SPAN}-01-more",
+    f"00-{TRACE.upper()}-{SPAN}-01",
+    f"00-{TRACE}-{SPAN}-01\n",
+    f"00-{TRACE[:-1]}٣-{SPAN}-01",
+    f"0-{TRACE}-{SPAN}-01",
+]
+
+
+@pytest.fixture(params=["memory", "file", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    stores: dict[str, Callable[[], StorageBackend]] = {
+        "memory": lambda: MemoryStore(),
+        "file": lambda: FileStore(tmp_path),
+        "sqlite": lambda: SQLiteStore(tmp_path / "traces.db"),
+    }
+    return stores[request.param]()
+
+
+def outline(trace: TraceGraph | None) -> list[tuple[int, str, str]]:
+    assert trace is not None
+    return [(level, node.name, node.status.value) for level, node in trace.walk()]
+
+
+def test_a_span_gives_its_trace_context() -> None:
+    with Tracer().trace("run") as root:
+        version, trace_id, span_id, flags = root.traceparent.split("-")
+    assert (version, trace_id, span_id, flags) == ("00", root.trace.trace_id, root.id, "01")
+
+
+@pytest.mark.parametrize("parent", INVALID)
+def test_what_is_no_trace_context_begins_a_new_trace(parent: str) -> None:
+    with Tracer().trace("run", parent=parent) as root:
+        pass
+    assert root.trace.trace_id != TRACE
+    assert root.node_record.parent_id is None
+
+
+@pytest.mark.parametrize("parent", [f"00-{TRACE}-{SPAN}-01", f"cc-{TRACE}-{SPAN}-09-what"])
+def test_a_trace_context_is_joined(parent: str) -> None:
+    with Tracer().trace("run", parent=parent) as root:
+        pass
+    assert root.trace.trace_id == TRACE
+    assert root.node_record.parent_id == SPAN
+
+
+def test_a_context_that_is_not_sampled_is_not_recorded() -> None:
+    tracer = Tracer()
+    with tracer.trace("run", parent=f"00-{TRACE}-{SPAN}-00") as root:
+        root.input(a=1)
+    assert tracer.stats()["started"] == 0
+    assert root.traceparent.endswith("-00")
+
+
+def test_a_joined_trace_is_one_trace(store: Any) -> None:
+    tracer = Tracer(storage=store)
+    with (
+        tracer.trace("outer") as outer,
+        outer.node("call") as call,
+        tracer.trace("inner", parent=call) as inner,
+        inner.node("deep"),
+    ):
+        pass
+    assert outline(store.load(outer.trace.trace_id)) == [
+        (0, "outer", "completed"),
+        (1, "call", "completed"),
+        (2, "inner", "completed"),
+        (3, "deep", "completed"),
+    ]
+
+
+def test_a_child_process_adds_to_its_parents_trace(tmp_path: Path) -> None:
+    program = """if True:
+        import os, sys
+        from logtracer import FileStore, Tracer
+        tracer = Tracer(storage=FileStore(sys.argv[1]))
+        with tracer.trace("child", parent=os.environ["TRACEPARENT"]) as root, root.node("work"):
+            pass
+    """
+    with Tracer(storage=FileStore(tmp_path)).trace("parent") as root:
+        environment = {**root.subprocess_env(), "PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, "-c", program, tmp_path], env=environment, check=True)
+    trace = load_trace(tmp_path / f"{root.trace.trace_id}.json")
+    assert [name for _, name, _ in outline(trace)] == ["parent", "child", "work"]
+    assert "TRACEPARENT" not in os.environ
+
+
+def test_a_pause_is_no_failure_and_is_kept_with_its_reason(store: Any) -> None:
+    with Tracer(storage=store).trace("run") as root, root.node("ask", "human_input") as ask:
+        ask.pause("needs a signature")
+    trace = store.load(root.trace.trace_id)
+    assert outline(trace) == [(0, "run", "paused"), (1, "ask", "paused")]
+    assert trace.failed_nodes == []
+    reasons = [node.metadata.get("logtracer.paused_reason") for node in trace.nodes.values()]
+    assert "needs a signature" in reasons
+
+
+def test_a_paused_trace_goes_on_under_its_own_root(store: Any) -> None:
+    with Tracer(storage=store).trace("run") as root, root.node("ask") as ask:
+        ask.pause("a human")
+    trace_id = root.trace.trace_id
+    with Tracer(storage=store).resume(trace_id) as again, again.node("act"):
+        pass
+    trace = store.load(trace_id)
+    assert outline(trace) == [
+        (0, "run", "completed"),
+        (1, "ask", "paused"),
+        (1, "act", "completed"),
+    ]
+    assert again.id == root.id
+    assert store.list_traces() == [trace_id]
+
+
+def test_the_time_waited_is_kept_apart(store: Any) -> None:
+    with Tracer(storage=store).trace("run") as root:
+        root.pause("a human")
+    paused = store.load(root.trace.trace_id)
+    with Tracer(storage=store).resume(paused.trace_id) as again:
+        pass
+    trace = store.load(paused.trace_id)
+    waited = trace.nodes[again.id].metadata["logtracer.waited_ms"]
+    between = (trace.nodes[again.id].end_time - paused.end_time) / timedelta(milliseconds=1)
+    assert 0 < waited <= between + 1
+    assert trace.nodes[again.id].start_time == paused.nodes[root.id].start_time
+    assert trace.duration_ms >= waited
+
+
+def test_a_step_can_go_on_in_the_same_process() -> None:
+    with Tracer().trace("run") as root, root.node("ask") as ask:
+        ask.pause("a human")
+        assert root.node_record.status == NodeStatus.PAUSED
+        ask.resume()
+    assert outline(root.trace) == [(0, "run", "completed"), (1, "ask", "completed")]
+    assert ask.node_record.metadata["logtracer.waited_ms"] >= 0
+
+
+def test_a_failure_after_a_pause_is_a_failure() -> None:
+    with pytest.raises(ZeroDivisionError), Tracer().trace("run") as root:
+        root.pause("a human")
+        1 / 0  # noqa: B018
+    assert root.node_record.status == NodeStatus.FAILED
+
+
+def test_only_a_trace_that_is_there_can_be_resumed(store: Any) -> None:
+    with pytest.raises(ValueError, match="no trace 'nowhere'"):
+        Tracer(storage=store).resume("nowhere")
