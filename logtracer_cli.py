@@ -126,6 +126,8 @@ def clip(text: str, width: int, mark: str = "…") -> str:
 
 def value_text(value: Any, limit: int) -> str:
     """Return at least the first `limit` characters of repr(value), whatever its depth or size."""
+    if _is_small(value, limit):  # most are, and the long way takes five times as long
+        return repr(value)
     parts: list[str] = []
     room = limit + 1
     waiting = [(False, value)]  # and whether it is text already
@@ -138,6 +140,16 @@ def value_text(value: Any, limit: int) -> str:
         room -= len(text)
         parts.append(text)
     return "".join(parts)
+
+
+_ATOMS = frozenset({int, float, bool, type(None)})
+
+
+def _is_small(value: Any, limit: int) -> bool:
+    if type(value) is not dict or len(value) > 8:
+        return False
+    items = (*value, *value.values())
+    return all(type(item) in _ATOMS or type(item) is str and len(item) < limit for item in items)
 
 
 def _opened(item: dict[Any, Any] | list[Any], room: int) -> list[tuple[bool, Any]]:
@@ -269,8 +281,8 @@ def choose_style(options: argparse.Namespace, stream: TextIO) -> Style:
         and os.environ.get("TERM") != "dumb"
     )
     colours = _rich_colours() if wanted else {}
-    if colours is None and options.color == "always":
-        complain("rich is not installed; plain output (pip install rich)")
+    if colours is None and options.color == "always" and not options.ascii:
+        complain("rich is not installed; plain output (pip install rich, or --ascii to hide this)")
     return Style(unicode, options.width or _terminal_size(stream)[0], options.wide, colours or {})
 
 
@@ -922,7 +934,9 @@ class _Tree:
         return [f" {len(lines) - _LAST_LINES} more lines above", *lines[-_LAST_LINES:]]
 
     def _cut(self, text: str) -> str:
-        return text if self._style.is_wide else clip(text, _MOST_TEXT, self._style.glyph("cut"))
+        if self._style.is_wide or (len(text) <= _MOST_TEXT and text.isascii()):
+            return text
+        return clip(text, _MOST_TEXT, self._style.glyph("cut"))
 
 
 def _reasons_of(trace: TraceGraph, style: Style) -> dict[str, list[tuple[str, str]]]:
