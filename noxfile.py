@@ -42,9 +42,9 @@ nox.options.download_python = "never"  # test on the versions that are there
 
 @dataclass(frozen=True)
 class Suite:
-    """Test files that run in an environment of their own, outside the unit sessions."""
+    """Tests that run in an environment of their own, outside the unit sessions."""
 
-    files: tuple[str, ...]
+    files: tuple[str, ...]  # or directories
     requirements: tuple[str, ...] = ()
     python: str | tuple[str, ...] = MAIN_PYTHON
     node_packages: tuple[str, ...] = ()
@@ -54,8 +54,15 @@ MODEL_SERVER = ("@copilotkit/aimock",)  # answers as the model providers do, fro
 
 SUITES = {
     "adapters": Suite(
-        ("tests/adapters/test_anthropic.py", "tests/adapters/test_openai.py"),
-        ("anthropic", "openai"),
+        ("tests/adapters",),
+        (
+            "anthropic==2.12.0",
+            "langchain",
+            "langchain-openai",
+            "langgraph==1.2.22",
+            "openai==3.54.0",
+            "openai-agents==0.24.0",
+        ),
         node_packages=MODEL_SERVER,
     ),
     "nodetracer": Suite(("tests/test_nodetracer.py",), ("nodetracer==0.4.0",)),

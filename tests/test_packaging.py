@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -137,9 +136,10 @@ def test_installed_command_is_also_a_module(installed: Path, tmp_path: Path) -> 
 def test_copied_terminal_names_the_folder_it_lacks(tmp_path: Path) -> None:
     for module in ("logtracer.py", "logtracer_cli.py"):
         shutil.copy(ROOT / module, tmp_path)
+    python = make_environment(tmp_path / "environment")
     program = f"from logtracer import *; tracer = Tracer(storage=FileStore('traces'))\n{RECORD}"
-    run(tmp_path, sys.executable, "-c", program)
-    terminal = (sys.executable, "logtracer_cli.py")
+    run(tmp_path, python, "-c", program)
+    terminal = (python, "logtracer_cli.py")
     assert "[tool_call] step" in run(tmp_path, *terminal, "inspect", "latest")
     with pytest.raises(AssertionError, match=r"logtracer_extras/.* copy the folder"):
         run(tmp_path, *terminal, "list")
