@@ -157,6 +157,11 @@ def shared_call(parent: Span | None) -> ModelCall | None:
     return call if call is not None and call.is_open and not call.is_taken else None
 
 
+def is_model_call(span: Span | None) -> bool:
+    """Tell whether a span is the model call of a framework."""
+    return span is not None and span in _calls
+
+
 def request_in_progress() -> ModelCall | None:
     """Return the model call whose request is on its way in this context."""
     call = _requesting.get()
