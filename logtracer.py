@@ -485,7 +485,7 @@ _SECRET_KEY = re.compile(
 
 # A text without one of these characters holds no secret that the patterns below know: most
 # short texts are done here.
-_SUSPECT = re.compile("[-_=:@9ABGJ]").search
+_SUSPECT = re.compile("[-_=:@0-9ABGJK]").search
 _SHORTEST_SECRET = 12  # characters
 _SURROGATE = re.compile("[\ud800-\udfff]").search
 _HUGE = 1 << 4_000  # Python refuses to write integers of more than 4,300 digits
@@ -880,7 +880,8 @@ def load_trace(path: str | os.PathLike[str], trace_id: str | None = None) -> Tra
             raise TraceLoadError(f"{name}: holds no trace {trace_id!r}")
         return found
     trace = _named(name, _trace_from_bytes, _read_file(name))
-    return merge_traces([trace, *map(load_trace, _parts_of(name))])
+    parts = _parts_of(name)
+    return merge_traces([trace, *map(load_trace, parts)]) if parts else trace
 
 
 def _parts_of(path: str) -> list[str]:
@@ -1361,19 +1362,17 @@ def open_store(url: str) -> StorageBackend:
     scheme, separator, place = url.partition("://")
     if not (separator and place) or scheme not in ("file", "sqlite", "postgresql", "postgres"):
         raise ValueError(
-            f"storage {url.partition('@')[0]!r} is not memory, file://DIRECTORY, sqlite://FILE or"
+            f"storage {scheme!r} is not memory, file://DIRECTORY, sqlite://FILE or"
             " postgresql://USER@HOST/DATABASE"
         )
     if scheme == "file":
         return FileStore(place)
     import importlib
 
-    if scheme == "sqlite":
-        store: StorageBackend = importlib.import_module("logtracer_extras.sqlite").SQLiteStore(
-            place
-        )
-    else:
-        store = importlib.import_module("logtracer_extras.postgres").PostgresStore(url)
+    module = importlib.import_module(f"logtracer_extras.{scheme.replace('postgresql', 'postgres')}")
+    store: StorageBackend = (
+        module.SQLiteStore(place) if scheme == "sqlite" else module.PostgresStore(url)
+    )
     return store
 
 
