@@ -22,6 +22,7 @@ the parser.
 from __future__ import annotations
 
 import difflib
+import itertools
 import operator
 import re
 import warnings
@@ -129,8 +130,8 @@ def _error_text(node: Node) -> str:
     return ": ".join(part for part in (node.error_type, node.error) if part)
 
 
-def _everything(step: Step, facts: _Facts) -> _Texts:
-    """Yield all texts of a step, the short and telling ones first."""
+def _short_texts(step: Step, facts: _Facts) -> _Texts:
+    """Yield the texts that tell most of a step."""
     node = step.node
     yield "name", node.name
     yield "type", node.node_type
@@ -139,12 +140,21 @@ def _everything(step: Step, facts: _Facts) -> _Texts:
         yield "model", model
     if _error_text(node):
         yield "error", _error_text(node)
+
+
+def _details(step: Step, facts: _Facts) -> _Texts:
+    """Yield all its other texts."""
+    node = step.node
     yield from _leaves("annotation", node.annotations)
     yield from _leaves("input", node.input_data)
     yield from _leaves("output", node.output_data)
     yield from _leaves("attr", node.metadata)
     if node.error_traceback:
         yield "traceback", node.error_traceback
+
+
+def _everything(step: Step, facts: _Facts) -> _Texts:
+    return itertools.chain(_short_texts(step, facts), _details(step, facts))
 
 
 def _leaves(where: str, data: object) -> _Texts:
@@ -326,6 +336,34 @@ class _Text:
             if part is not None:
                 return [Found(_written(where), text, *part)]
         return None
+
+
+@dataclass(slots=True)
+class _Word:
+    """A text is found anywhere in a step: what most searches of a whole store look for."""
+
+    wanted: str
+
+    def find(self, step: Step, facts: _Facts) -> list[Found] | None:
+        """Return the first text that holds what is wanted."""
+        span = partial(_find_text, self.wanted)
+        found = _Text(_short_texts, span).find(step, facts)
+        if found is None and self._may_be_in_details(step.node):
+            found = _Text(_details, span).find(step, facts)
+        return found
+
+    def _may_be_in_details(self, node: Node) -> bool:
+        """Rule most steps out fast: what repr() writes unchanged stands in it, or nowhere."""
+        if not _UNCHANGED.fullmatch(self.wanted) or self.wanted in "null":
+            return True
+        details = (node.annotations, node.input_data, node.output_data, node.metadata)
+        try:
+            return self.wanted in repr((*details, node.error_traceback)).lower()
+        except (ValueError, RecursionError):  # too deep for it, or made by hand
+            return True
+
+
+_UNCHANGED = re.compile(r"[ !#-&(-\[\]-~]*")  # ASCII without quotes and backslashes
 
 
 @dataclass(slots=True)
@@ -569,7 +607,7 @@ class _Parser:
             after = "AND" if self._take_word("AND") else ""
         if not parts or after:
             raise self._error(f"nothing {'after ' + after if after else 'to look for'}")
-        # What takes no reading of texts comes first; the result is the same.
+        # What takes no reading of texts comes first; what is found is the same.
         parts.sort(key=lambda part: not isinstance(part, _Holds))
         return parts[0] if len(parts) == 1 else _All(parts)
 
@@ -593,6 +631,8 @@ class _Parser:
             return self._field(match)
         if self._text.startswith('""', self._at):
             raise self._error("nothing to look for")
+        if self._peek() != "/":
+            return _Word(self._plain_value().lower())
         return _Text(_everything, self._text_value(_find_text))
 
     def _group(self) -> _Condition:

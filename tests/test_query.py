@@ -148,6 +148,31 @@ def test_or_is_the_union_and_and_the_intersection(one: dict[str, Any], two: dict
     assert ids(f"-{a}") == set(TRACES["support"].nodes) - ids(a)
 
 
+LETTERS = "nulTRUe10.'\"\\\n é"
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(LETTERS, max_size=4)
+JSON_DATA = st.recursive(
+    PLAIN,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(LETTERS, max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(JSON_DATA, st.text(LETTERS, min_size=1, max_size=3))
+@example(None, "ul")
+@example(1.0, "1")
+@example('it\'s "so"', "t's")
+@example({"a\nb": 1}, "a\nb")
+def test_a_word_finds_what_its_pattern_finds(data: Any, word: str) -> None:
+    trace = trace_of(Node("a", 0, "x", input_data={"k": data}))
+    quoted = re.sub(r'(["\\])', r"\\\1", word)
+    pattern = re.sub(r"([.\\])", r"\\\1", word)
+    by_word, by_pattern = parse(f'"{quoted}"').search(trace), parse(f"/{pattern}/i").search(trace)
+    assert [match.found for match in by_word] == [match.found for match in by_pattern]
+
+
 @given(st.text(alphabet="ab|()*+?{2,}[]", max_size=12))
 def test_an_accepted_pattern_means_what_python_means_by_it(pattern: str) -> None:
     trace = trace_of(Node("a", 0, "aabba"))
