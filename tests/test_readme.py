@@ -189,6 +189,11 @@ def test_every_optional_part_that_is_named_is_there() -> None:
     assert [name for name in names if not (ROOT / "logtracer_extras" / name).exists()] == []
 
 
+def test_every_adapter_is_named() -> None:
+    adapters = (ROOT / "logtracer_extras" / "adapters").glob("[a-z]*.py")
+    assert [path.stem for path in adapters if f"`{path.stem}`" not in README] == []
+
+
 def test_every_page_that_is_linked_is_there() -> None:
     pages = re.findall(r"\]\(([\w./-]+)\)", README)
     assert "docs/terminal.md" in pages
