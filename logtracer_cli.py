@@ -28,10 +28,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from logtracer import (
-    FileStore,
     LogtracerError,
     Node,
     NodeStatus,
+    StorageBackend,
     TraceGraph,
     TraceLoadError,
     Tracer,
@@ -53,6 +53,7 @@ __all__ = [
     "find_file",
     "find_trace",
     "main",
+    "opened_store",
     "printable",
     "render_trace",
     "stored_traces",
@@ -500,26 +501,40 @@ def stored_traces(store: str) -> list[Stored]:
 
 
 def _traces_in_database(url: str) -> list[Stored]:
-    shown_url = re.sub(r"://[^/@]*@", "://", url)  # without a password
-    path = url.removeprefix("sqlite://")
-    if path != url and not os.path.isfile(path):  # opening it would make an empty one
-        raise CommandError(shown_url, "no such file")
-    try:
-        store = open_store(url)
-    except ImportError as error:
-        raise CommandError(shown_url, str(error)) from None
-    except ValueError:  # its text may hold the URL with its password
-        known = "a directory, sqlite://FILE or postgresql://USER@HOST/DATABASE"
-        raise CommandError(shown_url, f"is not {known}") from None
-
     def load(trace_id: str) -> TraceGraph:
-        trace = store.load(trace_id)
+        with opened_store(url) as store:
+            trace = store.load(trace_id)
         if trace is None:
-            raise CommandError(trace_id, f"is no longer in {shown_url}")
+            raise CommandError(trace_id, f"is no longer in {_without_password(url)}")
         return trace
 
-    ids = reversed(store.list_traces())
-    return [Stored(trace_id, "", functools.partial(load, trace_id)) for trace_id in ids]
+    path = url.removeprefix("sqlite://")
+    if path != url and not os.path.isfile(path):  # opening it would make an empty one
+        raise CommandError(url, "no such file")
+    with opened_store(url) as store:
+        ids = store.list_traces()
+    return [Stored(trace_id, "", functools.partial(load, trace_id)) for trace_id in reversed(ids)]
+
+
+@contextlib.contextmanager
+def opened_store(place: str) -> Iterator[StorageBackend]:
+    """Open the store of a directory or a URL for a while; wrong use when it is neither."""
+    try:
+        store = open_store(place if "://" in place else f"file://{place}")
+    except ImportError as error:
+        raise CommandError(_without_password(place), str(error)) from None
+    except ValueError:  # its text may hold the URL with its password
+        known = "a directory, sqlite://FILE or postgresql://USER@HOST/DATABASE"
+        raise UsageError(_without_password(place), f"is not {known}") from None
+    try:
+        yield store
+    finally:
+        close: Callable[[], object] = getattr(store, "close", lambda: None)
+        close()
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"://[^/@]*@", "://", url)
 
 
 def trace_files(store: str) -> list[str]:
@@ -1565,18 +1580,15 @@ def _import(options: argparse.Namespace, screen: Screen) -> int:
     """Save every trace of every file; one that cannot be read does not stop the others."""
     importers = extra("importers")
     place = options.to or options.store
-    try:
-        store = open_store(place if "://" in place else f"file://{place}")
-    except ValueError as error:
-        raise UsageError("import", str(error)) from None
     failed = 0
-    for name in options.files:
-        try:
-            for trace in importers.import_file(name):
-                failed += not _keep(trace, store, options, screen)
-        except (LogtracerError, OSError) as error:
-            complain(_reason(error))
-            failed += 1
+    with opened_store(place) as store:
+        for name in options.files:
+            try:
+                for trace in importers.import_file(name):
+                    failed += not _keep(trace, store, options, screen)
+            except (LogtracerError, OSError) as error:
+                complain(_reason(error))
+                failed += 1
     return int(failed > 0)
 
 
@@ -1703,13 +1715,13 @@ def _add_demo(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 def _demo(options: argparse.Namespace, screen: Screen) -> int:
     demo = extra("demo")
-    is_directory = "://" not in options.store
-    store = FileStore(options.store) if is_directory else open_store(options.store)
-    trace_id = demo.record(Tracer(storage=store))
+    with opened_store(options.store) as store:
+        trace_id = demo.record(Tracer(storage=store))
     trace = find_trace(trace_id, options.store)
     screen.show(summary_lines(trace, screen.style))
     screen.show([[], *tree_lines(trace, "standard", screen.style)])
-    place = os.path.join(options.store, f"{trace_id}.json") if is_directory else options.store
+    path = os.path.join(options.store, f"{trace_id}.json")
+    place = path if os.path.exists(path) else options.store
     hints = (f"Recorded in {place}", "Look again: logtracer inspect latest --verbosity full")
     screen.show([[], *([(hint, "dim")] for hint in hints)])
     return 0

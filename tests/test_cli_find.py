@@ -170,16 +170,16 @@ def test_directory_may_be_given_as_a_url(store: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "reason"),
+    ("url", "reason", "code"),
     [
-        ("sqlite://nowhere.db", "no such file"),
-        ("redis://ann:secret@host/0", "is not a directory, sqlite://FILE or"),
+        ("sqlite://nowhere.db", "no such file", 1),
+        ("redis://ann:secret@host/0", "is not a directory, sqlite://FILE or", 2),
     ],
 )
 def test_store_that_cannot_be_opened_is_one_line(
-    url: str, reason: str, empty_directory: Path, capsys: pytest.CaptureFixture[str]
+    url: str, reason: str, code: int, empty_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["list", "--store", url]) == 1
+    assert main(["list", "--store", url]) == code
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert reason in message
