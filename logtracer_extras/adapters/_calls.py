@@ -37,12 +37,16 @@ class Call:
 
 
 Describe = Callable[..., "Call | None"]
-Finish = Callable[[Span, Any], BaseException | None]
+Finish = Callable[[Span, Any], "BaseException | None"]
 
 
 def keep_result(span: Span, value: Any) -> None:
     """Record what a call returned: the simplest `finish`."""
     span.output(result=value)
+
+
+def keep_nothing(span: Span, value: Any) -> None:
+    """Record nothing of what a call returned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,134 @@
+"""Agno's agents and teams, with the adapter of the SDK below."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from adapters.conformance import Conformance
+from adapters.products import product
+from adapters.trees import begin_run, nodes_of_type, tree
+from logtracer import Span, Tracer, current_span, trace_node
+from logtracer_extras.adapters import agno as adapter
+from logtracer_extras.adapters import openai as sdk
+
+Agent = product("agno.agent").Agent
+Team = product("agno.team").Team
+OpenAIChat = product("agno.models.openai").OpenAIChat
+make_tool = product("agno.tools").tool
+
+# The product and its clients warn, and leave sockets to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@trace_node("look_up")
+def look_up(city: str) -> str:
+    if city == "Atlantis":
+        raise ValueError("no such city")
+    return f"21 in {city}"
+
+
+def get_weather(city: str) -> str:
+    """Return the weather of a city."""
+    return look_up(city)
+
+
+def make_model() -> Any:
+    return OpenAIChat(id="gpt-4o", max_retries=0)
+
+
+def make_agent(**settings: Any) -> Any:
+    tools = {"tools": [get_weather]}
+    return Agent(name="forecaster", model=make_model(), telemetry=False, **{**tools, **settings})
+
+
+class TestAgent(Conformance):
+    adapter = adapter
+    patched = [
+        "agno.agent.agent:Agent.run",
+        "agno.agent.agent:Agent.arun",
+        "agno.team.team:Team.run",
+        "agno.tools.function:FunctionCall.execute",
+    ]
+    fails_by_raising = False
+
+    def ask(self, question: str) -> str:
+        return str(make_agent(tools=[]).run(question).content)
+
+
+@pytest.fixture
+def run(tracer: Tracer, model_apis: str) -> Iterator[Span]:
+    """Record a trace with both adapters installed."""
+    with ExitStack() as stack:
+        stack.enter_context(sdk.install(tracer))
+        yield begin_run(stack, adapter, tracer)
+
+
+AGENT_TREE = [
+    "sub_agent forecaster",
+    "  llm_call chat gpt-4o",
+    "  tool_call get_weather",
+    "    custom look_up",
+    "  tool_call get_weather",
+    "    custom look_up",
+    "  llm_call chat gpt-4o",
+]
+
+
+def test_an_agent_is_a_tree(run: Span) -> None:
+    make_agent().run("two cities")
+    assert tree(run.trace) == AGENT_TREE
+    assert current_span() is run
+    tool = nodes_of_type(run.trace, "tool_call")[0]
+    assert tool.input_data["arguments"] == {"city": "Paris"}
+    assert tool.output_data["result"] == "21 in Paris"
+
+
+def test_a_streamed_agent_leaves_the_consumers_span_alone(run: Span) -> None:
+    for _ in make_agent().run("two cities", stream=True):
+        assert current_span() is run
+    assert tree(run.trace) == AGENT_TREE
+
+
+def test_concurrent_agents_keep_to_their_branches(run: Span) -> None:
+    async def stream() -> None:
+        async for _ in make_agent().arun("two cities", stream=True):
+            pass
+
+    async def main() -> None:
+        await asyncio.gather(make_agent().arun("two cities"), stream())
+
+    asyncio.run(main())
+    lines = tree(run.trace)
+    assert sorted(lines) == sorted(AGENT_TREE * 2)
+    assert lines[0] == lines[7] == "sub_agent forecaster"
+
+
+def test_a_failing_tool_fails_its_node_alone(run: Span) -> None:
+    make_agent().run("failing tool")
+    assert [node.name for node in run.trace.failed_nodes] == ["get_weather", "look_up"]
+
+
+def test_a_member_of_a_team_runs_below_the_team(run: Span) -> None:
+    member = make_agent(id="forecaster")
+    Team(name="desk", model=make_model(), members=[member], telemetry=False).run("delegate")
+    lines = tree(run.trace)
+    assert lines[0] == "sub_agent desk"
+    assert "  tool_call delegate_task_to_member" in lines
+    assert "  sub_agent forecaster" in lines
+
+
+def test_a_run_that_waits_for_a_person_is_paused_and_goes_on(run: Span) -> None:
+    confirmed = make_tool(requires_confirmation=True, name="get_weather")(get_weather)
+    agent = make_agent(tools=[confirmed])
+    paused = agent.run("weather?")
+    for tool in paused.tools:
+        tool.confirmed = True
+    agent.continue_run(run_response=paused)
+    first, second = nodes_of_type(run.trace, "sub_agent")
+    assert (first.status, second.status) == ("paused", "completed")
+    assert first.metadata["agno.run_id"] == second.metadata["agno.run_id"]

@@ -1,0 +1,139 @@
+"""AutoGen's agents and teams, with the adapter of the SDK below."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from adapters.conformance import Conformance
+from adapters.products import product
+from adapters.trees import begin_run, nodes_of_type, tree
+from logtracer import Span, Tracer, current_span, trace_node
+from logtracer_extras.adapters import autogen as adapter
+from logtracer_extras.adapters import openai as sdk
+
+agents = product("autogen_agentchat.agents")
+teams = product("autogen_agentchat.teams")
+conditions = product("autogen_agentchat.conditions")
+models = product("autogen_ext.models.openai")
+
+# The product and its clients warn, and leave sockets to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@trace_node("look_up")
+def look_up(city: str) -> str:
+    if city == "Atlantis":
+        raise ValueError("no such city")
+    return f"21 in {city}"
+
+
+async def get_weather(city: str) -> str:
+    """Return the weather of a city.
+
+    A plain function would run in an executor, which starts with an empty context.
+    """
+    return look_up(city)
+
+
+def make_agent(name: str = "forecaster", **settings: Any) -> Any:
+    model = models.OpenAIChatCompletionClient(model="gpt-4o", max_retries=0)
+    tools = {"tools": [get_weather], "reflect_on_tool_use": True}
+    return agents.AssistantAgent(name, model_client=model, **{**tools, **settings})
+
+
+def make_team() -> Any:
+    ending = conditions.MaxMessageTermination(3)
+    members = [make_agent("first", tools=[]), make_agent("second", tools=[])]
+    return teams.RoundRobinGroupChat(members, termination_condition=ending)
+
+
+def text_of(result: Any) -> str:
+    return str(result.messages[-1].content)
+
+
+class TestAgent(Conformance):
+    adapter = adapter
+    patched = [
+        "autogen_agentchat.agents:BaseChatAgent.run",
+        "autogen_agentchat.agents:BaseChatAgent.run_stream",
+        "autogen_core.tools:BaseTool.run_json",
+    ]
+
+    def ask(self, question: str) -> str:
+        return text_of(asyncio.run(make_agent(tools=[]).run(task=question)))
+
+
+@pytest.fixture
+def run(tracer: Tracer, model_apis: str) -> Iterator[Span]:
+    """Record a trace with both adapters installed."""
+    with ExitStack() as stack:
+        stack.enter_context(sdk.install(tracer))
+        yield begin_run(stack, adapter, tracer)
+
+
+AGENT_TREE = [
+    "sub_agent forecaster",
+    "  llm_call chat gpt-4o",
+    "  tool_call get_weather",
+    "    custom look_up",
+    "  tool_call get_weather",
+    "    custom look_up",
+    "  llm_call chat gpt-4o",
+]
+
+
+def test_an_agent_is_a_tree(run: Span) -> None:
+    asyncio.run(make_agent().run(task="two cities"))
+    assert tree(run.trace) == AGENT_TREE
+    tool = nodes_of_type(run.trace, "tool_call")[0]
+    assert tool.input_data["arguments"] == {"city": "Paris"}
+    assert tool.output_data["result"] == "21 in Paris"
+    assert tool.metadata["gen_ai.tool.call.id"] == "call_a"
+
+
+def test_a_streamed_agent_leaves_the_consumers_span_alone(run: Span) -> None:
+    async def consume(items: AsyncIterator[Any]) -> None:
+        async for _ in items:
+            assert current_span() is run
+
+    asyncio.run(consume(make_agent().run_stream(task="two cities")))
+    assert tree(run.trace) == AGENT_TREE
+
+
+def test_a_stream_left_early_ends_its_nodes(run: Span) -> None:
+    async def main() -> None:
+        items = make_agent().run_stream(task="two cities")
+        await anext(items)
+        await items.aclose()
+
+    asyncio.run(main())
+    assert tree(run.trace) == ["sub_agent forecaster"]
+
+
+def test_a_team_is_the_turns_of_its_agents(run: Span) -> None:
+    asyncio.run(make_team().run(task="hello"))
+    assert tree(run.trace) == [
+        "sub_agent RoundRobinGroupChat",
+        "  sub_agent first",
+        "    llm_call chat gpt-4o",
+        "  sub_agent second",
+        "    llm_call chat gpt-4o",
+    ]
+
+
+def test_a_failing_model_fails_the_team(run: Span) -> None:
+    with pytest.raises(Exception, match="Broken"):
+        asyncio.run(make_team().run(task="always broken"))
+    failed = [node.name for node in run.trace.failed_nodes]
+    assert "RoundRobinGroupChat" in failed
+    assert "chat gpt-4o" in failed
+
+
+def test_a_failing_tool_fails_its_node_alone(run: Span) -> None:
+    asyncio.run(make_agent().run(task="failing tool"))
+    assert [node.name for node in run.trace.failed_nodes] == ["get_weather", "look_up"]
