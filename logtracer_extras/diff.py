@@ -707,6 +707,9 @@ class _Pairing:
         order.
         """
         pairs: list[tuple[int, int]] = []
+        lefts, rights = self._trimmed(lefts, rights, pairs)
+        if not lefts or not rights:
+            return pairs
         either: tuple[_Keys, ...] = (self._exact, self._content)
         for keys in either:
             lefts, rights = self._as_sets(lefts, rights, keys, pairs)
@@ -720,6 +723,15 @@ class _Pairing:
         rights = [j for j in rights if j not in done_right]
         self._as_sets(lefts, rights, self._signature, pairs)
         return pairs
+
+    def _trimmed(self, lefts: list[int], rights: list[int], pairs: list[tuple[int, int]]) -> _Gap:
+        """Pair the equal beginnings and the equal ends of two lists; return what is between."""
+        branches, others = self._exact
+        start, end = _common_ends([branches[i] for i in lefts], [others[j] for j in rights])
+        pairs += zip(lefts[:start], rights[:start])
+        if end:
+            pairs += zip(lefts[-end:], rights[-end:])
+        return lefts[start : len(lefts) - end], rights[start : len(rights) - end]
 
     def _as_sets(
         self, lefts: list[int], rights: list[int], keys: _Keys, pairs: list[tuple[int, int]]
@@ -737,11 +749,7 @@ class _Pairing:
 
     def _split(self, gap: _Gap, keys: _Keys, pairs: list[tuple[int, int]]) -> Iterator[_Gap]:
         """Pair equal ends and what is unique in both lists; yield the gaps between."""
-        start, end = _common_ends(*[[self._exact[side][i] for i in gap[side]] for side in (0, 1)])
-        pairs += zip(gap[0][:start], gap[1][:start])
-        if end:
-            pairs += zip(gap[0][-end:], gap[1][-end:])
-        lefts, rights = gap[0][start : len(gap[0]) - end], gap[1][start : len(gap[1]) - end]
+        lefts, rights = self._trimmed(*gap, pairs)
         anchors: list[tuple[int, int]] = []
         if len(lefts) * len(rights) > _SMALL:
             anchors = _increasing(_unique_pairs(lefts, rights, keys))
