@@ -14,6 +14,7 @@ function with @nox.session at the end and prepare its environment with `install`
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -32,12 +33,29 @@ import nox
 
 ROOT = Path(__file__).resolve().parent
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
-MAIN_PYTHON = "3.12"  # for what does not depend on the version
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.download_python = "never"  # test on the versions that are there
+
+
+def use_pyenv_interpreters() -> None:
+    """Put pyenv's interpreters on the PATH: its shims fail for versions that are not selected."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [str(bin) for python in PYTHONS for bin in pyenv.glob(f"versions/{python}.*/bin")]
+    os.environ["PATH"] = os.pathsep.join([*found, os.environ["PATH"]])
+
+
+def is_present(version: str) -> bool:
+    """Tell whether a version of Python is installed."""
+    return shutil.which(f"python{version}") is not None
+
+
+use_pyenv_interpreters()
+# None is the interpreter that runs nox, whichever that is.
+ALL_PYTHONS = PYTHONS if any(map(is_present, PYTHONS)) else None
+MAIN_PYTHON = "3.12" if is_present("3.12") else None  # for what does not depend on the version
 
 
 @dataclass(frozen=True)
@@ -46,7 +64,7 @@ class Suite:
 
     files: tuple[str, ...]  # or directories
     requirements: tuple[str, ...] = ()
-    python: str | tuple[str, ...] = MAIN_PYTHON
+    python: str | tuple[str, ...] | None = MAIN_PYTHON
     node_packages: tuple[str, ...] = ()
 
 
@@ -69,19 +87,12 @@ SUITES = {
     "otlp": Suite(
         ("tests/test_otlp.py", "tests/test_otlp_receivers.py"),
         ("opentelemetry-proto", "rotel"),
-        PYTHONS,
+        ALL_PYTHONS,
     ),
-    "packaging": Suite(("tests/test_packaging.py",), ("hatchling",), PYTHONS),
+    "packaging": Suite(("tests/test_packaging.py",), ("hatchling",), ALL_PYTHONS),
     "typing": Suite(("tests/test_typing.py",), ("hatchling", "mypy>=2,<3", "pyright[nodejs]")),
     "viewer": Suite(("tests/test_viewer_browser.py",), ("playwright",)),
 }
-
-
-def use_pyenv_interpreters() -> None:
-    """Put pyenv's interpreters on the PATH: its shims fail for versions that are not selected."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    found = [str(bin) for python in PYTHONS for bin in pyenv.glob(f"versions/{python}.*/bin")]
-    os.environ["PATH"] = os.pathsep.join([*found, os.environ["PATH"]])
 
 
 def install(session: nox.Session, *requirements: str) -> None:
@@ -100,9 +111,6 @@ def install_node_packages(session: nox.Session, *packages: str) -> None:
         session.run("npm", "install", "--global", "--prefix", location, *packages, external=True)
 
 
-use_pyenv_interpreters()
-
-
 @nox.session(python=MAIN_PYTHON)
 def lint(session: nox.Session) -> None:
     """Check style and format."""
@@ -118,7 +126,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
 
 
-@nox.session(python=PYTHONS)
+@nox.session(python=ALL_PYTHONS)
 def unit(session: nox.Session) -> None:
     """Run the tests that need nothing special, README and examples included."""
     install(session, "-e", ".[test]")
