@@ -46,10 +46,11 @@ __all__ = [
     "CommandError",
     "Line",
     "Screen",
+    "Stored",
     "Style",
+    "UsageError",
     "cell_width",
     "clip",
-    "Stored",
     "find_file",
     "find_trace",
     "main",
@@ -406,7 +407,7 @@ def complain(message: str) -> None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror.lower()}"
+        return f"{error.filename or 'output'}: {error.strerror.lower()}"
     return str(error)
 
 
@@ -1808,11 +1809,13 @@ def _run(options: argparse.Namespace) -> int:
         return error.code
     except (LogtracerError, OSError) as error:
         complain(_reason(error))
+        if isinstance(error, OSError) and error.filename is None:  # stdout itself, on a full disk
+            _silence_stdout()
         return 1
 
 
 def _silence_stdout() -> None:
-    """Let the interpreter's last flush of a closed pipe go nowhere."""
+    """Let the interpreter's last flush of a closed pipe or a full disk go nowhere."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -121,6 +121,17 @@ def test_closed_pipe_ends_quietly(tmp_path: Path) -> None:
         assert process.wait(30) == 0
 
 
+def test_full_disk_is_one_line(tmp_path: Path) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    save_trace_json(weather(), tmp_path / "run.json")
+    command = [sys.executable, "-m", "logtracer_cli", "inspect", str(tmp_path / "run.json")]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == b"logtracer: output: no space left on device\n"
+
+
 def test_ascii_locale_gets_ascii(tmp_path: Path) -> None:
     save_trace_json(weather(), tmp_path / "run.json")
     done = run_cli(
