@@ -62,7 +62,7 @@ MAIN_PYTHON = "3.12" if is_present("3.12") else None  # for what does not depend
 class Suite:
     """Tests that run in an environment of their own, outside the unit sessions."""
 
-    files: tuple[str, ...]  # or directories
+    files: tuple[str, ...]
     requirements: tuple[str, ...] = ()
     python: str | tuple[str, ...] | None = MAIN_PYTHON
     node_packages: tuple[str, ...] = ()
@@ -70,19 +70,30 @@ class Suite:
 
 MODEL_SERVER = ("@copilotkit/aimock",)  # answers as the model providers do, from a file
 
+# Products that do not go together with the others get an environment of their own.
+SWARM = "tests/adapters/test_swarm.py"
+ADAPTERS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/adapters/test_*"))
+
 SUITES = {
     "adapters": Suite(
-        ("tests/adapters",),
+        tuple(path for path in ADAPTERS if path != SWARM),
         (
+            "agno==3.1.10",
+            "aiohttp==3.14.5",
             "anthropic==2.12.0",
-            "langchain",
-            "langchain-openai",
+            "autogen-agentchat==0.7.5",
+            "autogen-ext[openai]==0.7.5",
+            "httpx==0.28.1",
+            "langchain==1.4.7",
+            "langchain-openai==1.7.3",
             "langgraph==1.2.22",
             "openai==3.54.0",
             "openai-agents==0.24.0",
+            "requests==2.34.2",
         ),
         node_packages=MODEL_SERVER,
     ),
+    "swarm": Suite((SWARM,), ("openai==1.109.1", "openai-swarm==0.1.1"), MAIN_PYTHON, MODEL_SERVER),
     "nodetracer": Suite(("tests/test_nodetracer.py",), ("nodetracer==0.4.0",)),
     "otlp": Suite(
         ("tests/test_otlp.py", "tests/test_otlp_receivers.py"),
@@ -105,10 +116,14 @@ def install(session: nox.Session, *requirements: str) -> None:
 
 
 def install_node_packages(session: nox.Session, *packages: str) -> None:
-    """Install npm packages into the session's environment: their programs are on its PATH then."""
-    location = session.virtualenv.location
-    if packages and not Path(location, "lib", "node_modules").exists():
-        session.run("npm", "install", "--global", "--prefix", location, *packages, external=True)
+    """Install npm packages, once for all sessions, and put their programs on the PATH."""
+    location = ROOT / ".nox" / "node"
+    for package in packages:
+        if not (location / "lib" / "node_modules" / package).exists():
+            command = ("npm", "install", "--global", "--prefix", str(location), package)
+            session.run(*command, external=True)
+    if packages:
+        os.environ["PATH"] = os.pathsep.join([str(location / "bin"), os.environ["PATH"]])
 
 
 @nox.session(python=MAIN_PYTHON)
