@@ -163,7 +163,8 @@ def lines(briefs: Iterable[Brief], total: int, place: str, pen: Pen) -> Iterator
         marks[brief.status] = _MARKED.get(brief.status, "")
         yield _line(brief, columns, pen)
     legend = [f"{pen.glyph(status)} {words}" for status, words in marks.items() if words]
-    runs = f"{shown:,} of {total:,} runs" if shown < total else f"{total:,} runs"
+    runs = f"{shown:,} of {total:,}" if shown < total else f"{total:,}"
+    runs += " run" if total == 1 else " runs"
     yield []
     yield [(pen.glyph("dot").join([f"{runs} in {place}", *legend]), "dim")]
 
