@@ -5,9 +5,9 @@ An adapter's module says what it needs and how it connects:
     def _connect(adapter: Adapter) -> None:
         adapter.patch(SomeClass, "method", make_wrapper)
 
-    _adapter = Adapter("product", ("product",), _connect)
-    install = _adapter.install
-    uninstall = _adapter.uninstall
+    ADAPTER = Adapter("product", ("product",), _connect)
+    install = ADAPTER.install
+    uninstall = ADAPTER.uninstall
 """
 
 from __future__ import annotations
@@ -86,6 +86,10 @@ class Installation:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Uninstall, unless it was installed before."""
         if self._undo is not None:
             self._undo()
 
@@ -100,8 +104,8 @@ class Adapter:
         self.needs = tuple(needs)  # modules, any one of which will do
         self.opens_traces = False
         self.is_installed = False
+        self.tracer: Tracer | None = None  # None stands for the default one
         self._connect = connect
-        self._tracer: Tracer | None = None
         self._undo = contextlib.ExitStack()
 
     def install(self, tracer: Tracer | None = None, *, opens_traces: bool = False) -> Installation:
@@ -110,10 +114,10 @@ class Adapter:
         Calls outside any trace run untouched, unless `opens_traces`: then each opens a trace of
         its own, with this tracer or the default one.
         """
-        self._tracer, self.opens_traces = tracer, opens_traces
+        self.tracer, self.opens_traces = tracer, opens_traces
         if self.is_installed:
             return Installation(None)
-        if not any(map(is_importable, self.needs)):
+        if not self.is_available():
             raise ImportError(f"the {self.name} adapter needs {' or '.join(self.needs)}")
         try:
             self._connect(self)
@@ -122,6 +126,10 @@ class Adapter:
             raise
         self.is_installed = True
         return Installation(self.uninstall)
+
+    def is_available(self) -> bool:
+        """Tell whether the product is there, without importing it."""
+        return any(map(is_importable, self.needs))
 
     def uninstall(self) -> None:
         """Stop recording and put everything back; does nothing when not installed."""
@@ -138,7 +146,7 @@ class Adapter:
 
     def open_trace(self, name: str) -> Any:
         """Return the context manager of a new trace, with the tracer of this adapter."""
-        return trace(name) if self._tracer is None else self._tracer.trace(name)
+        return trace(name) if self.tracer is None else self.tracer.trace(name)
 
     def load(self, module: str) -> Any:
         """Import a module of the product."""

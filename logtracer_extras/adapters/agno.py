@@ -86,6 +86,6 @@ def _connect(adapter: Adapter) -> None:
         watch(tool, method, _describe_tool, _finish_tool)
 
 
-_adapter = Adapter("agno", ("agno",), _connect)
-install = _adapter.install
-uninstall = _adapter.uninstall
+ADAPTER = Adapter("agno", ("agno",), _connect)
+install = ADAPTER.install
+uninstall = ADAPTER.uninstall

@@ -13,8 +13,8 @@ from __future__ import annotations
 from ._installing import Adapter
 from ._sdk import connect_sdk
 
-_adapter = Adapter(
+ADAPTER = Adapter(
     "anthropic", ("anthropic",), lambda adapter: connect_sdk(adapter, "anthropic", "anthropic")
 )
-install = _adapter.install
-uninstall = _adapter.uninstall
+install = ADAPTER.install
+uninstall = ADAPTER.uninstall

@@ -71,6 +71,6 @@ def _connect(adapter: Adapter) -> None:
     watch(tool, "run_json", _describe_tool, keep_result)
 
 
-_adapter = Adapter("autogen", ("autogen_agentchat",), _connect)
-install = _adapter.install
-uninstall = _adapter.uninstall
+ADAPTER = Adapter("autogen", ("autogen_agentchat",), _connect)
+install = ADAPTER.install
+uninstall = ADAPTER.uninstall

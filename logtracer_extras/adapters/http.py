@@ -76,6 +76,6 @@ def _connect(adapter: Adapter) -> None:
             watch_calls(adapter, client, method, describe, _finish)
 
 
-_adapter = Adapter("http", ("requests", "httpx", "httpx2", "aiohttp"), _connect)
-install = _adapter.install
-uninstall = _adapter.uninstall
+ADAPTER = Adapter("http", ("requests", "httpx", "httpx2", "aiohttp"), _connect)
+install = ADAPTER.install
+uninstall = ADAPTER.uninstall

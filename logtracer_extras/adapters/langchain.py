@@ -409,6 +409,6 @@ def _connect(adapter: Adapter) -> None:
     adapter.on_uninstall(remove)
 
 
-_adapter = Adapter("langchain", ("langchain_core",), _connect)
-install = _adapter.install
-uninstall = _adapter.uninstall
+ADAPTER = Adapter("langchain", ("langchain_core",), _connect)
+install = ADAPTER.install
+uninstall = ADAPTER.uninstall

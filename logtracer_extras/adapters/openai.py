@@ -13,6 +13,6 @@ from __future__ import annotations
 from ._installing import Adapter
 from ._sdk import connect_sdk
 
-_adapter = Adapter("openai", ("openai",), lambda adapter: connect_sdk(adapter, "openai", "openai"))
-install = _adapter.install
-uninstall = _adapter.uninstall
+ADAPTER = Adapter("openai", ("openai",), lambda adapter: connect_sdk(adapter, "openai", "openai"))
+install = ADAPTER.install
+uninstall = ADAPTER.uninstall

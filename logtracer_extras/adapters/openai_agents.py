@@ -190,6 +190,6 @@ def _connect(adapter: Adapter) -> None:
     adapter.on_uninstall(remove)
 
 
-_adapter = Adapter("openai_agents", ("agents",), _connect)
-install = _adapter.install
-uninstall = _adapter.uninstall
+ADAPTER = Adapter("openai_agents", ("agents",), _connect)
+install = ADAPTER.install
+uninstall = ADAPTER.uninstall

@@ -108,6 +108,6 @@ def _connect(adapter: Adapter) -> None:
     adapter.patch(swarm, "handle_tool_calls", functools.partial(_make_handle_tool_calls, adapter))
 
 
-_adapter = Adapter("swarm", ("swarm",), _connect)
-install = _adapter.install
-uninstall = _adapter.uninstall
+ADAPTER = Adapter("swarm", ("swarm",), _connect)
+install = ADAPTER.install
+uninstall = ADAPTER.uninstall
