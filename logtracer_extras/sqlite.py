@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from collections.abc import Iterable, Sequence
 
 from logtracer import (
@@ -24,6 +23,8 @@ from logtracer import (
     trace_from_json,
     trace_to_json,
 )
+
+from .connections import Connections
 
 __all__ = ["SQLiteStore"]
 
@@ -50,7 +51,7 @@ class SQLiteStore:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.abspath(os.fspath(path))
-        self._local = threading.local()
+        self._connections = Connections(self._open)
         if not os.path.exists(self.path):  # readable by its owner only, from the first byte
             try:
                 os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
@@ -58,7 +59,7 @@ class SQLiteStore:
             except OSError as error:
                 raise StoreError(f"cannot keep traces in {self.path}: {error}") from None
         try:
-            self._migrate(self._connection())
+            self._migrate(self._connections.get())
         except sqlite3.Error as error:
             raise StoreError(f"cannot keep traces in {self.path}: {error}") from None
 
@@ -71,7 +72,7 @@ class SQLiteStore:
     def save(self, trace: TraceGraph) -> None:
         """Keep a trace as one document, replacing what is there."""
         row = (trace.trace_id, "document", trace_to_json(trace, indent=None))
-        connection = self._connection()
+        connection = self._connections.get()
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("DELETE FROM events WHERE trace_id = ?", row[:1])
@@ -81,7 +82,7 @@ class SQLiteStore:
         """Return the trace, finished or not; None when there is none of that id."""
         query = "SELECT event, line FROM events WHERE trace_id = ? ORDER BY position"
         try:
-            rows = self._connection().execute(query, (trace_id,)).fetchall()
+            rows = self._connections.get().execute(query, (trace_id,)).fetchall()
         except (UnicodeEncodeError, ValueError):  # an id that no database could hold
             return None
         parts = [trace_from_json(line) for event, line in rows if event == "document"]
@@ -92,22 +93,22 @@ class SQLiteStore:
     def list_traces(self) -> list[str]:
         """Return the ids of all traces, oldest first."""
         query = "SELECT trace_id FROM events GROUP BY trace_id ORDER BY min(position)"
-        return [trace_id for (trace_id,) in self._connection().execute(query)]
+        return [trace_id for (trace_id,) in self._connections.get().execute(query)]
 
     def write_event(self, trace_id: str, event: str, line: str) -> None:
         """Commit one event; see logtracer.StreamingBackend."""
-        self._connection().execute(_INSERT, (trace_id, event, line))
+        self._connections.get().execute(_INSERT, (trace_id, event, line))
 
     def write_events(self, events: Sequence[tuple[str, str, str]]) -> None:
         """Commit several events at once: trace id, kind and line of each."""
-        connection = self._connection()
+        connection = self._connections.get()
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(_INSERT, events)
 
     def delete(self, trace_ids: Iterable[str]) -> None:
         """Remove traces."""
-        connection = self._connection()
+        connection = self._connections.get()
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
@@ -115,25 +116,22 @@ class SQLiteStore:
             )
 
     def close(self) -> None:
-        """Close this thread's connection; another is opened when it is needed."""
-        connection = getattr(self._local, "connection", None)
-        if connection is not None and self._local.process_id == os.getpid():
-            connection.close()
-        self._local.connection = None
-
-    def _connection(self) -> sqlite3.Connection:
-        """Return this thread's connection; never one that was open before a fork."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None or self._local.process_id != os.getpid():
-            self._local.inherited = connection  # closing it here would harm the parent's
-            connection = self._open()
-            self._local.connection, self._local.process_id = connection, os.getpid()
-        return connection
+        """Close this process's connections; others are opened when they are needed."""
+        self._connections.close()
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection = sqlite3.connect(
+            self.path,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # a thread that has ended cannot close its own
+        )
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:

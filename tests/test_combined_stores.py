@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +143,9 @@ def test_sqlite_keeps_what_a_killed_process_was_told(tmp_path: Path) -> None:
 
 
 def test_sqlite_refuses_what_a_newer_version_wrote(tmp_path: Path) -> None:
-    store = SQLiteStore(tmp_path / "traces.db")
-    store._connection().execute("PRAGMA user_version = 99")
+    SQLiteStore(tmp_path / "traces.db").close()
+    with closing(sqlite3.connect(tmp_path / "traces.db")) as connection:
+        connection.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="version 99.*install a newer"):
         SQLiteStore(tmp_path / "traces.db")
 

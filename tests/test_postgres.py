@@ -1,0 +1,198 @@
+"""The PostgreSQL store, against a server of our own that is started and restarted."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from logtracer import StoreError, TraceGraph, Tracer, open_store
+from logtracer_extras.background import BackgroundStore
+from needs import needs
+
+needs("psycopg")
+
+from logtracer_extras.postgres import PostgresStore  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Server:
+    """A PostgreSQL server in a directory of its own; it refuses to run as root."""
+
+    def __init__(self, directory: str) -> None:
+        found = sorted(glob.glob("/usr/lib/postgresql/*/bin/pg_ctl"))
+        self.programs = Path(found[-1] if found else needs("pg_ctl")).parent
+        self.data = os.path.join(directory, "data")
+        self.sockets = directory
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        if os.getuid() == 0:
+            shutil.chown(directory, "postgres")
+        self.run("initdb", "-D", self.data, "-U", "agent", "-A", "trust", "-E", "UTF8", "-N")
+
+    def run(self, program: str, *arguments: str) -> None:
+        user = {"user": "postgres"} if os.getuid() == 0 else {}
+        subprocess.run(
+            [self.programs / program, *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self.sockets,
+            **user,  # type: ignore
+        )
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self.sockets} -c listen_addresses=127.0.0.1 -F"
+        self.run("pg_ctl", "-D", self.data, "-w", "-l", f"{self.data}.log", "-o", options, "start")
+
+    def stop(self) -> None:
+        self.run("pg_ctl", "-D", self.data, "-w", "-m", "immediate", "stop")
+
+    @property
+    def dsn(self) -> str:
+        return f"postgresql://agent:hunter2hunter2@127.0.0.1:{self.port}/postgres"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        server = Server(directory)
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def store(server: Server, request: pytest.FixtureRequest) -> PostgresStore:
+    """Give every test a schema of its own."""
+    return PostgresStore(server.dsn, schema=f"schema_of_{abs(hash(request.node.name))}")
+
+
+def record(store: PostgresStore | BackgroundStore, steps: int = 3) -> TraceGraph:
+    tracer = Tracer(storage=store)
+    with tracer.trace("run") as root:
+        for number in range(steps):
+            with root.node(f"step {number}") as step:
+                step.input(number=number, text="NUL \x00, quote ', Zürich")
+    assert tracer.stats()["errors"] == 0
+    return root.trace
+
+
+def test_what_was_recorded_is_what_is_loaded(store: PostgresStore) -> None:
+    trace = record(store)
+    loaded = store.load(trace.trace_id)
+    assert loaded is not None
+    assert loaded.nodes == trace.nodes
+    assert store.list_traces() == [trace.trace_id]
+
+
+def test_a_saved_trace_replaces_the_one_with_its_id(store: PostgresStore) -> None:
+    trace = record(store)
+    trace.name = "renamed"
+    store.save(trace)
+    loaded = store.load(trace.trace_id)
+    assert loaded == trace
+
+
+def test_an_unknown_or_odd_id_is_not_there(store: PostgresStore) -> None:
+    for trace_id in ["f" * 32, "", "'; drop table events", "\x00", "\ud800"]:
+        assert store.load(trace_id) is None
+
+
+def test_many_write_at_once(store: PostgresStore) -> None:
+    threads = [threading.Thread(target=record, args=(store, 10)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    traces = [store.load(trace_id) for trace_id in store.list_traces()]
+    assert [len(trace.nodes) for trace in traces if trace is not None] == [11] * 4
+
+
+def test_a_killed_process_loses_nothing_it_was_told(server: Server) -> None:
+    program = """if True:
+        import os, sys
+        from logtracer import Tracer
+        from logtracer_extras.postgres import PostgresStore
+        root = Tracer(storage=PostgresStore(sys.argv[1], schema="killed")).trace("run").__enter__()
+        with root.node("done"): pass
+        root.node("open").start().input(question="why?")
+        os.kill(os.getpid(), 9)
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", program, server.dsn], env=environment, check=False)
+    store = PostgresStore(server.dsn, schema="killed")
+    (trace_id,) = store.list_traces()
+    trace = store.load(trace_id)
+    assert trace is not None
+    found = {node.name: (node.status, node.input_data) for node in trace.nodes.values()}
+    assert found["done"] == ("completed", {})
+    assert found["open"] == ("interrupted", {"question": "why?"})
+
+
+def test_a_restart_of_the_server_loses_nothing(server: Server, store: PostgresStore) -> None:
+    background = BackgroundStore(store)
+    tracer = Tracer(storage=background)
+    with tracer.trace("run") as root:
+        for _ in range(20):
+            with root.node("before"):
+                pass
+        background.flush(30)
+        server.stop()
+        for _ in range(20):
+            with root.node("while the server is away"):
+                pass
+        server.start()
+        for _ in range(20):
+            with root.node("after"):
+                pass
+    assert background.flush(60)
+    trace = store.load(root.trace.trace_id)
+    assert trace is not None
+    assert trace.nodes == root.trace.nodes
+    assert background.dropped == 0
+
+
+def test_old_traces_can_be_pruned(store: PostgresStore) -> None:
+    old = record(store)
+    now = datetime.now(timezone.utc)
+    assert store.prune(now - timedelta(hours=1)) == 0
+    assert store.prune(now + timedelta(hours=1)) > 0
+    assert store.load(old.trace_id) is None
+
+
+def test_the_password_is_shown_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    store = PostgresStore("postgresql://agent:hunter2hunter2@127.0.0.1:1/postgres")
+    with pytest.raises(StoreError) as raised:
+        store.list_traces()
+    tracer = Tracer(storage=store)
+    with tracer.trace("run"):
+        pass
+    shown = f"{store!r} {raised.value} {raised.value!r} {caplog.text}"
+    assert "hunter2" not in shown
+    assert "127.0.0.1" in shown
+    assert tracer.stats()["errors"] > 0
+
+
+@pytest.mark.parametrize("schema", ["t; drop table x", "", "a b", "x" * 64, 'a"b'])
+def test_a_schema_that_is_no_plain_name_is_refused(schema: str) -> None:
+    with pytest.raises(ValueError, match="plain name"):
+        PostgresStore("postgresql://localhost/x", schema=schema)
+
+
+def test_a_url_names_the_store(server: Server) -> None:
+    store = open_store(server.dsn)
+    assert isinstance(store, PostgresStore)
+    assert store.list_traces() == []
