@@ -2165,6 +2165,9 @@ class Span(_Referable):
                 recording.span_started(self)
         except Exception as problem:  # whatever it is, the host goes on
             recording.tracer._report("span", problem)
+        except BaseException as stop:  # a Ctrl-C in a hook: the `with` will never be entered
+            self.end(stop)
+            raise
 
     def _branch(self, parent: Span) -> None:
         """Give a step that runs beside its parent, in another task or thread, its own lane."""
