@@ -853,13 +853,15 @@ class _Pairing:
             for lefts, rights in self._gaps(*pair):
                 lefts = [i for i in lefts if left[i] not in both]
                 rights = [j for j in rights if right[j] not in both]
-                yield from _increasing(sorted(self._same_inside(lefts, rights)))
+                yield from _increasing(
+                    sorted(_same_inside(self._left, self._right, (lefts, rights)))
+                )
 
     def _named_alike(self) -> Iterator[tuple[int, int]]:
         """Yield lone steps of one place with similar names."""
         for pair in self._incomplete:
             for gap in self._gaps(*pair):
-                yield from _increasing(sorted(self._alike(*gap)))
+                yield from _increasing(sorted(_alike(self._left, self._right, gap)))
 
     def _gaps(self, i: int, j: int) -> Iterator[_Gap]:
         """Yield the lone children that lie between the same paired siblings."""
@@ -880,41 +882,46 @@ class _Pairing:
                 previous = child
         return (gap for gap in gaps.values() if gap[0] and gap[1])
 
-    def _same_inside(self, lefts: list[int], rights: list[int]) -> Iterator[tuple[int, int]]:
-        """Yield steps of one type that were given the same, or have the same children."""
-        waiting = _queues((key, i) for i in lefts for key in _inside(self._left, i))
-        taken: set[int] = set()
-        for j in rights:
-            for key in _inside(self._right, j):
-                queue = waiting.get(key, ())
-                while queue and queue[0] in taken:
-                    queue.popleft()
-                if queue:
-                    i = queue.popleft()
-                    taken.add(i)
-                    yield i, j
-                    break
 
-    def _alike(self, lefts: list[int], rights: list[int]) -> Iterator[tuple[int, int]]:
-        """Yield steps with similar names, the most similar first."""
-        if len(lefts) * len(rights) > _SMALL:  # names are slow to compare
-            return
-        scores = [(-self._likeness(i, j), i, j) for i in lefts for j in rights]
-        taken: set[tuple[str, int]] = set()
-        for score, i, j in sorted(scores):
-            if -score >= _SIMILAR and ("left", i) not in taken and ("right", j) not in taken:
-                taken |= {("left", i), ("right", j)}
+def _same_inside(left: _Tree, right: _Tree, gap: _Gap) -> Iterator[tuple[int, int]]:
+    """Yield steps of one type that were given the same, or have the same children."""
+    waiting = _queues((key, i) for i in gap[0] for key in _inside(left, i))
+    taken: set[int] = set()
+    for j in gap[1]:
+        for key in _inside(right, j):
+            queue = waiting.get(key, ())
+            while queue and queue[0] in taken:
+                queue.popleft()
+            if queue:
+                i = queue.popleft()
+                taken.add(i)
                 yield i, j
+                break
 
-    def _likeness(self, i: int, j: int) -> float:
-        kind, name, _, role = self._left.signatures[i]
-        other_kind, other_name, _, other_role = self._right.signatures[j]
-        if name == other_name:
-            return 1.0 if name else 0.0
-        if kind != other_kind or role != other_role:
-            return 0.0
-        names = name[:_NAME_LENGTH], other_name[:_NAME_LENGTH]
-        return difflib.SequenceMatcher(None, *names, autojunk=False).ratio()
+
+def _alike(left: _Tree, right: _Tree, gap: _Gap) -> Iterator[tuple[int, int]]:
+    """Yield steps with similar names, the most similar first."""
+    if len(gap[0]) * len(gap[1]) > _SMALL:  # names are slow to compare
+        return
+    scores = [
+        (-_likeness(left.signatures[i], right.signatures[j]), i, j) for i in gap[0] for j in gap[1]
+    ]
+    taken: set[tuple[str, int]] = set()
+    for score, i, j in sorted(scores):
+        if -score >= _SIMILAR and ("left", i) not in taken and ("right", j) not in taken:
+            taken |= {("left", i), ("right", j)}
+            yield i, j
+
+
+def _likeness(one: _Signature, other: _Signature) -> float:
+    kind, name, _, role = one
+    other_kind, other_name, _, other_role = other
+    if name == other_name:
+        return 1.0 if name else 0.0
+    if kind != other_kind or role != other_role:
+        return 0.0
+    names = name[:_NAME_LENGTH], other_name[:_NAME_LENGTH]
+    return difflib.SequenceMatcher(None, *names, autojunk=False).ratio()
 
 
 def _inside(tree: _Tree, index: int) -> Iterator[object]:
