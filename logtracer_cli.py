@@ -433,7 +433,7 @@ def find_trace(argument: str, store: str) -> TraceGraph:
         return found.load()
     path = found if isinstance(found, str) else found.path
     try:
-        trace = load_trace(path)
+        trace = load_file(path)
     except TraceLoadError as error:
         trace = _first_foreign(argument, error, lambda read: read.import_file(path))
     damaged = trace.metadata.get("logtracer.damaged_lines")
@@ -561,7 +561,7 @@ def trace_id_of(path: str) -> str:
 
 
 def load_file(path: str) -> TraceGraph:
-    """Load one of many traces: `load_trace`, but a directory is listed once, not every time."""
+    """Load a trace: `load_trace`, but a directory of many is listed once, not every time."""
     directory = os.path.dirname(path) or "."
     if path.endswith(".json"):
         shared = _shared(directory, os.stat(directory).st_mtime_ns)
