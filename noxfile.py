@@ -102,7 +102,6 @@ SUITES = {
     ),
     "packaging": Suite(("tests/test_packaging.py",), ("hatchling",), ALL_PYTHONS),
     "postgres": Suite(("tests/test_postgres.py",), ("psycopg[binary]",)),
-    "postgres": Suite(("tests/test_postgres.py",), ("psycopg[binary]>=3",)),
     "typing": Suite(("tests/test_typing.py",), ("hatchling", "mypy>=2,<3", "pyright[nodejs]")),
     "viewer": Suite(("tests/test_viewer_browser.py",), ("playwright",)),
 }
