@@ -32,7 +32,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
-from functools import wraps
+from functools import lru_cache, wraps
 from types import FrameType, MappingProxyType, SimpleNamespace
 
 TYPE_CHECKING = False
@@ -471,10 +471,12 @@ _ATOMS = frozenset({str, int, float, bool, type(None)})
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _ITERABLES: tuple[Any, ...] = (set, frozenset, deque, *_VIEWS)
 
+_pattern = lru_cache(maxsize=None)(re.compile)  # most runs never need most patterns
+
 # Names whose values are secrets, as sentry-sdk and logfire list them, matched as whole words of a
 # snake_case, kebab-case or camelCase key. `token` counts only as the last word: `max_tokens` and
 # `token_count` are plain facts of an LLM call.
-_SECRET_KEY = re.compile(
+_SECRET_KEY = (
     r"(?:^|_)(?:"
     r"passwords?|passwd|pwd|passphrase|secrets?|credentials?|authorization|auth|cookies?|csrf|xsrf"
     r"|apikeys?|api_keys?|access_keys?|account_key|private_keys?|privatekey|secret_?key|signing_key"
@@ -496,29 +498,24 @@ _TOKEN_PREFIXES = (
     r"|shp(?:at|ca|pa|ss)_|key-|lin_api_|gsk_|pplx-|xai-|nvapi-|tvly-|lsv2_|ls__|r8_|dckr_pat_"
     r"|ATATT3|PMAK-|hvs\.|hvb\.|dapi|sq0[a-z]{3}-|EAAC|AGE-SECRET-KEY-|csk-|fw_|tok_|vcp_"
 )
-_SECRET_TEXTS = (
+_SECRET_TEXTS = (  # pattern and replacement
+    (r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*-----|\Z)", _REDACTED),
+    (r"(?<=://)[^\s/@'\"<>]{1,512}@", _REDACTED + "@"),
+    (r"(?<![\w-])eyJ[\w-]{6,4096}(?:\.[\w-]+){1,4}", _REDACTED),
+    (r"(?<![A-Za-z0-9])(?:%s)[\w.-]{12,}" % _TOKEN_PREFIXES, _REDACTED),
+    (r"\b(?:AKIA|ASIA|ABIA|ACCA|AIDA|AROA|AGPA|ANPA)[A-Z0-9]{12,}", _REDACTED),
+    (r"\b(?:AC|SK)[0-9a-f]{32}\b", _REDACTED),
+    (r"\b[0-9]{8,10}:[\w-]{35}\b", _REDACTED),
     (
-        re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*-----|\Z)", re.S),
-        _REDACTED,
-    ),
-    (re.compile(r"(?<=://)[^\s/@'\"<>]{1,512}@"), _REDACTED + "@"),
-    (re.compile(r"(?<![\w-])eyJ[\w-]{6,4096}(?:\.[\w-]+){1,4}"), _REDACTED),
-    (re.compile(r"(?<![A-Za-z0-9])(?:%s)[\w.-]{12,}" % _TOKEN_PREFIXES), _REDACTED),
-    (re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA|AIDA|AROA|AGPA|ANPA)[A-Z0-9]{12,}"), _REDACTED),
-    (re.compile(r"\b(?:AC|SK)[0-9a-f]{32}\b"), _REDACTED),
-    (re.compile(r"\b[0-9]{8,10}:[\w-]{35}\b"), _REDACTED),
-    (
-        re.compile(r"(?i)\b(bearer|basic|token)(\s+)(?=\S*[0-9A-Z=])(?-i:[\w.~+/-]{8,}=*)"),
+        r"(?i)\b(bearer|basic|token)(\s+)(?=\S*[0-9A-Z=])(?-i:[\w.~+/-]{8,}=*)",
         r"\1\2" + _REDACTED,
     ),
     (
-        re.compile(
-            r"(?i)((?:password|passwd|pwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key"
-            r"|account[_-]?key|secret[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token"
-            r"|id[_-]?token|client[_-]?secret|authorization|cookie|sig|signature)"
-            r"[\"']?\s{0,3}[=:]\s{0,3}[\"']?)(?!\[REDACTED)(?!(?:bearer|basic|token)\s)"
-            r"[^\s\"',;&}\])]{4,}"
-        ),
+        r"(?i)((?:password|passwd|pwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key"
+        r"|account[_-]?key|secret[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token"
+        r"|id[_-]?token|client[_-]?secret|authorization|cookie|sig|signature)"
+        r"[\"']?\s{0,3}[=:]\s{0,3}[\"']?)(?!\[REDACTED)(?!(?:bearer|basic|token)\s)"
+        r"[^\s\"',;&}\])]{4,}",
         r"\1" + _REDACTED,
     ),
 )
@@ -549,7 +546,9 @@ class _Redactor:
         known = self._known_keys.get(key)
         if known is None:
             name = _snake_case(key)
-            known = name in self._names or bool(self._defaults and _SECRET_KEY.search(name))
+            known = name in self._names or bool(
+                self._defaults and _pattern(_SECRET_KEY).search(name)
+            )
             if len(self._known_keys) < 4_096:  # a host may have endless keys
                 self._known_keys[key] = known
         return known
@@ -559,9 +558,9 @@ class _Redactor:
         try:
             if self._defaults and len(text) >= _SHORTEST_SECRET and _SUSPECT(text):
                 for pattern, replacement in _SECRET_TEXTS:
-                    text = pattern.sub(replacement, text)
-            for pattern in self._patterns[:]:
-                text = self._apply(pattern, text)
+                    text = _pattern(pattern).sub(replacement, text)
+            for own in self._patterns[:]:
+                text = self._apply(own, text)
             return text if self._callback is None else str(self._callback(key, text))
         except Exception:  # fail closed: rather no value than a secret
             self.failures += 1
@@ -887,11 +886,15 @@ def load_trace(path: str | os.PathLike[str], trace_id: str | None = None) -> Tra
 def _parts_of(path: str) -> list[str]:
     """Return the journals that other processes wrote of the trace in a file."""
     directory, name = os.path.split(os.path.abspath(path))
-    if not _MAIN_FILE.fullmatch(name):
+    if not _pattern(_MAIN_FILE).fullmatch(name):
         return []
     beside = os.listdir(directory)
     stem = name.split(".")[0]
-    parts = [part for part in beside if part.split(".")[0] == stem and _PART_FILE.fullmatch(part)]
+    parts = [
+        part
+        for part in beside
+        if part.split(".")[0] == stem and _pattern(_PART_FILE).fullmatch(part)
+    ]
     return [os.path.join(directory, part) for part in sorted(parts)]
 
 
@@ -1223,7 +1226,11 @@ class FileStore:
 
     def _names(self, start: str = "") -> list[str]:
         names = [name for name in os.listdir(self.directory) if name.startswith(start)]
-        return [name for name in names if _MAIN_FILE.fullmatch(name) or _PART_FILE.fullmatch(name)]
+        return [
+            name
+            for name in names
+            if _pattern(_MAIN_FILE).fullmatch(name) or _pattern(_PART_FILE).fullmatch(name)
+        ]
 
     def _open(self, trace_id: str, event: str) -> tuple[int, str]:
         """Open the trace's own journal at its start, anything later in a file of its own."""
@@ -1275,8 +1282,8 @@ def _cut_back(descriptor: int) -> NoReturn:
     raise StoreError("no room for a whole line")
 
 
-_MAIN_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}\.jsonl?")
-_PART_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}\.[0-9a-f]{16}\.jsonl")
+_MAIN_FILE = r"[0-9A-Za-z_-]{1,64}\.jsonl?"
+_PART_FILE = r"[0-9A-Za-z_-]{1,64}\.[0-9a-f]{16}\.jsonl"
 _FINAL_EVENTS = frozenset({"trace.completed", "part.completed"})
 
 
@@ -1296,7 +1303,7 @@ def _document_of(journal: BinaryIO) -> Iterator[bytes]:
     comma = b"\n"
     for block in _blocks_of(journal):
         count += block.count(_STARTED)
-        for node, node_id, _ in _ENDED.findall(block):
+        for node, node_id, _ in _pattern(_ENDED).findall(block):
             yield b'%b"%b":%b' % (comma, node_id, node)
             comma = b",\n"
             count -= 1
@@ -1317,11 +1324,11 @@ def _edges_of(journal: BinaryIO) -> Iterator[bytes]:
     links: list[bytes] = []
     journal.seek(0)
     for block in _blocks_of(journal):
-        for _, node_id, parent_id in _ENDED.findall(block):
+        for _, node_id, parent_id in _pattern(_ENDED).findall(block):
             if parent_id:
                 yield _TREE_EDGE % (comma, parent_id, node_id)
                 comma = b",\n"
-        links += _LINK.findall(block)
+        links += _pattern(_LINK).findall(block)
     for link in links:
         yield comma + b"{" + link
         comma = b",\n"
@@ -1341,11 +1348,11 @@ def _blocks_of(journal: BinaryIO) -> Iterator[bytes]:
 
 _BLOCK = 1 << 20  # bytes
 _STARTED = b'{"event":"node.started",'
-_ENDED = re.compile(
+_ENDED = (
     rb'\{"event":"node\.(?:completed|failed)","node":'
     rb'(\{"id":"([0-9a-f]{16})"[^\n]*?"parent_id":(?:null|"([0-9a-f]{16})")[^\n]*\})\}\n'
 )
-_LINK = re.compile(rb'\{"event":"edge",([^\n]*)\n')
+_LINK = rb'\{"event":"edge",([^\n]*)\n'
 _TREE_EDGE = (
     b'%b{"source_id":"%b","target_id":"%b","edge_type":"caused_by","label":"","metadata":{}}'
 )
@@ -2693,14 +2700,14 @@ class Tracer:
 
 
 _OFF: Span = _OffSpan()
-_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_TRACEPARENT = r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 
 
 def _parse_traceparent(text: str) -> tuple[tuple[str, str] | None, bool]:
     """Return the trace and span id of a W3C traceparent, None when it is none; and whether it
     is sampled.
     """
-    match = _TRACEPARENT.fullmatch(text)
+    match = _pattern(_TRACEPARENT).fullmatch(text)
     if match is None:
         return None, True
     version, trace_id, span_id, flags, suffix = match.groups()
