@@ -70,13 +70,13 @@ class Suite:
 
 MODEL_SERVER = ("@copilotkit/aimock",)  # answers as the model providers do, from a file
 
-# Products that do not go together with the others get an environment of their own.
+ADAPTERS = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/adapters/test_*.py")}
+CREWAI = "tests/adapters/test_crewai.py"  # these two do not go together with the other products
 SWARM = "tests/adapters/test_swarm.py"
-ADAPTERS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/adapters/test_*"))
 
 SUITES = {
     "adapters": Suite(
-        tuple(path for path in ADAPTERS if path != SWARM),
+        tuple(sorted(ADAPTERS - {CREWAI, SWARM})),
         (
             "agno==3.1.10",
             "aiohttp==3.14.5",
@@ -93,7 +93,12 @@ SUITES = {
         ),
         node_packages=MODEL_SERVER,
     ),
-    "swarm": Suite((SWARM,), ("openai==1.109.1", "openai-swarm==0.1.1"), MAIN_PYTHON, MODEL_SERVER),
+    "crewai": Suite(
+        (CREWAI,), ("crewai==1.15.30", "langgraph==1.2.22"), node_packages=MODEL_SERVER
+    ),
+    "swarm": Suite(
+        (SWARM,), ("openai==1.109.1", "openai-swarm==0.1.1"), node_packages=MODEL_SERVER
+    ),
     "nodetracer": Suite(("tests/test_nodetracer.py",), ("nodetracer==0.4.0",)),
     "otlp": Suite(
         ("tests/test_otlp.py", "tests/test_otlp_receivers.py"),
@@ -103,7 +108,14 @@ SUITES = {
     "packaging": Suite(("tests/test_packaging.py",), ("hatchling",), ALL_PYTHONS),
     "postgres": Suite(("tests/test_postgres.py",), ("psycopg[binary]",)),
     "typing": Suite(("tests/test_typing.py",), ("hatchling", "mypy>=2,<3", "pyright[nodejs]")),
-    "viewer": Suite(("tests/test_viewer_browser.py",), ("playwright",)),
+    "viewer": Suite(
+        (
+            "tests/test_viewer_browser.py",
+            "tests/test_viewer_firefox.py",
+            "tests/test_viewer_live.py",
+        ),
+        ("playwright",),
+    ),
 }
 
 
