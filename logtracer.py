@@ -334,12 +334,14 @@ class TraceGraph:
             data, _TRACE_FIELDS
         )
         _check_version(version)
-        nodes = [Node.from_dict(_mapping(item)) for item in items.values()]
-        nodes.sort(key=_start_order)
+        nodes = {key: Node.from_dict(_mapping(item)) for key, item in items.items()}
+        if len({node.id for node in nodes.values()}) < len(nodes):  # two of one id: keep both
+            for key, node in nodes.items():
+                node.id = key
         edges = [Edge.from_dict(_mapping(item)) for item in links]
         if data.get("session_id"):  # nodetracer keeps it outside
             metadata.setdefault("session_id", data["session_id"])
-        found = {node.id: node for node in nodes}
+        found = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
         times = _time_from_text(start), _time_from_text(end)
         return cls(version, trace_id, name, found, edges, *times, metadata)
 
@@ -454,7 +456,7 @@ def _check_version(version: str) -> str:
 
 def _brief(value: object) -> str:
     """Show a foreign value in a message: short, and with every odd character escaped."""
-    text = ascii(value)
+    text = _text_of(value, ascii)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -874,9 +876,9 @@ def load_trace(path: str | os.PathLike[str], trace_id: str | None = None) -> Tra
     """
     name = os.fspath(path)
     if trace_id is not None:
-        found = FileStore(name).load(trace_id)
+        found = _load_from(name, trace_id)
         if found is None:
-            raise TraceLoadError(f"{name}: holds no trace {trace_id!r}")
+            raise TraceLoadError(f"{name}: holds no trace {_brief(trace_id)}")
         return found
     trace = _named(name, _trace_from_bytes, _read_file(name))
     parts = _parts_of(name)
@@ -888,14 +890,9 @@ def _parts_of(path: str) -> list[str]:
     directory, name = os.path.split(os.path.abspath(path))
     if not _pattern(_MAIN_FILE).fullmatch(name):
         return []
-    beside = os.listdir(directory)
-    stem = name.split(".")[0]
-    parts = [
-        part
-        for part in beside
-        if part.split(".")[0] == stem and _pattern(_PART_FILE).fullmatch(part)
-    ]
-    return [os.path.join(directory, part) for part in sorted(parts)]
+    beside = _trace_files(directory, name.split(".")[0] + ".")
+    is_part = _pattern(_PART_FILE).fullmatch
+    return [os.path.join(directory, part) for part in sorted(beside) if is_part(part)]
 
 
 def trace_from_journal(lines: Iterable[str | bytes]) -> TraceGraph:
@@ -1177,17 +1174,11 @@ class FileStore:
 
     def load(self, trace_id: str) -> TraceGraph | None:
         """Return the trace, finished or not; None when there is none of that id."""
-        if not _TRACE_ID.fullmatch(trace_id):
-            return None
-        names = self._names(f"{trace_id}.")
-        names.sort(key=lambda name: (len(name), name))  # what began the trace, then its parts
-        files = [self._load_file(os.path.join(self.directory, name)) for name in names]
-        traces = [trace for trace in files if trace is not None]
-        return merge_traces(traces) if len(traces) > 1 else next(iter(traces), None)
+        return _load_from(self.directory, trace_id)
 
     def list_traces(self) -> list[str]:
         """Return the ids of all traces, sorted."""
-        return sorted({name.split(".")[0] for name in self._names()})
+        return sorted({name.split(".")[0] for name in _trace_files(self.directory)})
 
     def write_event(self, trace_id: str, event: str, line: str) -> None:
         """Append one event to the trace's journal; see StreamingBackend."""
@@ -1200,15 +1191,6 @@ class FileStore:
                 return
             del self._journals[trace_id]
         self._finish(trace_id, descriptor, path, data)
-
-    def _load_file(self, path: str) -> TraceGraph | None:
-        try:
-            data = _read_file(path, getattr(os, "O_NOFOLLOW", 0))
-        except OSError as error:
-            raise TraceLoadError(f"{path}: {error.strerror}") from None
-        if not data and path.endswith("l"):  # its process died before it wrote the first line
-            return None
-        return _named(path, _trace_from_bytes, data)
 
     def _prepare(self) -> None:
         try:
@@ -1223,14 +1205,6 @@ class FileStore:
         if not _TRACE_ID.fullmatch(trace_id):
             raise StoreError(f"trace id {_brief(trace_id)} is not 1 to 64 of 0-9 A-Z a-z _ -")
         return os.path.join(self.directory, trace_id + ending)
-
-    def _names(self, start: str = "") -> list[str]:
-        names = [name for name in os.listdir(self.directory) if name.startswith(start)]
-        return [
-            name
-            for name in names
-            if _pattern(_MAIN_FILE).fullmatch(name) or _pattern(_PART_FILE).fullmatch(name)
-        ]
 
     def _open(self, trace_id: str, event: str) -> tuple[int, str]:
         """Open the trace's own journal at its start, anything later in a file of its own."""
@@ -1271,6 +1245,33 @@ class FileStore:
         journals, self._journals = self._journals, {}
         for descriptor, _ in journals.values():
             os.close(descriptor)
+
+
+def _trace_files(directory: str, start: str = "") -> list[str]:
+    """Return the names of a directory's journals and documents, or of those of one trace."""
+    names = [name for name in os.listdir(directory) if name.startswith(start)]
+    is_trace_file = _pattern(f"{_MAIN_FILE}|{_PART_FILE}").fullmatch
+    return [name for name in names if is_trace_file(name)]
+
+
+def _load_from(directory: str, trace_id: str) -> TraceGraph | None:
+    """Return a trace of a directory: what began it, and the parts that others wrote."""
+    if not _TRACE_ID.fullmatch(trace_id):
+        return None
+    names = sorted(_trace_files(directory, f"{trace_id}."), key=lambda name: (len(name), name))
+    files = [_load_file(os.path.join(directory, name)) for name in names]
+    traces = [trace for trace in files if trace is not None]
+    return merge_traces(traces) if len(traces) > 1 else next(iter(traces), None)
+
+
+def _load_file(path: str) -> TraceGraph | None:
+    try:
+        data = _read_file(path, getattr(os, "O_NOFOLLOW", 0))
+    except OSError as error:
+        raise TraceLoadError(f"{path}: {error.strerror}") from None
+    if not data and path.endswith("l"):  # its process died before it wrote the first line
+        return None
+    return _named(path, _trace_from_bytes, data)
 
 
 def _cut_back(descriptor: int) -> NoReturn:
