@@ -73,6 +73,7 @@ MODEL_SERVER = ("@copilotkit/aimock",)  # answers as the model providers do, fro
 ADAPTERS = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/adapters/test_*.py")}
 CREWAI = "tests/adapters/test_crewai.py"  # these two do not go together with the other products
 SWARM = "tests/adapters/test_swarm.py"
+OPENAI = "tests/adapters/test_openai.py"  # they bring older versions of its SDK: 2.54 and 1.109
 
 SUITES = {
     "adapters": Suite(
@@ -83,6 +84,7 @@ SUITES = {
             "anthropic==2.12.0",
             "autogen-agentchat==0.7.5",
             "autogen-ext[openai]==0.7.5",
+            "dify-client==0.1.10",
             "httpx==0.28.1",
             "langchain==1.4.7",
             "langchain-openai==1.7.3",
@@ -94,10 +96,10 @@ SUITES = {
         node_packages=MODEL_SERVER,
     ),
     "crewai": Suite(
-        (CREWAI,), ("crewai==1.15.30", "langgraph==1.2.22"), node_packages=MODEL_SERVER
+        (CREWAI, OPENAI), ("crewai==1.15.30", "langgraph==1.2.22"), node_packages=MODEL_SERVER
     ),
     "swarm": Suite(
-        (SWARM,), ("openai==1.109.1", "openai-swarm==0.1.1"), node_packages=MODEL_SERVER
+        (SWARM, OPENAI), ("openai==1.109.1", "openai-swarm==0.1.1"), node_packages=MODEL_SERVER
     ),
     "nodetracer": Suite(("tests/test_nodetracer.py",), ("nodetracer==0.4.0",)),
     "otlp": Suite(

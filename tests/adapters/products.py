@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
 from needs import needs
@@ -11,4 +12,6 @@ from needs import needs
 def product(module: str) -> Any:
     """Import a module; the tests of the calling file are skipped where it is missing."""
     needs(module.partition(".")[0])
-    return importlib.import_module(module)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what products do while they are imported is theirs
+        return importlib.import_module(module)

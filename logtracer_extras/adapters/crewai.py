@@ -1,0 +1,158 @@
+"""Record what CrewAI's crews and flows do (crewai 1.15).
+
+    from logtracer_extras.adapters import crewai
+
+    crewai.install()
+
+It listens where the event bus numbers each event, because the bus hands its events to listeners
+in other threads, later. With an SDK's adapter installed too, a model call is one node.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from logtracer import Span
+
+from ._installing import Adapter, Patch, quietly
+from ._model_facts import read, usage_facts
+from ._steps import ModelCall, ReportedError, Step, open_model_call, open_step, parent_span
+
+_TYPES = {
+    "crew_kickoff": "sub_agent",
+    "flow": "sub_agent",
+    "agent_execution": "sub_agent",
+    "lite_agent_execution": "sub_agent",
+    "llm_call": "llm_call",
+    "tool_usage": "tool_call",
+    "mcp_tool_execution": "tool_call",
+    "memory_query": "retrieval",
+    "memory_retrieval": "retrieval",
+    "knowledge_query": "retrieval",
+    "knowledge_retrieval": "retrieval",
+    "llm_guardrail": "validation",
+}
+_NAMES = ("tool_name", "method_name", "flow_name", "crew_name", "agent_role", "name")
+_ENDS = ("_completed", "_finished", "_failed", "_error", "_errored", "_paused")
+_INNER = "AgentExecutor"  # the flow by which the product runs an agent: it says nothing new
+
+
+class _Events:
+    """Turns started events into nodes, and ends them with the events that end those."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+        self._steps: dict[str, Step | ModelCall] = {}  # by the id of the started event
+        self._borrowed: set[str] = set()  # ids whose step is their parent's
+        self._started_by: dict[str, str] = {}  # ids of started events, by that of the model call
+
+    def take(self, event: Any) -> None:
+        """Take one event, numbered."""
+        kind = event.type
+        if kind.endswith("_started"):
+            self._open(event, kind[: -len("_started")])
+        elif kind.endswith(_ENDS):
+            self._end(event, kind)
+
+    def _open(self, event: Any, kind: str) -> None:
+        if kind == "agent_logs":
+            return
+        above = self._steps.get(event.parent_event_id or "")
+        if above is not None and _INNER in (read(event, "flow_name"), read(event, "name")):
+            self._steps[event.event_id] = above
+            self._borrowed.add(event.event_id)
+            return
+        parent = parent_span() if above is None else above.span
+        node_type = _TYPES.get(kind, "custom")
+        open_one = open_model_call if node_type == "llm_call" else open_step
+        step = open_one(self._adapter, _name_of(event, kind), node_type, parent)
+        if step is None:
+            return
+        self._steps[event.event_id] = step
+        if read(event, "call_id"):
+            self._started_by[event.call_id] = event.event_id
+        step.span.__enter__()
+        _record_start(step.span, event, node_type)
+
+    def _end(self, event: Any, kind: str) -> None:
+        # A failed model call is told twice, and the second time names the wrong start.
+        call_id = read(event, "call_id")
+        started = self._started_by.pop(call_id, "") if call_id else event.started_event_id
+        step = self._steps.pop(started or "", None)
+        if step is None or started in self._borrowed:
+            self._borrowed.discard(started or "")
+            return
+        error = None
+        try:
+            if kind.endswith(("_failed", "_error", "_errored")):
+                error = ReportedError(str(read(event, "error")))
+            _record_end(step.span, event)
+        finally:
+            step.end(error)
+
+
+def _name_of(event: Any, kind: str) -> str:
+    if kind == "llm_call":
+        return f"chat {read(event, 'model') or ''}".rstrip()
+    if kind == "agent_execution":
+        return str(read(event, "agent", "role") or read(event, "agent_role") or kind).strip()
+    if kind == "task":
+        return "task"
+    return str(next((value for value in (read(event, name) for name in _NAMES) if value), kind))
+
+
+def _record_start(span: Span, event: Any, node_type: str) -> None:
+    if node_type == "llm_call":
+        messages = read(event, "messages")
+        if isinstance(messages, str):
+            messages = [{"role": "user", "content": messages}]
+        span.input(messages=messages)
+        span.metadata(
+            **{"gen_ai.operation.name": "chat", "gen_ai.request.model": read(event, "model")}
+        )
+    elif node_type == "tool_call":
+        span.input(arguments=read(event, "tool_args"))
+    elif read(event, "inputs"):
+        span.input(inputs=read(event, "inputs"))
+    elif read(event, "task", "description"):
+        span.input(task=read(event, "task", "description"))
+
+
+def _record_end(span: Span, event: Any) -> None:
+    response = read(event, "response")
+    if response is not None:
+        span.output(message={"role": "assistant", "content": response})
+    for name in ("output", "result"):
+        value = read(event, name)
+        if value is not None:
+            span.output(result=read(value, "raw") or value)
+    facts = usage_facts(read(event, "usage"))
+    reason = read(event, "finish_reason")
+    facts["gen_ai.response.finish_reasons"] = [reason] if reason else None
+    known = {name: fact for name, fact in facts.items() if fact is not None}
+    if known:
+        span.metadata(**known)
+
+
+def _make_prepare(adapter: Adapter, original: Any, patch: Patch) -> Any:
+    events = _Events(adapter)
+
+    def prepare(self: Any, source: Any, event: Any) -> Any:
+        prepared = original(self, source, event)
+        if patch.is_active:
+            with quietly("crewai"):
+                events.take(event)
+        return prepared
+
+    return prepare
+
+
+def _connect(adapter: Adapter) -> None:
+    bus = adapter.load("crewai.events.event_bus").CrewAIEventsBus
+    adapter.patch(bus, "_prepare_event", functools.partial(_make_prepare, adapter))
+
+
+ADAPTER = Adapter("crewai", ("crewai",), _connect)
+install = ADAPTER.install
+uninstall = ADAPTER.uninstall
