@@ -1387,6 +1387,8 @@ def _diff(options: argparse.Namespace, screen: Screen) -> int:
         raise UsageError("diff", "needs two runs: logtracer diff A B")
     if options.against is None:
         before = before[:1]
+    if options.html and len(before) + len(after) > 2:
+        raise UsageError("diff", "--html shows two runs: logtracer diff A B --html FILE")
     try:
         if len(before) == len(after) == 1:
             return _diff_runs(before[0], after[0], options, screen)
