@@ -152,7 +152,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=MAIN_PYTHON)
 def types(session: nox.Session) -> None:
     """Check types, strictly."""
-    install(session, "-e", ".[test,dev]")
+    install(session, "-e", ".[test,dev,postgres]")
     session.run("mypy")
 
 
