@@ -91,6 +91,7 @@ SUITES = {
             "langgraph==1.2.22",
             "openai==3.54.0",
             "openai-agents==0.24.0",
+            "pydantic-ai-slim[openai]==2.68.0",
             "requests==2.34.2",
         ),
         node_packages=MODEL_SERVER,

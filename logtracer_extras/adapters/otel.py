@@ -1,0 +1,233 @@
+"""Take the OpenTelemetry spans of the process as nodes: pydantic-ai, MCP, Google ADK and others.
+
+    from logtracer_extras.adapters import otel
+
+    otel.install()
+    pydantic_ai.Agent.instrument_all()      # or whatever switches the product's spans on
+
+It needs opentelemetry-api alone, and becomes the process's tracer provider; where there is one
+already, it refuses. A model call that another adapter records too is one node. OpenTelemetry
+has no way to unset a provider: after `uninstall` it stays, and its spans record nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from logtracer import Span
+from logtracer_extras.conventions import facts_of, type_of
+
+from ._installing import Adapter, quietly
+from ._model_facts import read
+from ._steps import (
+    ModelCall,
+    ReportedError,
+    Step,
+    add_resolver,
+    open_model_call,
+    open_step,
+    request_in_progress,
+)
+
+_NAMES = ("gen_ai.tool.name", "gen_ai.agent.name")
+
+
+class _SpanMethods:
+    """A span of OpenTelemetry's interface that is a node."""
+
+    def record_in(self, api: Any, step: Step | ModelCall, name: str) -> None:
+        """Begin; the interface is made without arguments."""
+        self._api = api
+        self._step = step
+        self._name = name
+        self._attributes: dict[str, Any] = {}
+        self._error: BaseException | None = None
+        self._is_open = True
+        _, trace_id, span_id, _ = step.span.traceparent.split("-")
+        self._context = api.SpanContext(
+            int(trace_id, 16), int(span_id, 16), False, api.TraceFlags(1)
+        )
+
+    @property
+    def node(self) -> Span | None:
+        """The node, None when it has ended."""
+        return self._step.span if self._is_open else None
+
+    def get_span_context(self) -> Any:
+        """Return the ids, which are the node's own."""
+        return self._context
+
+    def is_recording(self) -> bool:
+        """Tell whether the span is open."""
+        return self._is_open
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Keep an attribute for the end."""
+        self._attributes[key] = value
+
+    def set_attributes(self, attributes: Any) -> None:
+        """Keep attributes for the end."""
+        self._attributes.update(attributes or {})
+
+    def update_name(self, name: str) -> None:
+        """Keep the new name as a fact: a node has the name it began with."""
+        self._attributes["otel.name"] = name
+
+    def add_event(self, name: str, attributes: Any = None, timestamp: Any = None) -> None:
+        """Note an event."""
+        with quietly("otel"):
+            if self._is_open:
+                self._step.span.annotate(f"{name}: {dict(attributes)}" if attributes else name)
+
+    def add_link(self, context: Any, attributes: Any = None) -> None:
+        """Pass over links: what they lead to is seldom a node."""
+
+    def record_exception(
+        self, exception: Any, attributes: Any = None, timestamp: Any = None, escaped: bool = False
+    ) -> None:
+        """Keep an exception, in case the status says that the span failed."""
+        self._error = exception
+
+    def set_status(self, status: Any, description: str | None = None) -> None:
+        """Take the status: only an error means anything here."""
+        code = read(status, "status_code") or status
+        if code is self._api.StatusCode.ERROR:
+            text = description or read(status, "description") or "error"
+            self._error = self._error or ReportedError(str(text))
+        elif code is self._api.StatusCode.OK:
+            self._error = None
+
+    def end(self, end_time: int | None = None) -> None:
+        """Record the attributes and end the node."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        with quietly("otel"):
+            try:
+                facts = facts_of(self._attributes, self._name)
+                span = self._step.span
+                for add, values in (
+                    (span.input, facts.input_data),
+                    (span.output, facts.output_data),
+                    (span.metadata, facts.metadata),
+                ):
+                    if values:
+                        add(**values)
+            finally:
+                self._step.end(self._error)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if error is not None and self._is_open:
+            self._error = error
+        self.end()
+
+
+class _TracerMethods:
+    """A tracer of OpenTelemetry's interface."""
+
+    def record_for(self, bridge: _Bridge) -> None:
+        """Begin; the interface is made without arguments."""
+        self._bridge = bridge
+
+    def start_span(self, name: str, context: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Open a span that is not current."""
+        attributes = kwargs.get("attributes") or (args[1] if len(args) > 1 else None)
+        return self._bridge.start(name, context, dict(attributes or {}))
+
+    @contextlib.contextmanager
+    def start_as_current_span(
+        self, name: str, context: Any = None, *args: Any, **kwargs: Any
+    ) -> Iterator[Any]:
+        """Open a span that is current within the block, for OpenTelemetry and for logtracer."""
+        wanted = ("record_exception", "set_status_on_exception", "end_on_exit")
+        how = {name: kwargs.pop(name) for name in wanted if name in kwargs}
+        span = self.start_span(name, context, *args, **kwargs)
+        node = read(span, "node")
+        if node is not None:
+            node.__enter__()
+        with self._bridge.api.use_span(span, **{"end_on_exit": True, **how}) as current:
+            yield current
+
+
+class _ProviderMethods:
+    """A tracer provider of OpenTelemetry's interface."""
+
+    def record_for(self, bridge: _Bridge) -> None:
+        """Begin; the interface is made without arguments."""
+        self._bridge = bridge
+
+    def get_tracer(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the one tracer there is."""
+        return self._bridge.tracer
+
+
+class _Bridge:
+    """OpenTelemetry's classes with our methods, made when it is imported."""
+
+    def __init__(self, adapter: Adapter, api: Any) -> None:
+        self.is_active = True
+        self.api = api
+        self._adapter = adapter
+        self._span_class: Any = type("LogtracerSpan", (_SpanMethods, api.Span), {})
+        self.tracer: Any = type("LogtracerTracer", (_TracerMethods, api.Tracer), {})()
+        self.provider: Any = type("LogtracerProvider", (_ProviderMethods, api.TracerProvider), {})()
+        self.tracer.record_for(self)
+        self.provider.record_for(self)
+
+    def current(self) -> Span | None:
+        """Return the node of OpenTelemetry's current span."""
+        span: Span | None = read(self.api.get_current_span(), "node")
+        return span
+
+    def start(self, name: str, context: Any, attributes: dict[str, Any]) -> Any:
+        """Open the node of a span; one that is not recorded passes its parent's ids on."""
+        above = self.api.get_current_span(context)
+        with quietly("otel"):
+            step = self._open(
+                name, read(above, "node") if context is not None else None, attributes
+            )
+            if step is not None:
+                span = self._span_class()
+                span.record_in(self.api, step, name)
+                span.set_attributes(attributes)
+                return span
+        return self.api.NonRecordingSpan(above.get_span_context())
+
+    def _open(
+        self, name: str, parent: Span | None, attributes: dict[str, Any]
+    ) -> Step | ModelCall | None:
+        if not self.is_active:
+            return None
+        node_type = type_of(attributes, name)
+        title = next((str(attributes[key]) for key in _NAMES if attributes.get(key)), name)
+        if node_type != "llm_call":
+            return open_step(self._adapter, title, node_type, parent)
+        if request_in_progress() is not None:  # the SDK tells of a request we record already
+            return None
+        return open_model_call(self._adapter, name, "llm_call", parent)
+
+
+_bridges: list[_Bridge] = []  # at most one: a provider cannot be taken back
+
+
+def _connect(adapter: Adapter) -> None:
+    api = adapter.load("opentelemetry.trace")
+    if not _bridges:
+        if not isinstance(api.get_tracer_provider(), api.ProxyTracerProvider):
+            raise RuntimeError("there is a tracer provider already, whose place otel would take")
+        _bridges.append(_Bridge(adapter, api))
+        api.set_tracer_provider(_bridges[0].provider)
+    bridge = _bridges[0]
+    bridge.is_active = True
+    add_resolver(adapter, bridge.current)
+    adapter.on_uninstall(lambda: setattr(bridge, "is_active", False))
+
+
+ADAPTER = Adapter("otel", ("opentelemetry.trace",), _connect)
+install = ADAPTER.install
+uninstall = ADAPTER.uninstall
