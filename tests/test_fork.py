@@ -43,9 +43,9 @@ def tracing_threads(tracer: Tracer, count: int) -> Iterator[None]:
     def record() -> None:
         while not stop.is_set():
             with tracer.trace("in thread") as root:
-                for _ in range(200):
-                    with root.node("step") as step:
-                        step.output(text="x" * 2_000)
+                for _ in range(500):
+                    with root.node("step"):
+                        pass
 
     stop = threading.Event()
     threads = [threading.Thread(target=record) for _ in range(count)]
@@ -65,6 +65,8 @@ def test_children_of_a_tracing_process_never_hang(kind: str, forks: int, tmp_pat
     def work() -> None:
         with tracer.trace("in child") as root, root.node("step") as step:
             step.output(answer=42)
+        found = tracer.storage.load(root.trace.trace_id)
+        assert found is not None and len(found.nodes) == 2
         assert tracer.stats()["errors"] == 0
         tracer.close()
 
@@ -72,9 +74,6 @@ def test_children_of_a_tracing_process_never_hang(kind: str, forks: int, tmp_pat
     with tracing_threads(tracer, 3):
         assert [in_child(work) for _ in range(forks)] == [0] * forks
     assert tracer.stats()["errors"] == 0
-    if kind != "memory":
-        traces = [tracer.storage.load(trace_id) for trace_id in tracer.storage.list_traces()]
-        assert [trace.name for trace in traces if trace].count("in child") == forks
 
 
 def test_a_fork_inside_an_open_trace_records_each_node_once(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from logtracer import (
 from sample_traces import weather
 from stress import child
 from stress.figures import figure
+from stress.quiet import minutes_later
 from stress.reading import only_trace
 from stress.stores import STORES
 
@@ -388,14 +389,15 @@ def check_after_trouble(tracer: Tracer, directory: Path) -> None:
 
 
 def test_a_full_disk_leaves_few_messages_and_nothing_unreadable(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    minutes_later(monkeypatch)
     tracer = Tracer(storage=FileStore(tmp_path))
     with Faulty("write", 1, lasts=True).installed():
         for _ in range(200):
             with tracer.trace("run") as root, root.node("step"):
                 pass
-    assert len(caplog.records) <= 10
+    assert 1 <= len(caplog.records) <= 10
     assert tracer.stats()["dropped"] == 400
     assert [path.name for path in tmp_path.iterdir()] == []
     assert record(tracer.storage).end_time is not None
@@ -477,8 +479,9 @@ class BrokenStream(Broken):
 
 @pytest.mark.parametrize("broken", [Broken, BrokenStream])
 def test_a_broken_store_never_reaches_the_host_and_drops_are_counted(
-    broken: type[Broken], caplog: pytest.LogCaptureFixture
+    broken: type[Broken], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    minutes_later(monkeypatch)
     tracer = Tracer(storage=broken())
     for _ in range(50):
         with tracer.trace("run") as root, root.node("step"):

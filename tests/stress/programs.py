@@ -19,38 +19,30 @@ from logtracer import Span, Tracer, current_span, trace_node
 from stress.reading import only_trace, parents
 
 Program = list[tuple[Any, ...]]
-SLOTS = 3  # generators, and tasks, that an actor holds at a time
+SLOTS = 2  # generators, and tasks, that an actor holds at a time
 
 
-def programs() -> strategies.SearchStrategy[Program]:
+LEAVES = ["step", "call", "wait", "wait", "next", "next", "close", "drop", "cancel", "join"]
+NUMBERED = {"next", "close", "drop", "cancel", "join"}
+BLOCKS = ["span", "fail", "task", "task", "trace"]
+GENERATORS = ["generator", "plain generator", "plain generator", "async generator"]
+
+
+@strategies.composite
+def programs(draw: strategies.DrawFn, levels: int = 3) -> Program:
     """Return a strategy for programs."""
-    slots = strategies.integers(0, SLOTS - 1)
-    leaves = strategies.one_of(
-        strategies.just(("step",)),
-        strategies.just(("call",)),
-        strategies.just(("wait",)),
-        strategies.tuples(
-            strategies.sampled_from(["next", "close", "drop", "cancel", "join"]), slots
-        ),
-    )
-    return strategies.recursive(
-        strategies.lists(leaves, max_size=5),
-        lambda inner: strategies.lists(
-            strategies.one_of(
-                leaves,
-                strategies.tuples(
-                    strategies.sampled_from(["span", "fail", "task", "trace"]), inner
-                ),
-                strategies.tuples(
-                    strategies.sampled_from(["generator", "plain generator", "async generator"]),
-                    slots,
-                    inner,
-                ),
-            ),
-            max_size=6,
-        ),
-        max_leaves=25,
-    )
+    steps: Program = []
+    kinds = LEAVES if levels == 0 else [*LEAVES, *BLOCKS, *GENERATORS]
+    for kind in draw(strategies.lists(strategies.sampled_from(kinds), min_size=1, max_size=7)):
+        slot = draw(strategies.integers(0, SLOTS - 1))
+        if kind in BLOCKS:
+            steps.append((kind, draw(programs(levels - 1))))
+        elif kind in GENERATORS:  # one that is suspended somewhere is what matters
+            body = [*draw(programs(levels - 1)), ("wait",), *draw(programs(0))]
+            steps += [(kind, slot, body), ("next", slot), ("step",)]
+        else:
+            steps.append((kind, slot) if kind in NUMBERED else (kind,))
+    return steps
 
 
 @dataclass
@@ -69,7 +61,7 @@ class Actor:
 class Interpreter:
     """Runs a program and notes the parent that each node is meant to have."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, outer: Interpreter | None = None) -> None:
         self.tracer = Tracer()
         self._program = program
         self._expected: dict[str, str | None] = {"run": None}
@@ -79,7 +71,7 @@ class Interpreter:
         self._tasks: list[asyncio.Task[None]] = []
         # A task that starts while an undecorated generator is suspended inherits its span: the
         # tracer cannot tell who started the task. Programs have the one or the other.
-        self._has_tasks = "'task'" in repr(program)
+        self._has_tasks: bool = outer._has_tasks if outer else "'task'" in repr(program)
 
     async def run(self) -> None:
         """Run the program in a trace and compare the record with the notes."""
@@ -171,7 +163,7 @@ class Interpreter:
         raise LookupError
 
     async def _trace(self, actor: Actor, body: Program) -> None:
-        await Interpreter(body).run()
+        await Interpreter(body, self).run()
 
     async def _task(self, actor: Actor, body: Program) -> None:
         task = asyncio.create_task(self._body(body, Actor(actor.parent)))
@@ -257,7 +249,8 @@ class Interpreter:
 
     def _drop(self, actor: Actor, slot: int) -> None:
         generator = actor.generators.pop(slot, None)
-        self._unstarted.pop(generator, None)
+        if not isinstance(generator, tuple):
+            self._unstarted.pop(generator, None)
 
 
 async def exhaust_step(generator: AsyncGenerator[None, None]) -> None:
