@@ -102,6 +102,7 @@ SUITES = {
     "swarm": Suite(
         (SWARM, OPENAI), ("openai==1.109.1", "openai-swarm==0.1.1"), node_packages=MODEL_SERVER
     ),
+    "libraries": Suite(("tests/test_library_values.py",), ("numpy", "pandas", "pydantic")),
     "nodetracer": Suite(("tests/test_nodetracer.py",), ("nodetracer==0.4.0",)),
     "otlp": Suite(
         ("tests/test_otlp.py", "tests/test_otlp_receivers.py"),
@@ -163,6 +164,15 @@ def unit(session: nox.Session) -> None:
     install(session, "-e", ".[test]")
     special = [file for suite in SUITES.values() for file in suite.files]
     session.run("pytest", *(f"--ignore={file}" for file in special), *session.posargs)
+
+
+@nox.session(python=MAIN_PYTHON, default=False)
+def stress(session: nox.Session) -> None:
+    """Run the tests of reliability with large figures; takes about half an hour."""
+    install(session, "-e", ".[test]")
+    names = "context fork hostile_values kill loading serialization stores threads_and_tasks"
+    files = [f"tests/test_{name}.py" for name in names.split()]
+    session.run("pytest", *files, *session.posargs, env={"LOGTRACER_STRESS": "1"})
 
 
 def add_session(name: str, suite: Suite) -> None:
