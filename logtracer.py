@@ -195,6 +195,7 @@ class Node:
     def to_dict(self) -> dict[str, Any]:
         """Return the node's wire form: its fields, times as ISO 8601, and `duration_ms`."""
         data: dict[str, Any] = {name: getattr(self, name) for name in _NODE_FIELDS}
+        data["status"] = str(self.status)
         data["start_time"] = _time_to_text(self.start_time)
         data["end_time"] = _time_to_text(self.end_time)
         data["duration_ms"] = self.duration_ms
@@ -229,7 +230,7 @@ class Edge:
         return {
             "source_id": self.source_id,
             "target_id": self.target_id,
-            "edge_type": self.edge_type,
+            "edge_type": str(self.edge_type),
             "label": self.label,
             "metadata": self.metadata,
         }
@@ -597,7 +598,7 @@ def _check_pattern(pattern: str) -> None:
     except (re.error, TypeError) as error:
         raise ValueError(f"redact_patterns: {pattern!r} is not a pattern: {error}") from None
     letters = dict.fromkeys(["a", "0", " ", "-", *filter(str.isprintable, pattern)])
-    for length in (8, 12, 16, 20, 24, 32, 48, 96, 192):
+    for length in (*range(8, 33), 48, 96, 192):
         for letter in list(letters)[:24]:
             began = time.thread_time()
             compiled.search(letter * length + "\x00")
@@ -665,7 +666,8 @@ class _Cleaner:
             return "[CIRCULAR]" if id(value) in self._path else "[TRUNCATED: too deep]"
         self._path.add(id(value))
         try:
-            pairs = _pairs_of(value, kind, self._items + 1)
+            is_list = kind is tuple or issubclass(kind, (list, set, frozenset))
+            pairs = None if is_list else _pairs_of(value, kind, self._items + 1)
             if pairs is not None:
                 return self._mapping(pairs, depth + 1)
             items = _items_of(value, kind, self._items + 1)
@@ -1655,8 +1657,10 @@ class _Recording:
 
     def graph(self) -> TraceGraph:
         """Return the trace as it stands, with the spans still open as running nodes."""
+        unfinished = list(self.open.values())  # copied first: what ends meanwhile is in both
         nodes = [self._node_of(record) for record in self.finished[:]]
-        nodes += [self.unpack(_pack(span)) for span in list(self.open.values())]
+        ended = {node.id for node in nodes}
+        nodes += [self.unpack(_pack(span)) for span in unfinished if span.id not in ended]
         if self.released:
             stored = self.tracer.storage.load(self.trace_id)
             nodes += [] if stored is None else stored.nodes.values()
@@ -1758,6 +1762,7 @@ class _Recording:
             self.finished.append(_pack(span))
         else:
             self._keep_streamed(span, event)
+        self.open.pop(span._number, None)
         try:
             if self.has_hooks:
                 self.tracer._notify(event, span)
@@ -2019,7 +2024,12 @@ class Span(_Referable):
     def link(self, other: Span, edge_type: str = EdgeType.DATA_FLOW, label: str = "") -> None:
         """Say why `other`, the later step, connects to this one: a retry of it, fed by it, ..."""
         recording = self._recording
-        if not (self._number and isinstance(other, Span) and other._recording is recording):
+        if not (
+            isinstance(other, Span)
+            and self._start
+            and other._start
+            and other._recording is recording
+        ):
             recording.tracer._report("link", "only started spans of one trace can be linked")
             return
         clean = recording.capture.text
@@ -2138,10 +2148,11 @@ class Span(_Referable):
         self._frame = None
         if _current.get() is self:
             _current.set(self._previous)
-        if recording.open.pop(self._number, None) is None:  # opened before a fork, or ended twice
+        if self._number not in recording.open:  # opened before a fork
             return
         if not recording.is_watched and self._parent is not None and not recording.ended:
             recording.finished.append(_pack(self))
+            recording.open.pop(self._number, None)  # last: until then a reader finds it here
             return
         try:
             recording.span_ended(self)
@@ -2788,7 +2799,10 @@ class _Call:
         self._name = str(name or getattr(function, "__name__", "callable"))
         self._node_type = node_type
         self._captures_return = capture_return
-        self._signature = inspect.signature(function) if capture_args else None
+        self._signature: inspect.Signature | None = None
+        if capture_args:
+            with contextlib.suppress(TypeError, ValueError):  # some built-ins have none
+                self._signature = inspect.signature(function)
 
     def open(self) -> Span:
         """Return a span below the current one, the off span outside a trace."""
@@ -2810,8 +2824,9 @@ class _Call:
         """Record what a call returned."""
         if not self._captures_return:
             return
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            value = dict(zip(value._fields, value))
+        names = _members(type(value)).get("_fields")
+        if issubclass(type(value), tuple) and type(names) is tuple:
+            value = dict(zip(names, tuple.__iter__(value)))
         if type(value) is dict and all(type(key) is str for key in value):
             span.output(**value)
         else:
