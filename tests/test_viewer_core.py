@@ -9,11 +9,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from needs import needs
-
 from logtracer import trace_from_json
 from logtracer_extras.analysis import PriceTable, measure
 from logtracer_extras.viewer import trace_page
+from needs import needs
 
 HERE = Path(__file__).parent
 VECTORS = HERE / "data" / "query_vectors.json"
