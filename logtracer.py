@@ -29,6 +29,7 @@ import time
 import weakref
 from _thread import RLock, get_ident
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
@@ -37,7 +38,7 @@ from types import FrameType, MappingProxyType, SimpleNamespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator
     from typing import Any, BinaryIO, NoReturn, ParamSpec, Protocol, TypeVar
 
     P = ParamSpec("P")
@@ -498,7 +499,7 @@ _HUGE = 1 << 4_000  # Python refuses to write integers of more than 4,300 digits
 _TOKEN_PREFIXES = (
     r"sk-|pk-lf-|sk_live_|sk_test_|rk_live_|rk_test_|pk_live_|whsec_|gh[pousr]_|github_pat_"
     r"|gl[a-z]{2,6}-|xox[a-z]-|xapp-|AIza|ya29\.|GOCSPX-|hf_|npm_|pypi-|SG\.|dop_v1_|doo_v1_"
-    r"|shp(?:at|ca|pa|ss)_|key-|lin_api_|gsk_|pplx-|xai-|nvapi-|tvly-|lsv2_|ls__|r8_|dckr_pat_"
+    r"|shp(?:at|ca|pa|ss)_|key-(?=[0-9a-f]{16})|lin_api_|gsk_|pplx-|xai-|nvapi-|tvly-|lsv2_|ls__|r8_|dckr_pat_"
     r"|ATATT3|PMAK-|hvs\.|hvb\.|dapi|sq0[a-z]{3}-|EAAC|AGE-SECRET-KEY-|csk-|fw_|tok_|vcp_"
 )
 _SECRET_TEXTS = (  # pattern and replacement
@@ -510,7 +511,7 @@ _SECRET_TEXTS = (  # pattern and replacement
     (r"\b(?:AC|SK)[0-9a-f]{32}\b", _REDACTED),
     (r"\b[0-9]{8,10}:[\w-]{35}\b", _REDACTED),
     (
-        r"(?i)\b(bearer|basic|token)(\s+)(?=\S*[0-9A-Z=])(?-i:[\w.~+/-]{8,}=*)",
+        r"\b((?i:bearer|basic|token))(\s+)(?=\S*[0-9A-Z=])[\w.~+/-]{8,}=*",
         r"\1\2" + _REDACTED,
     ),
     (
@@ -523,7 +524,7 @@ _SECRET_TEXTS = (  # pattern and replacement
     ),
 )
 _WINDOW = 16_384  # characters a user's pattern is given at a time
-_SLOW_PATTERN = 0.1  # seconds; a user's pattern that takes longer is refused or switched off
+_SLOW_PATTERN = 0.1  # seconds; a user's pattern that takes longer is refused, or no text kept
 
 
 class _Redactor:
@@ -542,6 +543,7 @@ class _Redactor:
         self._defaults = defaults
         self._known_keys: dict[str, bool] = {}
         self.failures = 0
+        self._is_blind = False  # a pattern turned out to be too slow to look with
         self.is_eager = bool(self._patterns or callback)  # every text must be looked at
 
     def is_secret(self, key: str) -> bool:
@@ -558,11 +560,13 @@ class _Redactor:
 
     def text(self, text: str, key: str = "") -> str:
         """Return the text with every secret replaced; the whole of it when redaction fails."""
+        if self._is_blind:
+            return _REDACTED
         try:
             if self._defaults and len(text) >= _SHORTEST_SECRET and _SUSPECT(text):
                 for pattern, replacement in _SECRET_TEXTS:
                     text = _pattern(pattern).sub(replacement, text)
-            for own in self._patterns[:]:
+            for own in self._patterns:
                 text = self._apply(own, text)
             return text if self._callback is None else str(self._callback(key, text))
         except Exception:  # fail closed: rather no value than a secret
@@ -573,16 +577,15 @@ class _Redactor:
     def _apply(self, pattern: re.Pattern[str], text: str) -> str:
         """Replace what a user's pattern finds, a window at a time so that a slow one is noticed."""
         parts: list[str] = []
-        start, began = 0, time.perf_counter()
+        start, began = 0, time.thread_time()
         while start < len(text):
             end = start + _WINDOW
             end = max(text.rfind(" ", end - 512, end), end - 512) if end < len(text) else end
             parts.append(pattern.sub(_REDACTED, text[start:end]))
             start = end
-            if time.perf_counter() - began > _SLOW_PATTERN * (1 + start // 100_000):
-                if pattern in self._patterns:
-                    self._patterns.remove(pattern)
-                _log(f"redact_patterns: {pattern.pattern!r} is too slow and was switched off")
+            if time.thread_time() - began > _SLOW_PATTERN * (1 + start // 100_000):
+                self._is_blind = True
+                _log(f"redact_patterns: {pattern.pattern!r} is too slow; no text is kept any more")
                 return _REDACTED
         return "".join(parts)
 
@@ -884,7 +887,8 @@ def load_trace(path: str | os.PathLike[str], trace_id: str | None = None) -> Tra
         return found
     trace = _named(name, _trace_from_bytes, _read_file(name))
     parts = _parts_of(name)
-    return merge_traces([trace, *map(load_trace, parts)]) if parts else trace
+    others = [part for part in map(_load_file, parts) if part is not None]
+    return merge_traces([trace, *others]) if others else trace
 
 
 def _parts_of(path: str) -> list[str]:
@@ -893,8 +897,7 @@ def _parts_of(path: str) -> list[str]:
     if not _pattern(_MAIN_FILE).fullmatch(name):
         return []
     beside = _trace_files(directory, name.split(".")[0] + ".")
-    is_part = _pattern(_PART_FILE).fullmatch
-    return [os.path.join(directory, part) for part in sorted(beside) if is_part(part)]
+    return [os.path.join(directory, part) for part in sorted(beside) if _is_part(part)]
 
 
 def trace_from_journal(lines: Iterable[str | bytes]) -> TraceGraph:
@@ -931,8 +934,11 @@ class _Journal:
             _check_version(_field(event, "schema_version", str))
             if kind == "trace.started" or not self._head:
                 self._head = event
-        elif kind in _FINAL_EVENTS:
+        elif kind == "trace.completed":
             self._tail = event
+        elif kind == "part.completed":
+            if self._tail or self._head.get("event") == "part.started":
+                self._tail = {**self._tail, **event}  # what went on after a pause has ended
         elif kind == "edge":
             self._edges.append(Edge.from_dict(event))
         elif kind == "node.updated":
@@ -987,16 +993,25 @@ def merge_traces(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceG
     """
     whole = traces[0]
     nodes = {**whole.nodes}
-    edges = [*links]
+    edges = {_edge_key(edge): edge for edge in links}
+    metadata: dict[str, Any] = {}
     for trace in traces:
-        edges += [edge for edge in trace.edges if edge.edge_type != EdgeType.CAUSED_BY]
+        metadata = {**trace.metadata, **metadata}
+        for edge in trace.edges:
+            if edge.edge_type != EdgeType.CAUSED_BY or edge.label:
+                edges.setdefault(_edge_key(edge), edge)
         for node in trace.nodes.values():
             if node.id not in nodes or _end_order(nodes[node.id]) < _end_order(node):
                 nodes[node.id] = node
-    whole.edges = [*_tree_edges(nodes.values()), *edges]
+    whole.edges = [*_tree_edges(nodes.values()), *edges.values()]
     whole.nodes = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
     whole.end_time = max((t.end_time for t in traces if t.end_time), default=None)
+    whole.metadata = metadata
     return whole
+
+
+def _edge_key(edge: Edge) -> tuple[str, str, str, str]:
+    return edge.source_id, edge.target_id, edge.edge_type, edge.label
 
 
 def _is_alive(process_id: Any) -> bool:
@@ -1187,7 +1202,8 @@ class FileStore:
         data = line.encode("utf-8")
         with self._lock:  # else another thread could end the trace and close the descriptor
             descriptor, path = self._journals.get(trace_id) or self._open(trace_id, event)
-            if event not in _FINAL_EVENTS:
+            is_last = event == "trace.completed" or (event == "part.completed" and _is_part(path))
+            if not is_last:
                 if os.write(descriptor, data) != len(data):
                     _cut_back(descriptor)
                 return
@@ -1251,24 +1267,38 @@ class FileStore:
 
 def _trace_files(directory: str, start: str = "") -> list[str]:
     """Return the names of a directory's journals and documents, or of those of one trace."""
-    names = [name for name in os.listdir(directory) if name.startswith(start)]
+    try:
+        names = [name for name in os.listdir(directory) if name.startswith(start)]
+    except FileNotFoundError:
+        return []
     is_trace_file = _pattern(f"{_MAIN_FILE}|{_PART_FILE}").fullmatch
     return [name for name in names if is_trace_file(name)]
+
+
+def _is_part(path: str) -> bool:
+    return _pattern(_PART_FILE).fullmatch(os.path.basename(path)) is not None
 
 
 def _load_from(directory: str, trace_id: str) -> TraceGraph | None:
     """Return a trace of a directory: what began it, and the parts that others wrote."""
     if not _TRACE_ID.fullmatch(trace_id):
         return None
-    names = sorted(_trace_files(directory, f"{trace_id}."), key=lambda name: (len(name), name))
-    files = [_load_file(os.path.join(directory, name)) for name in names]
-    traces = [trace for trace in files if trace is not None]
-    return merge_traces(traces) if len(traces) > 1 else next(iter(traces), None)
+    for _ in range(3):  # a journal may become a document between the listing and the reading
+        names = sorted(_trace_files(directory, f"{trace_id}."), key=lambda name: (len(name), name))
+        try:
+            files = [_load_file(os.path.join(directory, name)) for name in names]
+        except FileNotFoundError:
+            continue
+        traces = [trace for trace in files if trace is not None]
+        return merge_traces(traces) if len(traces) > 1 else next(iter(traces), None)
+    return None
 
 
 def _load_file(path: str) -> TraceGraph | None:
     try:
         data = _read_file(path, getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise TraceLoadError(f"{path}: {error.strerror}") from None
     if not data and path.endswith("l"):  # its process died before it wrote the first line
@@ -1287,7 +1317,6 @@ def _cut_back(descriptor: int) -> NoReturn:
 
 _MAIN_FILE = r"[0-9A-Za-z_-]{1,64}\.jsonl?"
 _PART_FILE = r"[0-9A-Za-z_-]{1,64}\.[0-9a-f]{16}\.jsonl"
-_FINAL_EVENTS = frozenset({"trace.completed", "part.completed"})
 
 
 class _Unfinished(Exception):
@@ -1302,17 +1331,18 @@ def _document_of(journal: BinaryIO) -> Iterator[bytes]:
         raise _Unfinished
     first = {key: head[key] for key in ("schema_version", "trace_id", "name")}
     yield _to_json(first)[:-1].encode() + b',"nodes":{'
-    count, last = 0, b"{}\n"
+    unfinished, last = 0, b"{}\n"  # the ids of what began and did not end, XORed
     comma = b"\n"
     for block in _blocks_of(journal):
-        count += block.count(_STARTED)
+        for node_id in _pattern(_STARTED).findall(block):
+            unfinished ^= int(node_id, 16)
         for node, node_id, _ in _pattern(_ENDED).findall(block):
             yield b'%b"%b":%b' % (comma, node_id, node)
             comma = b",\n"
-            count -= 1
+            unfinished ^= int(node_id, 16)
         last = block[block.rfind(b"\n", 0, -1) + 1 :]
     tail = json.loads(last)
-    if count or tail.get("event") != "trace.completed":
+    if unfinished or tail.get("event") != "trace.completed":
         raise _Unfinished
     yield b'\n},"edges":['
     yield from _edges_of(journal)
@@ -1350,7 +1380,7 @@ def _blocks_of(journal: BinaryIO) -> Iterator[bytes]:
 
 
 _BLOCK = 1 << 20  # bytes
-_STARTED = b'{"event":"node.started",'
+_STARTED = rb'\{"event":"node\.started","node":\{"id":"([0-9a-f]{16})"'
 _ENDED = (
     rb'\{"event":"node\.(?:completed|failed)","node":'
     rb'(\{"id":"([0-9a-f]{16})"[^\n]*?"parent_id":(?:null|"([0-9a-f]{16})")[^\n]*\})\}\n'
@@ -1437,10 +1467,14 @@ def propagate_context(function: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
+def _no_loop() -> None:
+    """Stand in for asyncio's function while another thread is still importing asyncio."""
+
+
 def _strand() -> int:
     """Identify the task, or outside one the thread, that runs now."""
     asyncio = _modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:
+    if asyncio is not None and getattr(asyncio, "_get_running_loop", _no_loop)() is not None:
         task = asyncio.current_task()
         if task is not None:
             return id(task)
@@ -1511,9 +1545,13 @@ class _Capture:
         cleaner = _Cleaner(self.redactor, limit, self._max_value)
         return _Encoded(_to_json(cleaner.clean(value, key)))
 
+    def plain(self, max_text: int | None) -> int:
+        """Return up to what length a text can be kept as it is."""
+        return min(_PLAIN, self._max_value, max_text or _PLAIN)
+
     def keep(self, values: dict[str, Any], max_text: int | None) -> None:
         """Replace in place what could change or is large."""
-        plain = _PLAIN if max_text is None else min(_PLAIN, max_text)
+        plain = self.plain(max_text)
         for key, value in values.items():
             if type(value) not in _ATOMS or (type(value) is str and len(value) > plain):
                 values[key] = self.encode(value, key, max_text)
@@ -1561,10 +1599,10 @@ class _Capture:
             self._keys[key] = text
         return text
 
-    def text(self, value: Any) -> str:
-        """Return a name or a key, clean, whatever it is."""
-        clean = _Cleaner(self.redactor, _MAX_KEY, self._max_value).clean(value)
-        return clean if type(clean) is str else _to_json(clean)[:_MAX_KEY]
+    def text(self, value: Any, limit: int = _MAX_KEY) -> str:
+        """Return a name, a key, a label or an annotation, clean, whatever it is."""
+        clean = _Cleaner(self.redactor, limit, self._max_value).clean(value)
+        return clean if type(clean) is str else _to_json(clean)[:limit]
 
     def name(self, name: Any) -> str:
         """Return the JSON text of a name; names recur, so it is remembered."""
@@ -1573,7 +1611,7 @@ class _Capture:
         known = self._names.get(name)
         if known is None:
             known = _to_json(self.text(name))
-            if len(self._names) < 4_096:
+            if len(self._names) < 4_096 and len(name) <= _MAX_KEY:
                 self._names[name] = known
         return known
 
@@ -1611,6 +1649,8 @@ class _Recording:
         self.keeps_notes = tracer.config.capture_level != "minimal"
         self.max_input = tracer.config.max_input_size
         self.max_output = tracer.config.max_output_size
+        self.plain_input = self.capture.plain(self.max_input)
+        self.plain_output = self.capture.plain(self.max_output)
         self.is_part = joined is not None  # of a trace that another process, or this one, began
         self.trace_id, self.remote_parent = joined or (os.urandom(16).hex(), None)
         self.name = name
@@ -1663,7 +1703,9 @@ class _Recording:
         nodes += [self.unpack(_pack(span)) for span in unfinished if span.id not in ended]
         if self.released:
             stored = self.tracer.storage.load(self.trace_id)
-            nodes += [] if stored is None else stored.nodes.values()
+            known = {node.id for node in nodes}
+            older = [] if stored is None else stored.nodes.values()
+            nodes += [node for node in older if node.id not in known]
         edges = [*_tree_edges(nodes), *itertools.starmap(Edge, self.links[:])]
         found = {node.id: node for node in sorted(nodes, key=_start_order)}
         metadata = {**self.metadata, **self.troubles()}
@@ -1741,6 +1783,8 @@ class _Recording:
                 self.write_facts(parent)
             span._head = self._head(span)
             self._write("node.started", f'"node":{span._head}running"}}}}')
+            if span._inputs:  # given before it started
+                self.input_given(span)
         if self.has_hooks and span._parent is None:
             self.tracer._notify("trace.started", span)
         if self.has_hooks:
@@ -1961,30 +2005,32 @@ class Span(_Referable):
         """Make a span below this one; it starts when it is entered."""
         return Span(self._recording, name, node_type, self, self.depth + 1)
 
-    def input(self, **values: Any) -> None:
+    def input(self, /, **values: Any) -> None:
         """Record what the step works on; values are copied now, later ones are added."""
         recording = self._recording
         if self._end or not recording.keeps_data:
             self._skip()
             return
+        limit = recording.plain_input
         for value in values.values():
             kind = type(value)
-            if (kind is not str or len(value) > _PLAIN) and (kind is str or kind not in _ATOMS):
+            if (kind is not str or len(value) > limit) and (kind is str or kind not in _ATOMS):
                 recording.capture.keep(values, recording.max_input)
                 break
         self._inputs = values if self._inputs is None else {**self._inputs, **values}
         if recording.is_watched:
             recording.input_given(self)
 
-    def output(self, **values: Any) -> None:
+    def output(self, /, **values: Any) -> None:
         """Record what came out of the step; values are copied now, later ones are added."""
         recording = self._recording
         if self._end or not recording.keeps_data:
             self._skip()
             return
+        limit = recording.plain_output
         for value in values.values():
             kind = type(value)
-            if (kind is not str or len(value) > _PLAIN) and (kind is str or kind not in _ATOMS):
+            if (kind is not str or len(value) > limit) and (kind is str or kind not in _ATOMS):
                 recording.capture.keep(values, recording.max_output)
                 break
         self._outputs = values if self._outputs is None else {**self._outputs, **values}
@@ -1992,7 +2038,7 @@ class Span(_Referable):
         if recording.has_hooks:
             recording.tracer._notify("node.updated", self)
 
-    def metadata(self, **values: Any) -> None:
+    def metadata(self, /, **values: Any) -> None:
         """Record facts about the step: model, tokens, version, anything but its data."""
         self._add_metadata(values)
 
@@ -2003,7 +2049,7 @@ class Span(_Referable):
             self._skip()
             return
         if type(text) is not str:
-            text = recording.capture.text(text)
+            text = recording.capture.text(text, _MAX_TEXT)
         elif len(text) > _PLAIN:
             text = recording.capture.encode(text, "", _MAX_TEXT)
         if self._annotations is None:
@@ -2103,10 +2149,12 @@ class Span(_Referable):
     def _waited(self) -> dict[str, Any]:
         """Return how many milliseconds this step has waited, now that it goes on."""
         metadata = self._metadata or {}
-        paused_at = _time_from_text(metadata.get("logtracer.paused_at"))
-        since = self._recording.time(_now())
-        waited = metadata.get("logtracer.waited_ms", 0.0) + (_milliseconds(paused_at, since) or 0)
-        return {"logtracer.waited_ms": waited}
+        try:
+            paused_at = _time_from_text(metadata.get("logtracer.paused_at"))
+            waited = _milliseconds(paused_at, self._recording.time(_now())) or 0.0
+            return {"logtracer.waited_ms": metadata.get("logtracer.waited_ms", 0.0) + waited}
+        except (TraceLoadError, TypeError):  # the host wrote something else there
+            return {}
 
     def stream(self, chunks: Iterable[T]) -> Iterator[T]:
         """Yield the chunks as they come and record their number, first delay and text.
@@ -2170,12 +2218,12 @@ class Span(_Referable):
     def _begin(self) -> None:
         recording, parent = self._recording, self._parent
         asyncio = _modules.get("asyncio")
-        is_sync = asyncio is None or asyncio._get_running_loop() is None
+        is_sync = asyncio is None or getattr(asyncio, "_get_running_loop", _no_loop)() is None
         self._strand = strand = get_ident() if is_sync else _strand()
         self._number = number = next(recording.numbers)
         recording.open[number] = self
         if recording.ended:
-            recording.tracer._totals["started"] += 1
+            recording.tracer._count_late_start()
         self._start = _now()
         try:
             if parent is not None and parent._strand != strand and parent._strand:
@@ -2315,9 +2363,9 @@ class _OffSpan(Span):
     _is_recording = False
 
     def __init__(self) -> None:
-        self.name, self.node_type, self.depth, self._number, self._end = "", "custom", 0, 0, 0
-        self._status, self._frame = "pending", None
-        self._previous = _current.get()
+        nothing: Any = None  # it has no recording
+        super().__init__(nothing, "", "custom", None, 0)
+        self._status, self._strand, self._previous = "pending", _strand(), _current.get()
 
     @property
     def traceparent(self) -> str:
@@ -2334,7 +2382,7 @@ class _OffSpan(Span):
         """An empty node."""
         return Node(self.id, 0, "")
 
-    def _nothing(self, *args: Any, **kwargs: Any) -> None:
+    def _nothing(self, /, *args: Any, **kwargs: Any) -> None:
         return None
 
     def _itself(self, *args: Any, **kwargs: Any) -> Any:
@@ -2342,14 +2390,19 @@ class _OffSpan(Span):
 
     def stream(self, chunks: Any) -> Any:
         """Return the chunks as they are."""
-        return chunks
+        return chunks if hasattr(type(chunks), "__aiter__") else iter(chunks)
+
+    async def __aenter__(self) -> Span:
+        return self
 
     def __exit__(self, *error: Any) -> None:
+        if self is not _OFF:
+            self._end = 1
         if _current.get() is self:
             _current.set(self._previous)
 
     async def __aexit__(self, *error: Any) -> None:
-        return None
+        self.__exit__()
 
     input = output = metadata = annotate = set_status = link = llm = end = _nothing
     pause = resume = _nothing
@@ -2441,6 +2494,15 @@ class TracerConfig:
                 raise ValueError(f"{name} {size!r} is not a number of characters above 0")
         if not isinstance(self.sample_rate, (int, float)) or not 0 <= self.sample_rate <= 1:
             raise ValueError(f"sample_rate {self.sample_rate!r} is not between 0 and 1")
+        for name in ("redact", "sampler"):
+            if getattr(self, name) is not None and not callable(getattr(self, name)):
+                raise ValueError(f"{name} {getattr(self, name)!r} cannot be called")
+        for name in ("auto_instrument", "redact_patterns", "redact_keys"):
+            if isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a list of texts, not {getattr(self, name)!r}")
+        for name in ("redact_defaults", "keep_failed", "enabled"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name} {getattr(self, name)!r} is not True or False")
         for pattern in self.redact_patterns:
             _check_pattern(pattern)
 
@@ -2536,6 +2598,8 @@ class Tracer:
         stored = self.storage.load(trace_id)
         if stored is None or not stored.nodes:
             raise ValueError(f"there is no trace {trace_id!r} in {self.storage!r} to resume")
+        if not all(_pattern("[0-9a-f]{16}").fullmatch(node_id) for node_id in stored.nodes):
+            raise ValueError(f"trace {trace_id!r} was not recorded by logtracer: its ids differ")
         return TraceContext(lambda: self._old_root(stored))
 
     def on(self, event: str, callback: Callable[..., object]) -> Callable[[], None]:
@@ -2545,8 +2609,9 @@ class Tracer:
         if event not in _EVENTS:
             raise ValueError(f"unknown event {event!r}: there are {', '.join(_EVENTS)}")
         self._listeners.setdefault(event, []).append(callback)
-        for recording in list(self._live):
-            recording.has_hooks = recording.is_watched = True
+        with self._lock:
+            for recording in self._live:
+                recording.has_hooks = recording.is_watched = True
 
         def unsubscribe() -> None:
             if callback in self._listeners[event]:
@@ -2592,14 +2657,15 @@ class Tracer:
         try:
             if isinstance(parent, Span):
                 parent = parent.traceparent
-            if is_wanted and parent:
+            if is_wanted and type(parent) is str:
                 joined, is_wanted = _parse_traceparent(parent)
             is_sampled = is_wanted and (joined is not None or self._is_sampled(name, metadata))
             if not is_wanted or not (is_sampled or self.config.keep_failed):
                 return _OFF
             clean = json.loads(self._capture.encode(metadata, "", None))
             recording = _Recording(self, name, clean, is_sampled, joined)
-            self._live.add(recording)
+            with self._lock:
+                self._live.add(recording)
             recording.trace_started()
             return Span(recording, name, "trace", None, 0 if joined is None else 1)
         except Exception as error:  # a broken sampler, no memory: the host goes on untraced
@@ -2614,7 +2680,8 @@ class Tracer:
         joined = (stored.trace_id, node.parent_id)
         recording = _Recording(self, stored.name, stored.metadata, True, joined)
         recording.renumber(stored.next_sequence_number())
-        self._live.add(recording)
+        with self._lock:
+            self._live.add(recording)
         recording.trace_started()
         started = (node.start_time or _EPOCH) - _EPOCH
         root = Span(recording, node.name, node.node_type, None, node.depth)
@@ -2644,20 +2711,23 @@ class Tracer:
             return
         self._notifying.add(here)
         try:
-            listeners = [getattr(hook, _EVENTS[event], None) for hook in self.hooks]
-            listeners += self._listeners.get(event, ())
-            arguments: tuple[Any, ...] = ()
-            for listener in filter(None, listeners):
-                if not arguments and event.startswith("trace."):
-                    arguments = (span.trace,)
-                elif not arguments:
-                    arguments = (span.node_record, span._recording.trace_id)
-                try:
-                    listener(*arguments)
-                except Exception as error:  # a hook's trouble is not the host's
-                    self._report("hook", error)
+            for listener in (*self.hooks, *self._listeners.get(event, ())):
+                self._call(listener, event, span)
         finally:
             self._notifying.discard(here)
+
+    def _call(self, listener: Any, event: str, span: Span) -> None:
+        try:
+            if listener in self.hooks:
+                listener = getattr(listener, _EVENTS[event], None)
+            if listener is None:
+                return
+            if event.startswith("trace."):
+                listener(span.trace)
+            else:
+                listener(span.node_record, span._recording.trace_id)
+        except Exception as error:  # a hook's trouble is not the host's
+            self._report("hook", error)
 
     def _complete(self, recording: _Recording, root: Span) -> None:
         """Save a trace whose root has ended, count its nodes, and tell the hooks."""
@@ -2672,13 +2742,19 @@ class Tracer:
             self._totals["saved"] += count - recording.dropped
         self._notify("trace.completed", root)
 
+    def _count_late_start(self) -> None:
+        with self._lock:
+            self._totals["started"] += 1
+
     def _complete_late(self, recording: _Recording) -> None:
         """Count a node that ended after its trace; a store that does not stream saves again."""
         with self._lock:
             self._totals["finished"] += 1
             self._totals["saved"] += 1
-        if self._stream is None and not recording.open:
-            self._save(recording)
+        if not recording.open and (recording.is_sampled or recording.has_failures()):
+            recording.is_part = self._stream is not None  # its journal has been closed
+            if type(self.storage) is not MemoryStore:
+                self._save(recording)
 
     def _save(self, recording: _Recording) -> bool:
         try:
@@ -2707,7 +2783,7 @@ class Tracer:
         self._lock = RLock()
         self._notifying = set()
         self._totals = dict.fromkeys(self._totals, 0)
-        for recording in list(self._live):
+        for recording in [each for each in self._live if not each.ended]:
             recording.restart_in_child()
 
 
@@ -2957,6 +3033,7 @@ def _wrap_async_generator(call: _Call, function: Callable[..., Any]) -> Callable
 # ---- Convenience: one default tracer -----------------------------------------------------------
 
 _default: Tracer | None = None
+_default_lock = RLock()
 
 
 def configure(
@@ -2993,7 +3070,8 @@ def configure(
 
 def trace(name: str, metadata: dict[str, Any] | None = None, **facts: Any) -> TraceContext:
     """Open a trace with the default tracer, made on first use; `facts` as in Tracer.trace."""
-    tracer = configure() if _default is None else _default
+    with _default_lock:  # the first use may come from several threads
+        tracer = configure() if _default is None else _default
     return tracer.trace(name, metadata, **facts)
 
 
