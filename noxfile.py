@@ -175,6 +175,15 @@ def stress(session: nox.Session) -> None:
     session.run("pytest", *files, *session.posargs, env={"LOGTRACER_STRESS": "1"})
 
 
+@nox.session(python=MAIN_PYTHON, default=False)
+def benchmarks(session: nox.Session) -> None:
+    """Measure what tracing costs, beside other libraries; wants a quiet machine."""
+    peers = ("eliot==1.18.0", "nodetracer==0.4.0", "opentelemetry-sdk==1.45.2")
+    install(session, "-e", ".", *peers)
+    session.run("python", "benchmarks/capture.py")
+    session.run("python", "benchmarks/scale.py")
+
+
 def add_session(name: str, suite: Suite) -> None:
     """Make a session of a suite."""
 

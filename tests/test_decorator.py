@@ -130,7 +130,10 @@ Pair = namedtuple("Pair", "left right")
 def test_a_returned_record_is_the_output_and_anything_else_its_return_value(
     value: Any, expected: dict[str, Any]
 ) -> None:
-    assert call_traced(trace_node(capture_return=True)(lambda: value)).output_data == expected
+    def give() -> Any:
+        return value
+
+    assert call_traced(trace_node(capture_return=True)(give)).output_data == expected
 
 
 def test_the_returned_object_itself_is_returned() -> None:
