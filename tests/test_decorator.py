@@ -130,10 +130,7 @@ Pair = namedtuple("Pair", "left right")
 def test_a_returned_record_is_the_output_and_anything_else_its_return_value(
     value: Any, expected: dict[str, Any]
 ) -> None:
-    def give() -> Any:
-        return value
-
-    assert call_traced(trace_node(capture_return=True)(give)).output_data == expected
+    assert call_traced(trace_node(capture_return=True)(lambda: value)).output_data == expected
 
 
 def test_the_returned_object_itself_is_returned() -> None:
@@ -191,6 +188,29 @@ def test_a_coroutine_that_is_never_awaited_is_no_node() -> None:
     with tracer.trace("run"):
         trace_node()(coroutine)().close()
     assert len(only_trace(tracer).nodes) == 1
+
+
+def test_hostile_arguments_and_results_pass() -> None:
+    class Hostile:
+        """Raises whatever is asked of it."""
+
+        def __getattribute__(self, name: str) -> Any:
+            raise LookupError(name)
+
+    @trace_node(capture_args=True, capture_return=True)
+    def same(value: Hostile) -> Hostile:
+        return value
+
+    value = Hostile()
+    with Tracer().trace("run"):
+        assert same(value) is value
+
+
+@pytest.mark.parametrize("function", [len, dict, str.upper, list])
+def test_built_in_functions_can_be_decorated(function: Any) -> None:
+    decorated = trace_node(capture_args=True)(function)
+    with Tracer().trace("run"):
+        assert decorated("") == function("")
 
 
 def test_forgotten_parentheses_are_refused_at_once() -> None:

@@ -43,7 +43,7 @@ def tracing_threads(tracer: Tracer, count: int) -> Iterator[None]:
     def record() -> None:
         while not stop.is_set():
             with tracer.trace("in thread") as root:
-                for _ in range(500):
+                for _ in range(20):
                     with root.node("step"):
                         pass
 

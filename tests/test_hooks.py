@@ -159,6 +159,14 @@ def test_a_hook_that_raises_is_counted_and_disturbs_nobody(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("event", EVENTS[:2])
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_a_hook_that_stops_the_program_at_its_start_leaves_a_whole_record(
+    event: str, kind: type[BaseException], tracer: Tracer
+) -> None:
+    check_stopping_at(event, kind, tracer)
+
+
 @pytest.mark.parametrize("event", EVENTS[2:])
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
 def test_a_hook_that_stops_the_program_leaves_a_whole_record(

@@ -493,3 +493,19 @@ NAMES: dict[str, Any] = {
     "raising hash": hostile((str,), "__hash__", "__eq__", "__str__")("name"),
     "raising text": hostile((), "__str__", "__repr__")(),
 }
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("name", NAMES)
+def test_odd_names_labels_and_statuses_never_raise(name: str, kind: str, tmp_path: Path) -> None:
+    odd = NAMES[name]
+    tracer = Tracer(storage=STORES[kind](tmp_path))
+    with tracer.trace(odd) as root, root.node(odd, node_type=odd) as first:
+        first.set_status(odd)
+        with root.node("second") as second:
+            first.link(second, edge_type=odd, label=odd)
+            first.link(odd)
+    trace = only_trace(tracer)
+    assert trace_from_json(trace_to_json(trace)) == trace
+    assert len(trace.nodes) == 3
+    assert tracer.stats()["saved"] == 3

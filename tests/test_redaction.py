@@ -238,6 +238,20 @@ def test_a_callback_sees_each_text_with_its_key_and_decides() -> None:
     assert configured(value, redact=redact) == {"city": "hidden", "list": ["Paris"]}
 
 
+def test_a_callback_that_fails_drops_the_value_and_is_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def redact(key: str, text: str) -> str:
+        raise RuntimeError("broken redactor")
+
+    tracer = Tracer(TracerConfig(redact=redact))
+    with tracer.trace("run") as root:
+        root.input(value="anything")
+    assert "anything" not in trace_to_json(only_trace(tracer))
+    assert tracer.stats()["errors"] > 0
+    assert len(caplog.records) <= 1
+
+
 @pytest.mark.parametrize("pattern", ["(", "[a", "*", "(?P<x>", 42, None])
 def test_a_bad_pattern_is_refused_at_once(pattern: Any) -> None:
     with pytest.raises(ValueError, match="redact_patterns"):

@@ -84,6 +84,16 @@ def traces(draw: strategies.DrawFn) -> TraceGraph:
     return trace
 
 
+@settings(max_examples=figure(60, 5_000))
+@given(traces())
+def test_what_is_written_is_read_back_the_same(trace: TraceGraph) -> None:
+    text = trace_to_json(trace)
+    assert trace_from_json(text) == trace
+    assert trace_from_json(text.encode()) == trace
+    assert trace_to_json(trace_from_json(text)) == text
+    assert TraceGraph.from_dict(trace.to_dict()) == trace
+
+
 @settings(max_examples=figure(40, 2_000))
 @given(data, data, strategies.lists(texts, max_size=2), texts)
 def test_what_is_recorded_is_read_back_the_same_from_every_store(

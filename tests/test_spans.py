@@ -99,6 +99,15 @@ def test_a_link_runs_from_the_earlier_span_to_the_later(edge_type: str) -> None:
     assert (edge.edge_type, edge.label) == (edge_type, "label")
 
 
+def test_a_link_to_a_span_of_another_trace_is_ignored_and_counted() -> None:
+    tracer = Tracer()
+    with tracer.trace("one") as one, tracer.trace("two") as two:
+        one.link(two)
+        one.link(one.node("never started"))
+    assert one.trace.edges == two.trace.edges == []
+    assert tracer.stats()["errors"] == 2
+
+
 def test_start_and_end_enclose_work_that_no_with_can() -> None:
     tracer = Tracer()
     with tracer.trace("run") as root:

@@ -226,6 +226,12 @@ def test_a_file_that_holds_no_trace_is_named(data: bytes, ending: str, tmp_path:
         store.load("broken")
 
 
+def test_a_journal_without_its_first_line_is_no_trace_yet(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    (tmp_path / "begun.jsonl").touch()  # its writer died, or is about to write
+    assert store.load("begun") is None
+
+
 def test_other_files_in_the_directory_are_let_be(tmp_path: Path) -> None:
     for name in ("notes.txt", "a.b.json", ".hidden.json", "x.json.tmp", "README"):
         (tmp_path / name).write_text("mine", encoding="utf-8")

@@ -79,6 +79,21 @@ def test_traces_of_many_threads_do_not_meet() -> None:
         assert trace is not None and [node.depth for node in trace.nodes.values()] == [0, 1]
 
 
+def test_a_trace_read_while_threads_record_has_every_parent() -> None:
+    def work(number: int) -> None:
+        for _ in range(300):
+            with root.node("outer") as outer, outer.node("inner"):
+                pass
+
+    with Tracer().trace("run") as root:
+        recorders = threading.Thread(target=in_threads, args=(4, work))
+        recorders.start()
+        while recorders.is_alive():
+            nodes = root.trace.nodes
+            assert all(n.parent_id in nodes for n in nodes.values() if n.name != "run")
+        recorders.join()
+
+
 def test_a_span_may_be_left_by_another_thread() -> None:
     tracer = Tracer()
     with tracer.trace("run") as root:
@@ -368,6 +383,18 @@ EXITS = {
     "sys.exit(3)": ("sys.exit(3)", 3),
     "an exception": ("raise ValueError('the host fails')", 1),
 }
+
+
+@pytest.mark.parametrize("way", EXITS)
+def test_a_process_that_ends_keeps_its_traces_and_its_exit_code(way: str, tmp_path: Path) -> None:
+    statement, code = EXITS[way]
+    run = child.run(SHUTDOWN % statement, "file", tmp_path, seconds=20)
+    assert run.returncode == code
+    assert "logtracer" not in run.stderr and "Exception ignored" not in run.stderr
+    store = STORES["file"](tmp_path)
+    found = [store.load(trace_id) for trace_id in store.list_traces()]
+    names = {trace.name for trace in found if trace is not None}
+    assert {"main", "in atexit", "open", "in daemon"} <= names
 
 
 SPAWNED = """

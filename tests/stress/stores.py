@@ -8,6 +8,6 @@ from pathlib import Path
 from logtracer import FileStore, MemoryStore, StorageBackend
 
 STORES: dict[str, Callable[[Path], StorageBackend]] = {
-    "memory": lambda directory: MemoryStore(),
+    "memory": lambda directory: MemoryStore(max_traces=2_000),
     "file": lambda directory: FileStore(directory / "traces"),
 }
