@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from logtracer import (
     Span,
@@ -16,7 +17,8 @@ from logtracer import (
     get_current_trace,
     propagate_context,
 )
-from stress.programs import Interpreter
+from stress.figures import figure
+from stress.programs import Interpreter, Program, programs
 from stress.reading import only_trace, parents
 
 
@@ -253,6 +255,14 @@ def test_ten_thousand_spans_inside_each_other_are_recorded() -> None:
             span.__exit__(None, None, None)
         assert current_span() is root
     assert [level for level, _ in only_trace(tracer).walk()] == list(range(10_001))
+
+
+@settings(
+    max_examples=figure(80, 5_000), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+@given(programs())
+def test_in_any_program_every_node_has_the_parent_that_the_program_means(program: Program) -> None:
+    asyncio.run(Interpreter(program).run())
 
 
 def test_the_oracle_of_programs_notices_a_wrong_parent(monkeypatch: pytest.MonkeyPatch) -> None:

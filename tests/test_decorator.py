@@ -130,13 +130,21 @@ Pair = namedtuple("Pair", "left right")
 def test_a_returned_record_is_the_output_and_anything_else_its_return_value(
     value: Any, expected: dict[str, Any]
 ) -> None:
-    assert call_traced(trace_node(capture_return=True)(lambda: value)).output_data == expected
+    @trace_node(capture_return=True)
+    def give() -> Any:
+        return value
+
+    assert call_traced(give).output_data == expected
 
 
 def test_the_returned_object_itself_is_returned() -> None:
+    @trace_node(capture_return=True)
+    def give() -> object:
+        return value
+
     value = object()
     with Tracer().trace("run"):
-        assert trace_node(capture_return=True)(lambda: value)() is value
+        assert give() is value
 
 
 def test_a_call_with_wrong_arguments_fails_as_without_the_decorator() -> None:
