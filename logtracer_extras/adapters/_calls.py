@@ -66,13 +66,13 @@ class _Watched:
 
     def begin(self, call: Call | None) -> Step | None:
         """Open the node of a call and make it current."""
+        step = None
         with quietly(self.adapter.name):
             step = open_step(self.adapter, call.name, call.node_type) if call else None
             if step is not None and call is not None:
                 step.span.__enter__()
                 call.record(step.span)
-            return step
-        return None
+        return step  # recorded badly or well: what is open must be ended
 
     def end(self, step: Step, value: Any) -> None:
         """Record what came of a call, and end its node: failed when `finish` returns an error."""

@@ -18,7 +18,7 @@ import importlib
 import importlib.util
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from logtracer import Tracer, trace
@@ -33,13 +33,22 @@ def report(cause: str, problem: object) -> None:
         logging.getLogger("logtracer").warning("%s: %s: %s", cause, type(problem).__name__, problem)
 
 
-@contextlib.contextmanager
-def quietly(cause: str) -> Iterator[None]:
-    """Keep an adapter's own failure away from the host."""
-    try:
-        yield
-    except Exception as error:  # whatever it is, it is not the host's
-        report(cause, error)
+class quietly:
+    """Keep an adapter's own failure away from the host, within a `with` block."""
+
+    __slots__ = ("_cause",)
+
+    def __init__(self, cause: str) -> None:
+        self._cause = cause
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        report(self._cause, error)
+        return True
 
 
 def is_importable(module: str) -> bool:

@@ -118,12 +118,14 @@ def _begin(
             step = open_step(adapter, name, api.node_type, parent)
             if step is None:
                 return None
-            step.span.input(**api.read_input(body))
+            with quietly(adapter.name):  # recorded badly or well: what is open must be ended
+                step.span.input(**api.read_input(body))
             call = ModelCall(step)
         else:
             call = shared
             call.is_taken = True
-        call.add(**facts)
+        with quietly(adapter.name):
+            call.add(**facts)
         return _Request(call, api, owns_call=shared is None)
     return None
 
@@ -170,12 +172,14 @@ class _Request:
 
     def _finish(self, answer: Any, request_id: Any = None) -> None:
         self._is_finished = True
-        found = self._api.answer(answer)
-        self.call.add(**found.facts, request_id=request_id)
-        if self._owns_call:
-            if self.call.is_open and found.output:
+        try:
+            found = self._api.answer(answer)
+            self.call.add(**found.facts, request_id=request_id)
+            if self._owns_call and self.call.is_open and found.output:
                 self.call.span.output(**found.output)
-            self.call.end()
+        finally:
+            if self._owns_call:
+                self.call.end()
 
     # Raw responses: read already, or to be read by whoever asked for them.
 

@@ -97,7 +97,7 @@ class _Handler:
             for key in inside:
                 self._close(key, error)
         known = {name: value for name, value in output.items() if value is not None}
-        if known:
+        with quietly("langchain"):  # recorded badly or well: what is open must be ended
             run.span.output(**known)
         if _is_interrupt(error):
             self._pause(run)
@@ -248,7 +248,8 @@ class _Handler:
             if message is None:
                 self._close(run_id, text=generation.text)
                 return
-            run.span.metadata(**_answer_facts(message))
+            with quietly("langchain"):
+                run.span.metadata(**_answer_facts(message))
             self._close(run_id, message=_message(message))
 
     def on_llm_error(self, error: BaseException, *, run_id: Any, **rest: Any) -> None:

@@ -69,13 +69,13 @@ class _Function:
         return result
 
     def _begin(self, arguments: dict[str, Any]) -> Step | None:
+        step = None
         with quietly("swarm"):
             step = open_step(self._adapter, self._function.__name__, "tool_call")
             if step is not None:
                 step.span.__enter__()
                 step.span.input(arguments=arguments)
-            return step
-        return None
+        return step  # recorded badly or well: what is open must be ended
 
 
 def _record_result(span: Span, result: Any) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from logtracer import Tracer
+from logtracer import Tracer, current_span
 from needs import needs
 
 ANSWERS = Path(__file__).parent / "model_answers.json"
@@ -62,13 +62,19 @@ def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     raise AssertionError(f"no answer from {url}")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def sockets_of_the_products() -> Iterator[None]:
-    """Collect at the end what the products left open, before pytest complains of it."""
+    """Collect after each file what its product left open, before another test is blamed."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def no_span_from_before() -> None:
+    """Begin outside any trace."""
+    assert current_span() is None
 
 
 @pytest.fixture(autouse=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from adapters.products import product
-from adapters.trees import tree
+from adapters.trees import begin_trace, tree
 from logtracer import Span, Tracer, current_span
 from logtracer_extras.adapters import dify as adapter
 
@@ -66,9 +67,10 @@ LINES = [b"data: " + json.dumps(event).encode() for event in EVENTS] + [b"event:
 
 
 @pytest.fixture
-def run(tracer: Tracer) -> Span:
+def run(tracer: Tracer) -> Iterator[Span]:
     """Record a trace."""
-    return tracer.trace("run").__enter__()
+    with ExitStack() as stack:
+        yield begin_trace(stack, tracer)
 
 
 @pytest.mark.parametrize("lines", [EVENTS, LINES, [line.decode() for line in LINES]])

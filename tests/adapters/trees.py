@@ -39,10 +39,15 @@ def only_call(trace: TraceGraph) -> Node:
 
 
 def begin_run(stack: ExitStack, adapter: Any, tracer: Tracer) -> Span:
-    """Install an adapter and open a trace, for as long as the stack is.
+    """Install an adapter and open a trace, for as long as the stack is."""
+    stack.enter_context(adapter.install(tracer))
+    return begin_trace(stack, tracer)
+
+
+def begin_trace(stack: ExitStack, tracer: Tracer) -> Span:
+    """Open a trace for as long as the stack is.
 
     A fixture that yields is a generator, and what a generator opens is current for its own code
     alone: so it calls this function.
     """
-    stack.enter_context(adapter.install(tracer))
     return stack.enter_context(tracer.trace("run"))

@@ -1,0 +1,34 @@
+"""A run of the OpenAI Agents SDK with a tool, recorded without a change to it.
+
+Set OPENAI_API_KEY, or OPENAI_BASE_URL to a server that speaks its protocol.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # a checkout needs no installation
+
+import agents
+
+import logtracer
+from logtracer_cli import render_trace
+
+
+def get_weather(city: str) -> str:
+    """Return the weather of a city."""
+    return f"21 and sunny in {city}"
+
+
+agents.set_trace_processors([])  # else the SDK sends its own traces to its maker as well
+logtracer.configure(auto_instrument=["openai_agents", "openai"])
+agent = agents.Agent(name="forecaster", model="gpt-4o", tools=[agents.function_tool(get_weather)])
+
+with logtracer.trace("question") as root:
+    agents.Runner.run_sync(agent, "What's the weather in Paris?")
+
+kinds = [node.node_type for node in root.trace.nodes.values()]
+assert kinds.count("llm_call") == 2
+assert kinds.count("tool_call") == 1
+print(render_trace(root.trace))
