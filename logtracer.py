@@ -2823,7 +2823,8 @@ def _adapter(name: str) -> Any:
     except ModuleNotFoundError:
         reason = "the folder logtracer_extras/adapters is not installed beside logtracer.py"
     else:
-        names = sorted(module.name for module in pkgutil.iter_modules(found.__path__))
+        modules = [module.name for module in pkgutil.iter_modules(found.__path__)]
+        names = sorted(name for name in modules if not name.startswith("_"))
         reason = f"there are {', '.join(names)}"
     raise ValueError(f"auto_instrument: no adapter {name!r}: {reason}")
 

@@ -19,6 +19,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 STEPS = 12  # in a trace; small, so that deaths also meet the end of one
 
 
+DEADLY = (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+
+
 def record_for_ever(directory: Path, acknowledge: Callable[[str], None]) -> None:
     """Record trace after trace, and say of each node and trace that it has ended."""
     tracer = Tracer(storage=FileStore(directory))
@@ -42,6 +45,8 @@ def start(work: Callable[[Path, Callable[[str], None]], None], directory: Path) 
     if process_id == 0:
         try:
             os.close(readable)
+            for how in DEADLY:  # whatever the test run's own parent chose to ignore
+                signal.signal(how, signal.SIG_DFL)
             work(directory, lambda line: void(os.write(writable, f"{line}\n".encode())))
         finally:
             os._exit(0)
@@ -100,7 +105,7 @@ def test_a_killed_process_loses_nothing_that_it_had_acknowledged(
         store.load(trace_id)  # some may hold no line yet; none is unreadable
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGALRM])
+@pytest.mark.parametrize("how", DEADLY)
 def test_a_signal_that_ends_a_process_loses_nothing_either(
     how: signal.Signals, tmp_path: Path
 ) -> None:
