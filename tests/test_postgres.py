@@ -43,13 +43,12 @@ class Server:
         self.run("initdb", "-D", self.data, "-U", "agent", "-A", "trust", "-E", "UTF8", "-N")
 
     def run(self, program: str, *arguments: str) -> None:
-        user = {"user": "postgres"} if os.getuid() == 0 else {}
         subprocess.run(
             [self.programs / program, *arguments],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=self.sockets,
-            **user,  # type: ignore
+            user="postgres" if os.getuid() == 0 else None,
         )
 
     def start(self) -> None:
