@@ -9,9 +9,9 @@
             step.output(celsius=18)
 
 Then run `logtracer inspect latest`. This file is the whole tracer: standard library only, made
-to be copied into a project as it is. Its sections, in order: errors, values, safe values and
-redaction, serialization, stores, context, spans, the tracer, the decorator, convenience, import
-paths.
+to be copied into a project as it is. Its sections, in order: errors, reporting, values, safe
+values and redaction, serialization, stores, context, capture, recording, spans, the tracer, the
+decorator, convenience, import paths.
 """
 
 from __future__ import annotations
@@ -122,9 +122,6 @@ class _Word(str, Enum):
 
     def __str__(self) -> str:
         return str(self.value)
-
-    def __format__(self, format_spec: str) -> str:
-        return format(str(self.value), format_spec)
 
 
 class NodeStatus(_Word):
@@ -494,7 +491,7 @@ _SECRET_KEY = (
 _SUSPECT = re.compile("[-_=:@0-9ABGJK]").search
 _SHORTEST_SECRET = 12  # characters
 _SURROGATE = re.compile("[\ud800-\udfff]").search
-_HUGE = 1 << 4_000  # Python refuses to write integers of more than 4,300 digits
+_HUGE = 1 << 4_000  # 1,205 digits; Python refuses to write integers of more than 4,300
 
 _TOKEN_PREFIXES = (
     r"sk-|pk-lf-|sk_live_|sk_test_|rk_live_|rk_test_|pk_live_|whsec_|gh[pousr]_|github_pat_"
