@@ -9,9 +9,9 @@
             step.output(celsius=18)
 
 Then run `logtracer inspect latest`. This file is the whole tracer: standard library only, made
-to be copied into a project as it is. Its sections, in order: errors, reporting, values, safe
-values and redaction, serialization, stores, context, capture, recording, spans, the tracer, the
-decorator, convenience, import paths.
+to be copied into a project as it is. Its sections, in order: errors and reporting, values, safe
+values and redaction, serialization, stores, context, recording, spans, the tracer, the decorator,
+convenience, import paths.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from types import FrameType, MappingProxyType, SimpleNamespace
 
 TYPE_CHECKING = False
@@ -45,11 +45,7 @@ if TYPE_CHECKING:
     R = TypeVar("R")
     T = TypeVar("T")
 else:  # importing typing would cost a tenth of what importing this whole file costs
-    Any = object
-
-    class Protocol:
-        """Stand in for typing.Protocol, which only type checkers look at."""
-
+    Any = Protocol = object
 
 # fmt: off
 __all__ = [
@@ -66,7 +62,7 @@ __version__ = "0.1.0"
 
 SCHEMA_VERSION = "0.1.0"  # of the .json document; another major version is refused
 
-# ---- Errors ------------------------------------------------------------------------------------
+# ---- Errors and reporting: the host never notices, the user can find out ------------------------
 
 
 class LogtracerError(Exception):
@@ -81,28 +77,23 @@ class StoreError(LogtracerError, OSError):
     """A store cannot do what it was asked: a bad directory, a bad trace id."""
 
 
-# ---- Reporting: the host never notices, the user can find out ----------------------------------
-
 _QUIET_SECONDS = 60.0  # one log line a minute for each cause, however often it happens
 _last_logged: dict[str, float] = {}
+_fork_aware: weakref.WeakSet[Any] = weakref.WeakSet()  # what must start afresh in a child
 
 
 def _log(message: str, cause: str = "") -> None:
     """Warn on the `logtracer` logger; never raises (the warnings module would under -W error)."""
     now = time.monotonic()
-    cause = cause or message
-    if now - _last_logged.get(cause, -_QUIET_SECONDS) < _QUIET_SECONDS:
+    if now - _last_logged.get(cause or message, -_QUIET_SECONDS) < _QUIET_SECONDS:
         return
-    _last_logged[cause] = now
+    _last_logged[cause or message] = now
     try:
         import logging  # costs more than this whole file, and is rarely needed
 
         logging.getLogger("logtracer").warning(message)
     except Exception:  # a host's broken log handler is not ours to raise
         return
-
-
-_fork_aware: weakref.WeakSet[Any] = weakref.WeakSet()  # what must start afresh in a child
 
 
 def _after_fork() -> None:
@@ -112,7 +103,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_after_fork)
-
 
 # ---- Values: what a trace is made of -----------------------------------------------------------
 
@@ -193,11 +183,9 @@ class Node:
     def to_dict(self) -> dict[str, Any]:
         """Return the node's wire form: its fields, times as ISO 8601, and `duration_ms`."""
         data: dict[str, Any] = {name: getattr(self, name) for name in _NODE_FIELDS}
-        data["status"] = str(self.status)
-        data["start_time"] = _time_to_text(self.start_time)
-        data["end_time"] = _time_to_text(self.end_time)
-        data["duration_ms"] = self.duration_ms
-        return data
+        times = _time_to_text(self.start_time), _time_to_text(self.end_time)
+        data["status"], (data["start_time"], data["end_time"]) = str(self.status), times
+        return {**data, "duration_ms": self.duration_ms}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Node:
@@ -206,7 +194,10 @@ class Node:
         Raises TraceLoadError when a field is missing or of the wrong type.
         """
         values = _read_fields(data, _NODE_FIELDS)
-        values[4] = _status(values[4])
+        try:
+            values[4] = _STATUSES[values[4]]
+        except KeyError:
+            raise TraceLoadError(f"unknown status {_brief(values[4])}") from None
         values[7], values[8] = _time_from_text(values[7]), _time_from_text(values[8])
         if values[11] and not all(type(text) is str for text in values[11]):
             raise TraceLoadError("'annotations' must be a list of texts")
@@ -225,13 +216,8 @@ class Edge:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the edge's wire form."""
-        return {
-            "source_id": self.source_id,
-            "target_id": self.target_id,
-            "edge_type": str(self.edge_type),
-            "label": self.label,
-            "metadata": self.metadata,
-        }
+        data: dict[str, Any] = {name: getattr(self, name) for name in _EDGE_FIELDS}
+        return {**data, "edge_type": str(self.edge_type)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Edge:
@@ -262,7 +248,7 @@ class TraceGraph:
     @property
     def root_nodes(self) -> list[Node]:
         """The nodes without a parent; a recorded run has one."""
-        return [node for node in self.nodes.values() if node.parent_id is None]
+        return self.children(None)
 
     @property
     def failed_nodes(self) -> list[Node]:
@@ -381,6 +367,34 @@ def _read_fields(data: dict[str, Any], fields: dict[str, tuple[type, Any]]) -> l
     return checked
 
 
+def _field(data: dict[str, Any], key: str, kind: type, default: Any = _REQUIRED) -> Any:
+    value = data.get(key)
+    if type(value) is kind:
+        return value
+    if value is None and default is not _REQUIRED:
+        return default() if isinstance(default, type) else default
+    if value is None:
+        raise TraceLoadError(f"{key!r} is missing")
+    raise TraceLoadError(f"{key!r} must be a {kind.__name__}, not {_brief(value)}")
+
+
+def _mapping(item: Any) -> dict[str, Any]:
+    if type(item) is dict:
+        return item
+    raise TraceLoadError(f"expected an object, not {_brief(item)}")
+
+
+def _check_version(version: str) -> None:
+    if not re.fullmatch(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}", version):
+        raise TraceLoadError(f"schema_version {_brief(version)} is not like {SCHEMA_VERSION}")
+    major, minor, _ = version.split(".")
+    if major != SCHEMA_VERSION.split(".")[0]:
+        ours = f"logtracer {__version__} (schema {SCHEMA_VERSION})"
+        raise TraceLoadError(f"schema {version} is not readable by {ours}: get a newer logtracer")
+    if minor != SCHEMA_VERSION.split(".")[1]:
+        _log(f"schema {version} is not {SCHEMA_VERSION}; unknown fields are ignored")
+
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LAST = datetime(9999, 12, 31, tzinfo=timezone.utc)
 
@@ -393,10 +407,6 @@ def _milliseconds(start: datetime | None, end: datetime | None) -> float | None:
 
 def _start_order(node: Node) -> tuple[datetime, int]:
     return node.start_time or _LAST, node.sequence_number
-
-
-def _end_order(node: Node) -> datetime:
-    return node.end_time or _EPOCH
 
 
 def _time_to_text(moment: datetime | None) -> str | None:
@@ -416,43 +426,6 @@ def _time_from_text(text: Any) -> datetime | None:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
-def _field(data: dict[str, Any], key: str, kind: type, default: Any = _REQUIRED) -> Any:
-    value = data.get(key)
-    if type(value) is kind:
-        return value
-    if value is None and default is not _REQUIRED:
-        return default() if isinstance(default, type) else default
-    if value is None:
-        raise TraceLoadError(f"{key!r} is missing")
-    raise TraceLoadError(f"{key!r} must be a {kind.__name__}, not {_brief(value)}")
-
-
-def _mapping(item: Any) -> dict[str, Any]:
-    if type(item) is dict:
-        return item
-    raise TraceLoadError(f"expected an object, not {_brief(item)}")
-
-
-def _status(word: str) -> NodeStatus:
-    try:
-        return _STATUSES[word]
-    except KeyError:
-        raise TraceLoadError(f"unknown status {_brief(word)}") from None
-
-
-def _check_version(version: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}", version):
-        raise TraceLoadError(f"schema_version {_brief(version)} is not like {SCHEMA_VERSION}")
-    if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
-        raise TraceLoadError(
-            f"schema {version} is not readable by logtracer {__version__} (schema"
-            f" {SCHEMA_VERSION}); install a newer logtracer"
-        )
-    if version.split(".")[1] != SCHEMA_VERSION.split(".")[1]:
-        _log(f"schema {version} is not {SCHEMA_VERSION}; unknown fields are ignored")
-    return version
-
-
 def _brief(value: object) -> str:
     """Show a foreign value in a message: short, and with every odd character escaped."""
     text = _text_of(value, ascii)
@@ -469,8 +442,10 @@ _MAX_KEY = 200  # characters of a dictionary key or a name
 _REDACTED = "[REDACTED]"
 _UNREADABLE = "[NON-SERIALIZABLE]"
 _ATOMS = frozenset({str, int, float, bool, type(None)})
-_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
-_ITERABLES: tuple[Any, ...] = (set, frozenset, deque, *_VIEWS)
+_ITERABLES: tuple[Any, ...] = (
+    *(set, frozenset, deque),
+    *(type({}.keys()), type({}.values()), type({}.items())),
+)
 
 _pattern = lru_cache(maxsize=None)(re.compile)  # most runs never need most patterns
 
@@ -496,25 +471,34 @@ _HUGE = 1 << 4_000  # 1,205 digits; Python refuses to write integers of more tha
 _TOKEN_PREFIXES = (
     r"sk-|pk-lf-|sk_live_|sk_test_|rk_live_|rk_test_|pk_live_|whsec_|gh[pousr]_|github_pat_"
     r"|gl[a-z]{2,6}-|xox[a-z]-|xapp-|AIza|ya29\.|GOCSPX-|hf_|npm_|pypi-|SG\.|dop_v1_|doo_v1_"
-    r"|shp(?:at|ca|pa|ss)_|key-(?=[0-9a-f]{16})|lin_api_|gsk_|pplx-|xai-|nvapi-|tvly-|lsv2_|ls__|r8_|dckr_pat_"
-    r"|ATATT3|PMAK-|hvs\.|hvb\.|dapi|sq0[a-z]{3}-|EAAC|AGE-SECRET-KEY-|csk-|fw_|tok_|vcp_"
+    r"|shp(?:at|ca|pa|ss)_|key-(?=[0-9a-f]{16})|lin_api_|gsk_|pplx-|xai-|nvapi-|tvly-|lsv2_|ls__"
+    r"|r8_|dckr_pat_|ATATT3|PMAK-|hvs\.|hvb\.|dapi|sq0[a-z]{3}-|EAAC|AGE-SECRET-KEY-|csk-|fw_"
+    r"|tok_|vcp_"
 )
-_SECRET_TEXTS = (  # pattern and replacement
-    (r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*-----|\Z)", _REDACTED),
-    (r"(?<=://)[^\s/@'\"<>]{1,512}@", _REDACTED + "@"),
-    (r"(?<![\w-])eyJ[\w-]{6,4096}(?:\.[\w-]+){1,4}", _REDACTED),
-    (r"(?<![A-Za-z0-9])(?:%s)[\w.-]{12,}" % _TOKEN_PREFIXES, _REDACTED),
-    (r"\b(?:AKIA|ASIA|ABIA|ACCA|AIDA|AROA|AGPA|ANPA)[A-Z0-9]{12,}", _REDACTED),
-    (r"\b(?:AC|SK)[0-9a-f]{32}\b", _REDACTED),
-    (r"\b[0-9]{8,10}:[\w-]{35}\b", _REDACTED),
+_LONG_WORD = 14  # characters; no shorter word is a secret by itself
+# What one of which a lower-cased text must hold, nothing for "a long word"; pattern; replacement.
+_SECRET_TEXTS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
+        ("-----begin",),
+        r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*-----|\Z)",
+        _REDACTED,
+    ),
+    (("://",), r"(?<=://)[^\s/@'\"<>]{1,512}@", _REDACTED + "@"),
+    (("eyj",), r"(?<![\w-])eyJ[\w-]{6,4096}(?:\.[\w-]+){1,4}", _REDACTED),
+    ((), r"(?<![A-Za-z0-9])(?:%s)[\w.-]{12,}" % _TOKEN_PREFIXES, _REDACTED),
+    ((), r"\b(?:AKIA|ASIA|ABIA|ACCA|AIDA|AROA|AGPA|ANPA)[A-Z0-9]{12,}", _REDACTED),
+    ((), r"\b(?:AC|SK)[0-9a-f]{32}\b", _REDACTED),
+    ((), r"\b[0-9]{8,10}:[\w-]{35}\b", _REDACTED),
+    (
+        ("bearer", "basic", "token"),
         r"\b((?i:bearer|basic|token))(\s+)(?=\S*[0-9A-Z=])[\w.~+/-]{8,}=*",
         r"\1\2" + _REDACTED,
     ),
     (
-        r"(?i)((?:password|passwd|pwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key"
-        r"|account[_-]?key|secret[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token"
-        r"|id[_-]?token|client[_-]?secret|authorization|cookie|sig|signature)"
+        ("pass", "pwd", "secret", "key", "token", "authorization", "cookie", "sig"),
+        r"(?i)((?:password|passwd|pwd|passphrase|secret|api[_-]?key|access[_-]?key"
+        r"|private[_-]?key|account[_-]?key|secret[_-]?key|auth[_-]?token|access[_-]?token"
+        r"|refresh[_-]?token|id[_-]?token|client[_-]?secret|authorization|cookie|sig|signature)"
         r"[\"']?\s{0,3}[=:]\s{0,3}[\"']?)(?!\[REDACTED)(?!(?:bearer|basic|token)\s)"
         r"[^\s\"',;&}\])]{4,}",
         r"\1" + _REDACTED,
@@ -527,30 +511,23 @@ _SLOW_PATTERN = 0.1  # seconds; a user's pattern that takes longer is refused, o
 class _Redactor:
     """Decide which keys and which texts are secrets; made once from a tracer's configuration."""
 
-    def __init__(
-        self,
-        keys: Iterable[str] = (),
-        patterns: Iterable[str] = (),
-        callback: Callable[[str, str], str] | None = None,
-        defaults: bool = True,
-    ) -> None:
-        self._names = {_snake_case(key) for key in keys}
-        self._patterns = [re.compile(pattern) for pattern in patterns]
-        self._callback = callback
-        self._defaults = defaults
+    def __init__(self, config: TracerConfig) -> None:
+        self._names = {_snake_case(key) for key in config.redact_keys}
+        self._patterns = [re.compile(pattern) for pattern in config.redact_patterns]
+        self._callback = config.redact
+        self._defaults = config.redact_defaults
         self._known_keys: dict[str, bool] = {}
-        self.failures = 0
         self._is_blind = False  # a pattern turned out to be too slow to look with
-        self.is_eager = bool(self._patterns or callback)  # every text must be looked at
+        self.failures = 0
+        self.is_eager = bool(self._patterns or self._callback)  # every text must be looked at
 
     def is_secret(self, key: str) -> bool:
         """Tell whether the value under this key is to be hidden, whatever it is."""
         known = self._known_keys.get(key)
         if known is None:
             name = _snake_case(key)
-            known = name in self._names or bool(
-                self._defaults and _pattern(_SECRET_KEY).search(name)
-            )
+            known = name in self._names
+            known = known or bool(self._defaults and _pattern(_SECRET_KEY).search(name))
             if len(self._known_keys) < 4_096:  # a host may have endless keys
                 self._known_keys[key] = known
         return known
@@ -561,8 +538,7 @@ class _Redactor:
             return _REDACTED
         try:
             if self._defaults and len(text) >= _SHORTEST_SECRET and _SUSPECT(text):
-                for pattern, replacement in _SECRET_TEXTS:
-                    text = _pattern(pattern).sub(replacement, text)
+                text = _without_secrets(text)
             for own in self._patterns:
                 text = self._apply(own, text)
             return text if self._callback is None else str(self._callback(key, text))
@@ -587,6 +563,15 @@ class _Redactor:
         return "".join(parts)
 
 
+def _without_secrets(text: str) -> str:
+    lower = text.lower()
+    has_long_word = any(len(word) >= _LONG_WORD for word in text.split())
+    for needles, pattern, replacement in _SECRET_TEXTS:
+        if any(needle in lower for needle in needles) if needles else has_long_word:
+            text = _pattern(pattern).sub(replacement, text)
+    return text
+
+
 def _check_pattern(pattern: str) -> None:
     """Raise ValueError for a pattern that is none, or that takes too long on short texts.
 
@@ -597,16 +582,15 @@ def _check_pattern(pattern: str) -> None:
         compiled = re.compile(pattern)
     except (re.error, TypeError) as error:
         raise ValueError(f"redact_patterns: {pattern!r} is not a pattern: {error}") from None
-    letters = dict.fromkeys(["a", "0", " ", "-", *filter(str.isprintable, pattern)])
-    for length in (*range(8, 33), 48, 96, 192):
-        for letter in list(letters)[:24]:
-            began = time.thread_time()
-            compiled.search(letter * length + "\x00")
-            if time.thread_time() - began > _SLOW_PATTERN / 5:
-                raise ValueError(
-                    f"redact_patterns: {pattern!r} takes too long on {length} characters; write"
-                    " it without a repetition inside a repetition"
-                )
+    letters = list(dict.fromkeys(["a", "0", " ", "-", *filter(str.isprintable, pattern)]))[:24]
+    for length, letter in itertools.product((*range(8, 33), 48, 96, 192), letters):
+        began = time.thread_time()
+        compiled.search(letter * length + "\x00")
+        if time.thread_time() - began > _SLOW_PATTERN / 5:
+            raise ValueError(
+                f"redact_patterns: {pattern!r} takes too long on {length} characters; write it"
+                " without a repetition inside a repetition"
+            )
 
 
 def _snake_case(key: str) -> str:
@@ -618,7 +602,7 @@ def _snake_case(key: str) -> str:
 class _Cleaner:
     """Turn any one value into JSON data: total, bounded, redacted. One instance, one value."""
 
-    def __init__(self, redactor: _Redactor, max_text: int | None, max_value: int) -> None:
+    def __init__(self, redactor: _Redactor | None, max_text: int | None, max_value: int) -> None:
         self._redactor = redactor
         self._max_text = _MAX_VALUE if max_text is None else max_text
         self._room = max_value
@@ -630,7 +614,7 @@ class _Cleaner:
         kind = type(value)
         if value is None or kind is bool:
             return value
-        if key and self._redactor.is_secret(key):
+        if key and self._redactor is not None and self._redactor.is_secret(key):
             return _REDACTED
         if kind is str:
             return self._text(value, key)
@@ -651,32 +635,29 @@ class _Cleaner:
             return self._text(head.decode("utf-8", "backslashreplace"), key, len(value))
         if issubclass(kind, Enum):
             return self.clean(value._value_, key, depth)
-        if issubclass(kind, str):
-            return self._text(str.__str__(value), key)
-        if issubclass(kind, int):
-            return self.clean(int.__int__(value), key, depth)
-        if issubclass(kind, float):
-            return self.clean(float.__float__(value), key, depth)
+        for base in (str, int, float):  # a subclass: its own methods are not asked
+            if issubclass(kind, base):
+                return self.clean(getattr(base, f"__{base.__name__}__")(value), key, depth)
         if issubclass(kind, datetime):
             return datetime.isoformat(value)
-        return self._container(value, kind, depth)
-
-    def _container(self, value: Any, kind: type, depth: int) -> Any:
         if depth >= _MAX_DEPTH or id(value) in self._path:
             return "[CIRCULAR]" if id(value) in self._path else "[TRUNCATED: too deep]"
         self._path.add(id(value))
         try:
-            is_list = kind is tuple or issubclass(kind, (list, set, frozenset))
-            pairs = None if is_list else _pairs_of(value, kind, self._items + 1)
-            if pairs is not None:
-                return self._mapping(pairs, depth + 1)
-            items = _items_of(value, kind, self._items + 1)
-            if items is not None:
-                return self._sequence(*items, depth + 1)
+            return self._container(value, kind, depth + 1)
         finally:
             self._path.discard(id(value))
+
+    def _container(self, value: Any, kind: type, depth: int) -> Any:
+        is_list = kind is tuple or issubclass(kind, (list, set, frozenset))
+        pairs = None if is_list else _pairs_of(value, kind, self._items + 1)
+        if pairs is not None:
+            return self._mapping(pairs, depth)
+        items = _items_of(value, kind, self._items + 1)
+        if items is not None:
+            return self._sequence(*items, depth)
         if hasattr(kind, "dtype") and hasattr(kind, "item"):  # a number of an array library
-            return self.clean(value.item(), "", depth + 1)
+            return self.clean(value.item(), "", depth)
         return self._text(f"{_text_of(value, repr)} {_UNREADABLE}")
 
     def _mapping(self, pairs: list[tuple[Any, Any]], depth: int) -> dict[str, Any]:
@@ -696,8 +677,7 @@ class _Cleaner:
         result: list[Any] = []
         for item in items:
             if not self._take_item():
-                result.append(f"[TRUNCATED: original_size={size}]")
-                break
+                return [*result, f"[TRUNCATED: original_size={size}]"]
             result.append(self.clean(item, "", depth))
         return result
 
@@ -708,20 +688,21 @@ class _Cleaner:
     def _key(self, name: Any) -> str:
         if type(name) is not str:
             name = str(name) if type(name) in _ATOMS else _text_of(name, repr)
-        if len(name) > _MAX_KEY:
-            name = name[: _MAX_KEY * 4]
-        return _well_formed(self._redactor.text(name))[:_MAX_KEY]
+        return _well_formed(self._redacted(name[: _MAX_KEY * 4], ""))[:_MAX_KEY]
 
     def _text(self, text: str, key: str = "", size: int | None = None) -> str:
         limit = min(self._max_text, max(self._room, 0))
         whole = len(text) if size is None else size
         if whole > limit:  # look a little further than the cut: a secret may lie across it
             text = text[: limit + 4_096]
-        text = _well_formed(self._redactor.text(text, key))
+        text = _well_formed(self._redacted(text, key))
         if whole > limit:
             text = f"{text[:limit]}... [TRUNCATED: original_size={whole}]"
         self._room -= len(text)
         return text
+
+    def _redacted(self, text: str, key: str) -> str:
+        return text if self._redactor is None else self._redactor.text(text, key)
 
 
 def _well_formed(text: str) -> str:
@@ -745,12 +726,20 @@ def _text_of(value: object, function: Callable[[Any], Any]) -> str:
         return f"<{_type_name(type(value))}>"
 
 
+def _members(kind: type) -> dict[str, Any]:
+    """Return what a class and its bases define, without asking the class or its metaclass."""
+    members: dict[str, Any] = {}
+    for base in reversed(type.__dict__["__mro__"].__get__(kind)):
+        members.update(type.__dict__["__dict__"].__get__(base))
+    return members
+
+
 def _pairs_of(value: Any, kind: type, most: int) -> list[tuple[Any, Any]] | None:
     """Return the value's keys and values when it is a mapping or a record, else None."""
     if kind is MappingProxyType:
         value, kind = dict(value), dict
     if issubclass(kind, dict):
-        return _head(value, most) if dict.__len__(value) > most else [*dict.copy(value).items()]
+        return list(itertools.islice(dict.copy(value).items(), most))  # copied in one piece
     members = _members(kind)
     if issubclass(kind, tuple) and type(members.get("_fields")) is tuple:
         return list(zip(members["_fields"], tuple.__iter__(value)))
@@ -766,19 +755,6 @@ def _pairs_of(value: Any, kind: type, most: int) -> list[tuple[Any, Any]] | None
     return [(name, _attribute(value, name)) for name in names[:most]]
 
 
-def _bases(kind: type) -> tuple[type, ...]:
-    bases: tuple[type, ...] = type.__dict__["__mro__"].__get__(kind)  # whatever a metaclass says
-    return bases
-
-
-def _members(kind: type) -> dict[str, Any]:
-    """Return what a class and its bases define, without asking the class itself."""
-    members: dict[str, Any] = {}
-    for base in reversed(_bases(kind)):
-        members.update(type.__dict__["__dict__"].__get__(base))
-    return members
-
-
 def _attribute(value: Any, name: str) -> Any:
     try:
         return object.__getattribute__(value, name)
@@ -786,27 +762,17 @@ def _attribute(value: Any, name: str) -> Any:
         return f"{_UNREADABLE} unset"
 
 
-def _head(value: dict[Any, Any], most: int) -> list[tuple[Any, Any]]:
-    for _ in range(3):  # another thread may change it meanwhile
-        try:
-            return list(itertools.islice(dict.items(value), most))
-        except RuntimeError:
-            continue
-    return list(itertools.islice(dict.copy(value).items(), most))
-
-
 def _items_of(value: Any, kind: type, most: int) -> tuple[list[Any], int] | None:
     """Return the first items and the size of a list-like value, else None.
 
     Works through the built-in types' own methods: a subclass may override them without end.
     """
-    if issubclass(kind, list):
-        return list.__getitem__(value, slice(most)), list.__len__(value)
-    if issubclass(kind, tuple):
-        return list(tuple.__getitem__(value, slice(most))), tuple.__len__(value)
+    if issubclass(kind, (list, tuple)):
+        base: Any = list if issubclass(kind, list) else tuple
+        return list(base.__getitem__(value, slice(most))), base.__len__(value)
     for base in _ITERABLES:
         if issubclass(kind, base):
-            return _iterate(value, base, most), base.__len__(value)
+            return _first(partial(base.__iter__, value), most), base.__len__(value)
     members = _members(kind)
     if "dtype" in members and "tolist" in members and value.size <= most:  # arrays
         items = value.tolist()
@@ -814,11 +780,11 @@ def _items_of(value: Any, kind: type, most: int) -> tuple[list[Any], int] | None
     return None
 
 
-def _iterate(value: Any, base: Any, most: int) -> list[Any]:
-    for _ in range(3):  # another thread may change it meanwhile
+def _first(iterate: Callable[[], Iterable[Any]], most: int) -> list[Any]:
+    for _ in range(3):
         try:
-            return list(itertools.islice(base.__iter__(value), most))
-        except RuntimeError:
+            return list(itertools.islice(iterate(), most))
+        except RuntimeError:  # another thread changed it meanwhile
             continue
     return []
 
@@ -826,6 +792,7 @@ def _iterate(value: Any, base: Any, most: int) -> list[Any]:
 # ---- Serialization: the .json document and the .jsonl journal ----------------------------------
 
 _MAX_FILE = 4 << 30  # bytes; larger files are refused before they are read
+_O_SAFE = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def trace_to_json(trace: TraceGraph, *, indent: int | None = 2) -> str:
@@ -835,21 +802,15 @@ def trace_to_json(trace: TraceGraph, *, indent: int | None = 2) -> str:
         text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
         text.encode("utf-8")
     except (TypeError, ValueError, RecursionError):  # nodes made by hand may hold anything
-        text = json.dumps(_cleaned_document(document), indent=indent, ensure_ascii=False)
+        document = {**_cleaned(document), **{key: document[key] for key in ("nodes", "edges")}}
+        document["nodes"] = {_cleaned(key): _cleaned(n) for key, n in document["nodes"].items()}
+        document["edges"] = [_cleaned(edge) for edge in document["edges"]]
+        text = json.dumps(document, indent=indent, ensure_ascii=False)
     return text
 
 
-def _cleaned_document(document: dict[str, Any]) -> dict[str, Any]:
-    """Clean the nodes and edges one by one: the bounds are for one value, not for a trace."""
-
-    def clean(value: Any) -> Any:
-        return _Cleaner(_Redactor(defaults=False), None, _MAX_VALUE).clean(value)
-
-    return {
-        **{key: clean(value) for key, value in document.items()},
-        "nodes": {clean(key): clean(node) for key, node in document["nodes"].items()},
-        "edges": [clean(edge) for edge in document["edges"]],
-    }
+def _cleaned(value: Any) -> Any:
+    return _Cleaner(None, None, _MAX_VALUE).clean(value)
 
 
 def trace_from_json(text: str | bytes) -> TraceGraph:
@@ -861,8 +822,7 @@ def save_trace_json(
     trace: TraceGraph, path: str | os.PathLike[str], *, indent: int | None = 2
 ) -> None:
     """Write the trace as a `.json` file, readable by its owner only, whole or not at all."""
-    directory = os.path.dirname(os.path.abspath(path))
-    os.makedirs(directory, exist_ok=True)
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     _replace_file(os.fspath(path), [trace_to_json(trace, indent=indent).encode("utf-8")])
 
 
@@ -883,18 +843,12 @@ def load_trace(path: str | os.PathLike[str], trace_id: str | None = None) -> Tra
             raise TraceLoadError(f"{name}: holds no trace {_brief(trace_id)}")
         return found
     trace = _named(name, _trace_from_bytes, _read_file(name))
-    parts = _parts_of(name)
-    others = [part for part in map(_load_file, parts) if part is not None]
-    return merge_traces([trace, *others]) if others else trace
-
-
-def _parts_of(path: str) -> list[str]:
-    """Return the journals that other processes wrote of the trace in a file."""
-    directory, name = os.path.split(os.path.abspath(path))
-    if not _pattern(_MAIN_FILE).fullmatch(name):
-        return []
-    beside = _trace_files(directory, name.split(".")[0] + ".")
-    return [os.path.join(directory, part) for part in sorted(beside) if _is_part(part)]
+    directory, file_name = os.path.split(os.path.abspath(name))
+    if not _pattern(_MAIN_FILE).fullmatch(file_name):
+        return trace
+    beside = sorted(filter(_is_part, _trace_files(directory, file_name.split(".")[0] + ".")))
+    parts = [_load_file(os.path.join(directory, part)) for part in beside]
+    return merge_traces([trace, *(part for part in parts if part is not None)]) if parts else trace
 
 
 def trace_from_journal(lines: Iterable[str | bytes]) -> TraceGraph:
@@ -938,49 +892,39 @@ class _Journal:
                 self._tail = {**self._tail, **event}  # what went on after a pause has ended
         elif kind == "edge":
             self._edges.append(Edge.from_dict(event))
-        elif kind == "node.updated":
-            self._merge(_field(event, "id", str), event)
         else:
-            node = _field(event, "node", dict)
-            self._merge(_field(node, "id", str), node)
-
-    def _merge(self, node_id: str, facts: dict[str, Any]) -> None:
-        known = self._nodes.setdefault(node_id, {})
-        if "end_time" in facts or not known.get("end_time"):  # resumed, a step may end again
-            known.update(facts)
+            facts = event if kind == "node.updated" else _field(event, "node", dict)
+            known = self._nodes.setdefault(_field(facts, "id", str), {})
+            if "end_time" in facts or not known.get("end_time"):  # resumed, it may end again
+                known.update(facts)
 
     def trace(self) -> TraceGraph:
         """Return the graph of all that was taken."""
         head, tail = self._head, self._tail
         if not (head or tail or self._nodes):
             raise TraceLoadError("no line of it is an event of a trace")
+        started, ended = (_field(event, "metadata", dict, dict) for event in (head, tail))
         trace = TraceGraph(
             head.get("schema_version", SCHEMA_VERSION),
             _field({**tail, **head}, "trace_id", str, "unknown"),
             _field(head, "name", str, ""),
             start_time=_time_from_text(head.get("start_time")),
             end_time=_time_from_text(tail.get("end_time")),
-            metadata={
-                **_field(head, "metadata", dict, dict),
-                **_field(tail, "metadata", dict, dict),
-            },
+            metadata={**started, **ended},
         )
         is_live = not tail and _is_alive(head.get("process_id"))
         for facts in self._nodes.values():
-            self._add(trace, facts, is_live)
+            try:
+                node = Node.from_dict(facts)
+            except TraceLoadError:  # an update whose start was lost
+                self.damaged += 1
+                continue
+            if node.status == NodeStatus.RUNNING and not is_live:
+                node.status = NodeStatus.INTERRUPTED
+            trace.nodes[node.id] = node
         if self.damaged:
             trace.metadata["logtracer.damaged_lines"] = self.damaged
         return merge_traces([trace], self._edges)
-
-    def _add(self, trace: TraceGraph, facts: dict[str, Any], is_live: bool) -> None:
-        try:
-            node = Node.from_dict(facts)
-        except TraceLoadError:  # an update whose start was lost
-            self.damaged += 1
-            return
-        if node.status == NodeStatus.RUNNING and not is_live:
-            node.status = NodeStatus.INTERRUPTED
-        trace.nodes[node.id] = node
 
 
 def merge_traces(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceGraph:
@@ -998,7 +942,8 @@ def merge_traces(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceG
             if edge.edge_type != EdgeType.CAUSED_BY or edge.label:
                 edges.setdefault(_edge_key(edge), edge)
         for node in trace.nodes.values():
-            if node.id not in nodes or _end_order(nodes[node.id]) < _end_order(node):
+            known = nodes.setdefault(node.id, node)
+            if (known.end_time or _EPOCH) < (node.end_time or _EPOCH):
                 nodes[node.id] = node
     whole.edges = [*_tree_edges(nodes.values()), *edges.values()]
     whole.nodes = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
@@ -1009,6 +954,11 @@ def merge_traces(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceG
 
 def _edge_key(edge: Edge) -> tuple[str, str, str, str]:
     return edge.source_id, edge.target_id, edge.edge_type, edge.label
+
+
+def _tree_edges(nodes: Iterable[Node]) -> list[Edge]:
+    """Return the caused_by edge of every node that has a parent."""
+    return [Edge(node.parent_id, node.id) for node in nodes if node.parent_id is not None]
 
 
 def _is_alive(process_id: Any) -> bool:
@@ -1022,11 +972,6 @@ def _is_alive(process_id: Any) -> bool:
     except (OSError, OverflowError):
         return False
     return True
-
-
-def _tree_edges(nodes: Iterable[Node]) -> list[Edge]:
-    """Return the caused_by edge of every node that has a parent."""
-    return [Edge(node.parent_id, node.id) for node in nodes if node.parent_id is not None]
 
 
 def _trace_from_bytes(data: bytes) -> TraceGraph:
@@ -1071,16 +1016,13 @@ def _named(path: object, read: Callable[[Any], TraceGraph], data: Any) -> TraceG
 def _read_file(path: str, flags: int = 0) -> bytes:
     """Read a regular file; a FIFO or a device would hold the reader up for ever."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | flags)
-    try:
+    with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise TraceLoadError(f"{path}: not a regular file")
         if status.st_size > _MAX_FILE:
             raise TraceLoadError(f"{path}: larger than {_MAX_FILE >> 30} GiB")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read()
-    finally:
-        os.close(descriptor)
+        return file.read()
 
 
 def _replace_file(path: str, chunks: Iterable[bytes]) -> None:
@@ -1096,12 +1038,11 @@ def _replace_file(path: str, chunks: Iterable[bytes]) -> None:
         raise
 
 
-_O_SAFE = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-
-
 # ---- Stores: where traces go -------------------------------------------------------------------
 
-_TRACE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_TRACE_ID = r"[0-9A-Za-z_-]{1,64}"
+_MAIN_FILE = rf"{_TRACE_ID}\.jsonl?"
+_PART_FILE = rf"{_TRACE_ID}\.[0-9a-f]{{16}}\.jsonl"
 
 
 class StorageBackend(Protocol):
@@ -1156,7 +1097,8 @@ class MemoryStore:
         """Keep a recording as it is: most are never read, so their nodes are built on demand."""
         self._traces.setdefault(trace_id, []).append(build)
         while len(self._traces) > self._max_traces:
-            self._traces.pop(next(iter(self._traces)), None)
+            with contextlib.suppress(RuntimeError, StopIteration):  # another thread does the same
+                self._traces.pop(next(iter(self._traces)), None)
 
 
 class FileStore:
@@ -1170,9 +1112,15 @@ class FileStore:
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = os.path.abspath(os.fspath(directory))
-        self._journals: dict[str, tuple[int, str]] = {}  # trace id: descriptor, path
+        self._journals: dict[str, _JournalFile] = {}  # by trace id, of the traces that run
         self._lock = RLock()
-        self._prepare()
+        try:
+            os.makedirs(self.directory, 0o700, exist_ok=True)
+            probe = os.path.join(self.directory, f".{os.urandom(8).hex()}.tmp")
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _O_SAFE, 0o600))
+            os.unlink(probe)
+        except OSError as error:
+            raise StoreError(f"cannot keep traces in {self.directory}: {error}") from None
         _fork_aware.add(self)
 
     def __repr__(self) -> str:
@@ -1198,68 +1146,141 @@ class FileStore:
         """Append one event to the trace's journal; see StreamingBackend."""
         data = line.encode("utf-8")
         with self._lock:  # else another thread could end the trace and close the descriptor
-            descriptor, path = self._journals.get(trace_id) or self._open(trace_id, event)
-            is_last = event == "trace.completed" or (event == "part.completed" and _is_part(path))
-            if not is_last:
-                if os.write(descriptor, data) != len(data):
-                    _cut_back(descriptor)
+            journal = self._journals.get(trace_id) or self._open(trace_id, event)
+            if event not in _LAST_EVENTS or (event[0] == "p" and not _is_part(journal.path)):
+                journal.write(event, data)
                 return
             del self._journals[trace_id]
-        self._finish(trace_id, descriptor, path, data)
-
-    def _prepare(self) -> None:
-        try:
-            os.makedirs(self.directory, 0o700, exist_ok=True)
-            probe = os.path.join(self.directory, f".{os.urandom(8).hex()}.tmp")
-            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _O_SAFE, 0o600))
-            os.unlink(probe)
-        except OSError as error:
-            raise StoreError(f"cannot keep traces in {self.directory}: {error}") from None
+        self._finish(trace_id, journal, data)
 
     def _path(self, trace_id: str, ending: str) -> str:
-        if not _TRACE_ID.fullmatch(trace_id):
+        if not _pattern(_TRACE_ID).fullmatch(trace_id):
             raise StoreError(f"trace id {_brief(trace_id)} is not 1 to 64 of 0-9 A-Z a-z _ -")
         return os.path.join(self.directory, trace_id + ending)
 
-    def _open(self, trace_id: str, event: str) -> tuple[int, str]:
+    def _open(self, trace_id: str, event: str) -> _JournalFile:
         """Open the trace's own journal at its start, anything later in a file of its own."""
         part = "" if event == "trace.started" else f".{os.urandom(8).hex()}"
         path = self._path(trace_id, f"{part}.jsonl")
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | _O_SAFE
-        try:
-            descriptor = os.open(path, flags, 0o600)
-        except FileNotFoundError:  # somebody removed the directory
-            os.makedirs(self.directory, 0o700, exist_ok=True)
-            descriptor = os.open(path, flags, 0o600)
-        self._journals[trace_id] = descriptor, path
-        return descriptor, path
+        os.makedirs(self.directory, 0o700, exist_ok=True)  # somebody may have removed it
+        self._journals[trace_id] = journal = _JournalFile(path)
+        return journal
 
-    def _finish(self, trace_id: str, descriptor: int, path: str, data: bytes) -> None:
+    def _finish(self, trace_id: str, journal: _JournalFile, data: bytes) -> None:
         """Replace the journal of an ended trace by its document; parts stay as they are."""
-        final = self._path(trace_id, ".json")
-        with os.fdopen(descriptor, "rb", 1 << 18) as journal:
+        with os.fdopen(journal.descriptor, "rb", 1 << 18) as file:
             try:
-                if os.write(descriptor, data) != len(data):
-                    _cut_back(descriptor)
-                if path != f"{final}l":
+                journal.write("trace.completed", data)
+                if _is_part(journal.path):
                     return
                 os.makedirs(self.directory, 0o700, exist_ok=True)
-                _replace_file(final, _document_of(journal))
-            except _Unfinished:  # a step outlives its trace, or a line is missing
-                journal.seek(0)
-                self.save(trace_from_journal(journal))
+                if journal.is_complete():
+                    _replace_file(self._path(trace_id, ".json"), journal.document(file, data))
+                else:
+                    file.seek(0)
+                    self.save(trace_from_journal(file))
             except OSError:
-                if os.fstat(descriptor).st_size:  # what there is can be read
+                if os.fstat(journal.descriptor).st_size:  # what there is can be read
                     raise
-        if os.path.exists(path):
-            os.unlink(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(journal.path)
 
     def _after_fork(self) -> None:
         """Forget, in a child process, the files of its parent."""
         self._lock = RLock()
         journals, self._journals = self._journals, {}
-        for descriptor, _ in journals.values():
-            os.close(descriptor)
+        for journal in journals.values():
+            os.close(journal.descriptor)
+
+
+class _JournalFile:
+    """The journal of a running trace; holds what its document is made of, unless that is much."""
+
+    def __init__(self, path: str) -> None:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | _O_SAFE
+        self.path, self.descriptor = path, os.open(path, flags, 0o600)
+        self._has_gaps = False  # a line could not be written, or is not like ours
+        self._open_nodes = 0
+        self._ended: list[bytes] | None = []  # JSON texts of nodes; None when they are too many
+        self._links: list[bytes] = []
+
+    def write(self, event: str, line: bytes) -> None:
+        """Append a line by one call to the operating system."""
+        try:
+            if os.write(self.descriptor, line) != len(line):
+                self._cut_back()
+        except OSError:
+            self._has_gaps = True
+            raise
+        if event == "node.started":
+            self._open_nodes += 1
+        elif event != "node.updated":
+            self._keep(event, line)
+
+    def _keep(self, event: str, line: bytes) -> None:
+        """Keep what the document takes over as it stands."""
+        if event not in _PREFIXES:
+            return
+        if not line.startswith(_PREFIXES[event]):  # written by somebody else
+            self._has_gaps = True
+        elif event == "edge":
+            self._links.append(b"{" + line[16:-1])
+        else:
+            self._open_nodes -= 1
+            if self._ended is not None:
+                self._ended.append(line[len(_PREFIXES[event]) : -2])
+                if len(self._ended) >= _KEPT_NODES:
+                    self._ended = None
+
+    def _cut_back(self) -> NoReturn:
+        """Remove the half of a line that a full disk took."""
+        with os.fdopen(self.descriptor, "rb", closefd=False) as journal:
+            journal.seek(0)
+            whole = sum(len(line) for line in journal if line.endswith(b"\n"))
+        os.ftruncate(self.descriptor, whole)
+        raise StoreError("no room for a whole line")
+
+    def is_complete(self) -> bool:
+        """Tell whether every node has ended and every line is there."""
+        return not (self._open_nodes or self._has_gaps)
+
+    def document(self, file: BinaryIO, last: bytes) -> Iterator[bytes]:
+        """Yield the `.json` document, in little memory however long the journal is."""
+        file.seek(0)
+        head, tail = json.loads(file.readline()), json.loads(last)
+        first = {key: head[key] for key in ("schema_version", "trace_id", "name")}
+        yield _to_json(first)[:-1].encode() + b',"nodes":{'
+        # a node's text begins {"id":"16 digits","parent_id":"16 digits", or ...:null,
+        yield from _listed(b'"%b":%b' % (node[7:23], node) for node in self._nodes(file))
+        yield b'\n},"edges":['
+        family = ((n[38:54], n[7:23]) for n in self._nodes(file) if n[37:38] == b'"')
+        yield from _listed(itertools.chain((_TREE_EDGE % ids for ids in family), self._links))
+        end = {key: tail[key] for key in ("end_time", "metadata", "duration_ms")}
+        yield b"\n]," + _to_json({"start_time": head["start_time"], **end})[1:].encode() + b"\n"
+
+    def _nodes(self, file: BinaryIO) -> Iterable[bytes]:
+        if self._ended is not None:
+            return self._ended
+        file.seek(0)
+        ended = (_PREFIXES["node.completed"], _PREFIXES["node.failed"])
+        return (line[line.index(b"{", 9) : -2] for line in file if line.startswith(ended))
+
+
+_LAST_EVENTS = frozenset(("trace.completed", "part.completed"))
+_PREFIXES = {
+    "node.completed": b'{"event":"node.completed","node":',
+    "node.failed": b'{"event":"node.failed","node":',
+    "edge": b'{"event":"edge",',
+}
+_TREE_EDGE = b'{"source_id":"%b","target_id":"%b","edge_type":"caused_by","label":"","metadata":{}}'
+
+
+def _listed(items: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the items with commas between them, many at a time."""
+    rest, separator = iter(items), b"\n"
+    while batch := list(itertools.islice(rest, 1_000)):
+        yield separator + b",\n".join(batch)
+        separator = b",\n"
 
 
 def _trace_files(directory: str, start: str = "") -> list[str]:
@@ -1268,8 +1289,7 @@ def _trace_files(directory: str, start: str = "") -> list[str]:
         names = [name for name in os.listdir(directory) if name.startswith(start)]
     except FileNotFoundError:
         return []
-    is_trace_file = _pattern(f"{_MAIN_FILE}|{_PART_FILE}").fullmatch
-    return [name for name in names if is_trace_file(name)]
+    return [name for name in names if _pattern(_MAIN_FILE).fullmatch(name) or _is_part(name)]
 
 
 def _is_part(path: str) -> bool:
@@ -1278,7 +1298,7 @@ def _is_part(path: str) -> bool:
 
 def _load_from(directory: str, trace_id: str) -> TraceGraph | None:
     """Return a trace of a directory: what began it, and the parts that others wrote."""
-    if not _TRACE_ID.fullmatch(trace_id):
+    if not _pattern(_TRACE_ID).fullmatch(trace_id):
         return None
     for _ in range(3):  # a journal may become a document between the listing and the reading
         names = sorted(_trace_files(directory, f"{trace_id}."), key=lambda name: (len(name), name))
@@ -1303,91 +1323,6 @@ def _load_file(path: str) -> TraceGraph | None:
     return _named(path, _trace_from_bytes, data)
 
 
-def _cut_back(descriptor: int) -> NoReturn:
-    """Remove the half of a line that a full disk took."""
-    with os.fdopen(descriptor, "rb", closefd=False) as journal:
-        journal.seek(0)
-        whole = sum(len(line) for line in journal if line.endswith(b"\n"))
-    os.ftruncate(descriptor, whole)
-    raise StoreError("no room for a whole line")
-
-
-_MAIN_FILE = r"[0-9A-Za-z_-]{1,64}\.jsonl?"
-_PART_FILE = r"[0-9A-Za-z_-]{1,64}\.[0-9a-f]{16}\.jsonl"
-
-
-class _Unfinished(Exception):
-    """The journal cannot be turned into a document line by line."""
-
-
-def _document_of(journal: BinaryIO) -> Iterator[bytes]:
-    """Yield the `.json` document of an ended journal, in bounded memory however long it is."""
-    journal.seek(0)
-    head = json.loads(journal.readline() or b"{}")
-    if head.get("event") != "trace.started":
-        raise _Unfinished
-    first = {key: head[key] for key in ("schema_version", "trace_id", "name")}
-    yield _to_json(first)[:-1].encode() + b',"nodes":{'
-    unfinished, last = 0, b"{}\n"  # the ids of what began and did not end, XORed
-    comma = b"\n"
-    for block in _blocks_of(journal):
-        for node_id in _pattern(_STARTED).findall(block):
-            unfinished ^= int(node_id, 16)
-        for node, node_id, _ in _pattern(_ENDED).findall(block):
-            yield b'%b"%b":%b' % (comma, node_id, node)
-            comma = b",\n"
-            unfinished ^= int(node_id, 16)
-        last = block[block.rfind(b"\n", 0, -1) + 1 :]
-    tail = json.loads(last)
-    if unfinished or tail.get("event") != "trace.completed":
-        raise _Unfinished
-    yield b'\n},"edges":['
-    yield from _edges_of(journal)
-    end = {key: tail[key] for key in ("end_time", "metadata", "duration_ms")}
-    end = {"start_time": head["start_time"], **end}
-    yield b"\n]," + _to_json(end)[1:].encode() + b"\n"
-
-
-def _edges_of(journal: BinaryIO) -> Iterator[bytes]:
-    """Yield the edges from parents to children, then those the host linked."""
-    comma = b"\n"
-    links: list[bytes] = []
-    journal.seek(0)
-    for block in _blocks_of(journal):
-        for _, node_id, parent_id in _pattern(_ENDED).findall(block):
-            if parent_id:
-                yield _TREE_EDGE % (comma, parent_id, node_id)
-                comma = b",\n"
-        links += _pattern(_LINK).findall(block)
-    for link in links:
-        yield comma + b"{" + link
-        comma = b",\n"
-
-
-def _blocks_of(journal: BinaryIO) -> Iterator[bytes]:
-    """Yield a journal in blocks of whole lines."""
-    rest = b""
-    while block := journal.read(_BLOCK):
-        end = block.rfind(b"\n") + 1
-        if end:
-            yield rest + block[:end]
-            rest = block[end:]
-        else:
-            rest += block
-
-
-_BLOCK = 1 << 20  # bytes
-_STARTED = rb'\{"event":"node\.started","node":\{"id":"([0-9a-f]{16})"'
-_ENDED = (
-    rb'\{"event":"node\.(?:completed|failed)","node":'
-    rb'(\{"id":"([0-9a-f]{16})"[^\n]*?"parent_id":(?:null|"([0-9a-f]{16})")[^\n]*\})\}\n'
-)
-_LINK = rb'\{"event":"edge",([^\n]*)\n'
-_TREE_EDGE = (
-    b'%b{"source_id":"%b","target_id":"%b","edge_type":"caused_by","label":"","metadata":{}}'
-)
-
-
 def open_store(url: str) -> StorageBackend:
     """Return the store a URL names.
 
@@ -1397,19 +1332,17 @@ def open_store(url: str) -> StorageBackend:
     if url == "memory":
         return MemoryStore()
     scheme, separator, place = url.partition("://")
-    if not (separator and place) or scheme not in ("file", "sqlite", "postgresql", "postgres"):
+    if scheme == "file" and place:
+        return FileStore(place)
+    if not (separator and place) or scheme not in ("sqlite", "postgresql", "postgres"):
         raise ValueError(
             f"storage {scheme!r} is not memory, file://DIRECTORY, sqlite://FILE or"
             " postgresql://USER@HOST/DATABASE"
         )
-    if scheme == "file":
-        return FileStore(place)
-    import importlib
-
-    module = importlib.import_module(f"logtracer_extras.{scheme.replace('postgresql', 'postgres')}")
-    store: StorageBackend = (
-        module.SQLiteStore(place) if scheme == "sqlite" else module.PostgresStore(url)
-    )
+    if scheme == "sqlite":
+        store: StorageBackend = _beside("sqlite").SQLiteStore(place)
+    else:
+        store = _beside("postgres").PostgresStore(url)
     return store
 
 
@@ -1494,17 +1427,14 @@ def _generator_frame(frame: FrameType | None) -> FrameType | None:
     return None
 
 
-# ---- Capture: what a recording keeps of values -------------------------------------------------
-
-
-class _Encoded(str):
-    """JSON text of a value that was cleaned when it was captured."""
-
-    __slots__ = ()
-
+# ---- Recording: what is kept of one trace while it runs -----------------------------------------
 
 _PLAIN = 1_000  # characters; longer texts are cut and encoded when captured, not when read
+_KEPT_NODES = 10_000  # finished nodes a recording holds when a streaming store has them as well
+_LITERALS = {True: "true", False: "false", None: "null"}
+_NO_FAILURE = '"error":null,"error_type":null,"error_traceback":null'
 _NO_VALUES: dict[str, Any] = {}
+_quote: Callable[[str], str] = getattr(json.encoder, "encode_basestring")  # noqa: B009
 
 
 def _make_encoder() -> Callable[[Any], str]:
@@ -1512,15 +1442,18 @@ def _make_encoder() -> Callable[[Any], str]:
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:  # PyPy
         return encoder.encode
-    escape = getattr(json.encoder, "encode_basestring")
     # what encoder.encode does, without building the C encoder anew for every value
-    encode = make(None, encoder.default, escape, None, ":", ",", False, False, False)
+    encode = make(None, encoder.default, _quote, None, ":", ",", False, False, False)
     return lambda data: "".join(encode(data, 0))
 
 
 _to_json = _make_encoder()
-_quote: Callable[[str], str] = getattr(json.encoder, "encode_basestring")  # noqa: B009
-_LITERALS = {True: "true", False: "false", None: "null"}
+
+
+class _Encoded(str):
+    """JSON text of a value that was cleaned when it was captured."""
+
+    __slots__ = ()
 
 
 class _Capture:
@@ -1530,71 +1463,78 @@ class _Capture:
     is read or written; everything else becomes JSON text at once.
     """
 
-    def __init__(self, redactor: _Redactor, max_value: int) -> None:
-        self.redactor = redactor
-        self._max_value = max_value
+    def __init__(self, config: TracerConfig) -> None:
+        self.redactor = _Redactor(config)
+        self._max_value = config.max_value_size
         self._names: dict[str, str] = {}
         self._keys: dict[str, str] = {}
-        self._secret_keys: set[str] = set()
+        self._headings: dict[tuple[str, str], str] = {}
+
+    def plain(self, max_text: int | None) -> int:
+        """Return up to what length a text can be kept as it is."""
+        return min(_PLAIN, self._max_value, max_text or _PLAIN)
 
     def encode(self, value: Any, key: str, limit: int | None) -> _Encoded:
         """Return the JSON text of any value, bounded and redacted."""
         cleaner = _Cleaner(self.redactor, limit, self._max_value)
         return _Encoded(_to_json(cleaner.clean(value, key)))
 
-    def plain(self, max_text: int | None) -> int:
-        """Return up to what length a text can be kept as it is."""
-        return min(_PLAIN, self._max_value, max_text or _PLAIN)
-
-    def keep(self, values: dict[str, Any], max_text: int | None) -> None:
+    def keep(self, values: dict[str, Any], plain: int, max_text: int | None) -> None:
         """Replace in place what could change or is large."""
-        plain = self.plain(max_text)
         for key, value in values.items():
             if type(value) not in _ATOMS or (type(value) is str and len(value) > plain):
                 values[key] = self.encode(value, key, max_text)
 
     def json(self, values: dict[str, Any]) -> str:
-        """Return kept values as the text of a JSON object."""
-        keys = self._keys
-        parts = []
-        for key, value in values.items():
-            name = keys.get(key) or self._key(key)
-            parts.append(name + self._json_of(value, key))
+        """Return kept values as the text of a JSON object; most are short texts of known keys."""
+        keys = self._keys  # of public values, none when every text must be looked at
+        parts = [
+            keys[key] + _quote(value)
+            if type(value) is str
+            and key in keys
+            and value.isascii()
+            and (len(value) < _SHORTEST_SECRET or not _SUSPECT(value))
+            else self._entry(key, value)
+            for key, value in values.items()
+        ]
         return "{" + ",".join(parts) + "}"
 
     def json_list(self, texts: Iterable[str]) -> str:
         """Return kept texts as the text of a JSON array."""
-        return "[" + ",".join([self._json_of(text, "") for text in texts]) + "]"
+        quoted = [
+            _quote(text)
+            if type(text) is str
+            and not self.redactor.is_eager
+            and text.isascii()
+            and (len(text) < _SHORTEST_SECRET or not _SUSPECT(text))
+            else self._json_of(text)
+            for text in texts
+        ]
+        return "[" + ",".join(quoted) + "]"
 
-    def _json_of(self, value: Any, key: str) -> str:
-        """Return the JSON text of a kept value; most need no cleaning, which is seen quickly."""
-        kind = value.__class__
+    def _entry(self, key: str, value: Any) -> str:
+        """Return the JSON text of a key and its value, and remember the key if it is public."""
+        name = self._keys.get(key)
+        if name is None:
+            name = self.name(key) + ":"
+            if self.redactor.is_secret(key) or self.redactor.is_eager:
+                return name + (value if type(value) is _Encoded else self.encode(value, key, None))
+            if len(self._keys) < 4_096:  # a host may have endless keys
+                self._keys[key] = name
+        return name + self._json_of(value)
+
+    def _json_of(self, value: Any) -> str:
+        """Return the JSON text of a kept value, cleaned."""
+        kind = type(value)
+        if kind is str:
+            return _quote(_well_formed(self.redactor.text(value)))
         if kind is _Encoded:
             return str(value)
-        if key in self._secret_keys or self.redactor.is_eager:
-            return self.encode(value, key, None)
-        if kind is str:
-            is_public = len(value) < _SHORTEST_SECRET or not _SUSPECT(value)
-            if is_public and (value.isascii() or not _SURROGATE(value)):
-                return _quote(value)
-        elif kind is int:
-            if -_HUGE < value < _HUGE:
-                return repr(value)
-        elif kind is float:
-            if value - value == 0.0:
-                return repr(value)
-        elif kind is bool or value is None:
+        if kind is bool or value is None:
             return _LITERALS[value]
-        return self.encode(value, key, None)
-
-    def _key(self, key: str) -> str:
-        """Return the JSON text of a key and its colon; keys recur, so it is remembered."""
-        text = _quote(self.text(key)) + ":"
-        if self.redactor.is_secret(key):
-            self._secret_keys.add(key)
-        elif len(self._keys) < 4_096:  # a host may have endless keys
-            self._keys[key] = text
-        return text
+        return (
+            repr(value) if kind is int and -_HUGE < value < _HUGE else self.encode(value, "", None)
+        )
 
     def text(self, value: Any, limit: int = _MAX_KEY) -> str:
         """Return a name, a key, a label or an annotation, clean, whatever it is."""
@@ -1603,26 +1543,23 @@ class _Capture:
 
     def name(self, name: Any) -> str:
         """Return the JSON text of a name; names recur, so it is remembered."""
-        if type(name) is not str:
-            name = self.text(name)
-        known = self._names.get(name)
+        known = self._names.get(name) if type(name) is str else None
         if known is None:
             known = _to_json(self.text(name))
-            if len(self._names) < 4_096 and len(name) <= _MAX_KEY:
+            if type(name) is str and len(self._names) < 4_096 and len(name) <= _MAX_KEY:
                 self._names[name] = known
         return known
 
-
-# ---- Recording: one trace while it runs --------------------------------------------------------
-
-_KEPT_NODES = 10_000  # finished nodes a recording holds when a streaming store has them as well
-_HEAD = (
-    '{"id":"%016x","sequence_number":%d,"name":%s,"node_type":%s,"parent_id":%s,"depth":%d,'
-    '"start_time":"%s","status":"'
-)
-_FACTS = '"input_data":%s,"output_data":%s,"annotations":%s,"metadata":%s,%s'
-_FAILURE = '"error":%s,"error_type":%s,"error_traceback":%s'
-_NO_FAILURE = _FAILURE % ("null", "null", "null")
+    def heading(self, name: Any, node_type: Any) -> str:
+        """Return the JSON text of a step's name and type."""
+        try:
+            return self._headings[name, node_type]
+        except Exception:  # not known, or a name that no dictionary takes
+            text = f'"name":{self.name(name)},"node_type":{self.name(node_type)}'
+            is_safe = type(name) is str and type(node_type) in (str, NodeType)
+            if is_safe and len(self._headings) < 4_096:
+                self._headings[name, node_type] = text
+            return text
 
 
 class _Recording:
@@ -1636,30 +1573,27 @@ class _Recording:
         is_sampled: bool,
         joined: tuple[str, str | None] | None,
     ) -> None:
-        self.tracer = tracer
+        config = tracer.config
+        self.tracer, self.name, self.metadata = tracer, name, metadata
         self.is_sampled = is_sampled  # else kept only if a step fails
         self.capture = tracer._capture
         self.stream = tracer._stream if is_sampled else None
         self.has_hooks = bool(tracer.hooks or tracer._listeners)
         self.is_watched = self.has_hooks or self.stream is not None
-        self.keeps_data = tracer.config.capture_level == "full"
-        self.keeps_notes = tracer.config.capture_level != "minimal"
-        self.max_input = tracer.config.max_input_size
-        self.max_output = tracer.config.max_output_size
+        self.keeps_data = config.capture_level == "full"
+        self.keeps_notes = config.capture_level != "minimal"
+        self.max_input, self.max_output = config.max_input_size, config.max_output_size
         self.plain_input = self.capture.plain(self.max_input)
         self.plain_output = self.capture.plain(self.max_output)
         self.is_part = joined is not None  # of a trace that another process, or this one, began
         self.trace_id, self.remote_parent = joined or (os.urandom(16).hex(), None)
-        self.name = name
-        self.metadata = metadata
-        self.began = _now()
+        self.began, self.ended = _now(), 0
         self.offset = time.time_ns() - self.began  # from the monotonic clock to the wall clock
-        self.ended = 0
         self.open: dict[int, Span] = {}
-        self.finished: list[Any] = []  # journal lines; packed tuples when nothing is streamed
+        self.finished: list[Any] = []  # JSON texts; packed tuples when nothing is streamed
         self.released = 0  # finished nodes that only the store still has
-        self.links: list[tuple[str, str, str, str]] = []
         self.dropped = 0
+        self.links: list[tuple[str, str, str, str]] = []
         self.shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._second = (0, "")
         self.renumber(0)
@@ -1679,12 +1613,12 @@ class _Recording:
     def text_of_time(self, moment: int) -> str:
         """Return a reading of the monotonic clock as ISO 8601 text with microseconds."""
         began, text = self._second
-        if not 0 <= moment - began < 1_000_000_000:
-            second = (moment + self.offset) // 1_000_000_000
-            began = second * 1_000_000_000 - self.offset
-            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._second = began, text
-        return "%s.%06d+00:00" % (text, (moment - began) // 1_000)
+        past = moment - began
+        if not 0 <= past < 1_000_000_000:
+            second, past = divmod(moment + self.offset, 1_000_000_000)
+            text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            self._second = moment - past, text
+        return f"{text}{str(1_000_000 + past // 1_000)[1:]}+00:00"
 
     def time(self, moment: int) -> datetime | None:
         """Return a reading of the monotonic clock as a datetime, None for one not taken."""
@@ -1695,19 +1629,20 @@ class _Recording:
     def graph(self) -> TraceGraph:
         """Return the trace as it stands, with the spans still open as running nodes."""
         unfinished = list(self.open.values())  # copied first: what ends meanwhile is in both
-        nodes = [self._node_of(record) for record in self.finished[:]]
-        ended = {node.id for node in nodes}
-        nodes += [self.unpack(_pack(span)) for span in unfinished if span.id not in ended]
-        if self.released:
-            stored = self.tracer.storage.load(self.trace_id)
-            known = {node.id for node in nodes}
-            older = [] if stored is None else stored.nodes.values()
-            nodes += [node for node in older if node.id not in known]
-        edges = [*_tree_edges(nodes), *itertools.starmap(Edge, self.links[:])]
-        found = {node.id: node for node in sorted(nodes, key=_start_order)}
+        nodes = {node.id: node for node in map(self._node_of, self.finished[:])}
+        for span in unfinished:
+            if span.id not in nodes:
+                nodes[span.id] = span.node_record
+        stored = self.tracer.storage.load(self.trace_id) if self.released else None
+        nodes = {**(stored.nodes if stored else {}), **nodes}
+        found = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
+        edges = [*_tree_edges(found.values()), *itertools.starmap(Edge, self.links[:])]
+        start, end, name = (
+            self.time(self.began),
+            self.time(self.ended),
+            self.capture.text(self.name),
+        )
         metadata = {**self.metadata, **self.troubles()}
-        start, end = self.time(self.began), self.time(self.ended)
-        name = json.loads(self.capture.name(self.name))
         return TraceGraph(SCHEMA_VERSION, self.trace_id, name, found, edges, start, end, metadata)
 
     def troubles(self) -> dict[str, Any]:
@@ -1719,9 +1654,7 @@ class _Recording:
         return any(record[4] == "failed" for record in self.finished[:])
 
     def _node_of(self, record: Any) -> Node:
-        if type(record) is tuple:
-            return self.unpack(record)
-        return Node.from_dict(json.loads(record))
+        return self.unpack(record) if type(record) is tuple else Node.from_dict(json.loads(record))
 
     def unpack(self, record: tuple[Any, ...]) -> Node:
         """Return the node that `_pack` made a record of."""
@@ -1741,7 +1674,7 @@ class _Recording:
             json.loads(capture.json(_join(in_keys, in_values))),
             json.loads(capture.json(_join(out_keys, out_values))),
             json.loads(capture.json_list(notes)),
-            json.loads(capture.json(metadata or {})),
+            json.loads(capture.json(metadata or _NO_VALUES)),
             *(failure or (None, None, None)),
         )
 
@@ -1752,49 +1685,53 @@ class _Recording:
         head = {
             "schema_version": SCHEMA_VERSION,
             "trace_id": self.trace_id,
-            "name": json.loads(self.capture.name(self.name)),
+            "name": self.capture.text(self.name),
             "start_time": self.text_of_time(self.began),
             "process_id": os.getpid(),
             "metadata": self.metadata,
         }
-        kind = "part" if self.is_part else "trace"
-        self._write(f"{kind}.started", _to_json(head)[1:])
+        self.write("part.started" if self.is_part else "trace.started", _to_json(head)[1:])
 
     def trace_completed(self) -> bool:
         """Tell the store that the trace, or this process's part of it, has ended."""
-        start = (self.began + self.offset) // 1_000
+        start, end = self.time(self.began), self.time(self.ended)
         tail = {
             "trace_id": self.trace_id,
             "end_time": self.text_of_time(self.ended),
             "metadata": {**self.metadata, **self.troubles()},
-            "duration_ms": ((self.ended + self.offset) // 1_000 - start) / 1_000,
+            "duration_ms": _milliseconds(start, end),
         }
-        kind = "part" if self.is_part else "trace"
-        return self._write(f"{kind}.completed", _to_json(tail)[1:])
+        kind = "part.completed" if self.is_part else "trace.completed"
+        return self.write(kind, _to_json(tail)[1:])
 
     def span_started(self, span: Span) -> None:
         """Tell that a span has started, after what its parent has gathered by now."""
+        parent = span._parent
         if self.stream is not None:
-            parent = span._parent
             if parent is not None and parent._is_dirty:
                 self.write_facts(parent)
-            span._head = self._head(span)
-            self._write("node.started", f'"node":{span._head}running"}}}}')
+            span._head = head = self._head(span)
+            self.write("node.started", f'"node":{head}"status":"running"}}}}')
             if span._inputs:  # given before it started
                 self.input_given(span)
-        if self.has_hooks and span._parent is None:
-            self.tracer._notify("trace.started", span)
         if self.has_hooks:
+            if parent is None:
+                self.tracer._notify("trace.started", span)
             self.tracer._notify("node.started", span)
 
     def input_given(self, span: Span) -> None:
         """Tell of a span's input, which must outlive a kill at once."""
         if self.stream is not None and span._start:
-            span._input_json = self.capture.json(span._inputs or _NO_VALUES)
-            facts = '"id":"%016x","input_data":%s}' % (span._number, span._input_json)
-            self._write("node.updated", facts)
+            span._input_json = data = self.capture.json(span._inputs or _NO_VALUES)
+            self.write("node.updated", f'"id":"{span._head[7:23]}","input_data":{data}}}')
         if self.has_hooks:
             self.tracer._notify("node.updated", span)
+
+    def write_facts(self, span: Span) -> None:
+        """Tell the store what an open span has gathered."""
+        span._is_dirty = False
+        facts = f'"id":"{span.id}","status":"{span._status}",{self._facts(span)}}}'
+        self.write("node.updated", facts)
 
     def span_ended(self, span: Span) -> None:
         """Keep and tell what an ended span recorded."""
@@ -1802,7 +1739,7 @@ class _Recording:
         if self.stream is None:
             self.finished.append(_pack(span))
         else:
-            self._keep_streamed(span, event)
+            self._stream_end(span, event)
         self.open.pop(span._number, None)
         try:
             if self.has_hooks:
@@ -1814,15 +1751,28 @@ class _Recording:
             elif self.ended:
                 self.tracer._complete_late(self)
 
+    def _stream_end(self, span: Span, event: str) -> None:
+        offset, end = self.offset, span._end
+        time_taken = (end + offset) // 1_000 - (span._start + offset) // 1_000  # microseconds
+        node = (
+            f'{span._head or self._head(span)}"status":"{span._status}"'
+            f',"end_time":"{self.text_of_time(end)}",{self._facts(span)}'
+            f',"duration_ms":{time_taken // 1_000}.{str(1_000 + time_taken % 1_000)[1:]}}}'
+        )
+        if not self.write(event, f'"node":{node}}}'):
+            self.dropped += 1
+        self.finished.append(node)
+        if len(self.finished) >= _KEPT_NODES:  # the store has them: a long trace must not grow
+            self.released += len(self.finished)
+            self.finished.clear()
+
     def link(self, source_id: str, target_id: str, edge_type: str, label: str) -> None:
         """Keep an edge and tell the store."""
         edge_type = _EDGE_TYPES.get(edge_type, edge_type)
         self.links.append((source_id, target_id, edge_type, label))
-        if self.stream is not None:
-            edge = Edge(source_id, target_id, edge_type, label).to_dict()
-            self._write("edge", _to_json(edge)[1:])
+        self.write("edge", _to_json(Edge(source_id, target_id, edge_type, label).to_dict())[1:])
 
-    def _write(self, event: str, rest: str) -> bool:
+    def write(self, event: str, rest: str) -> bool:
         """Hand an event to the streaming store; what the store raises ends here."""
         if self.stream is None:
             return True
@@ -1833,52 +1783,33 @@ class _Recording:
             self.tracer._report(type(self.stream).__name__, error)
             return False
 
-    def _keep_streamed(self, span: Span, event: str) -> None:
-        offset = self.offset
-        microseconds = (span._end + offset) // 1_000 - (span._start + offset) // 1_000
-        node = '%s%s","end_time":"%s",%s,"duration_ms":%s}' % (
-            span._head or self._head(span),
-            span._status,
-            self.text_of_time(span._end),
-            self._facts(span),
-            microseconds / 1_000,
-        )
-        if not self._write(event, f'"node":{node}}}'):
-            self.dropped += 1
-        self.finished.append(node)
-        if len(self.finished) >= _KEPT_NODES:  # the store has them: a long trace must not grow
-            self.released += len(self.finished)
-            self.finished.clear()
-
-    def write_facts(self, span: Span) -> None:
-        """Tell the store what an open span has gathered."""
-        span._is_dirty = False
-        facts = f'"id":"{span.id}","status":"{span._status}",{self._facts(span)}}}'
-        self._write("node.updated", facts)
-
     def _head(self, span: Span) -> str:
-        parent, remote = span._parent, self.remote_parent
-        parent_id = remote if parent is None else "%016x" % parent._number
-        return _HEAD % (
-            span._number,
-            0 if parent is None else span._number - self.base,
-            self.capture.name(span.name),
-            self.capture.name(span.node_type),
-            "null" if parent_id is None else f'"{parent_id}"',
-            span.depth,
-            self.text_of_time(span._start),
+        """Return the beginning of a node's JSON text; whoever reads it knows where its ids are."""
+        number, parent = span._number, span._parent
+        if parent is None:
+            above, sequence = _to_json(self.remote_parent), 0
+        else:
+            above, sequence = f'"{parent._head[7:23] or parent.id}"', number - self.base
+        return (
+            f'{{"id":"{"%016x" % number}","parent_id":{above},"sequence_number":{sequence}'
+            f',{self.capture.heading(span.name, span.node_type)},"depth":{span.depth}'
+            f',"start_time":"{self.text_of_time(span._start)}",'
         )
 
     def _facts(self, span: Span) -> str:
         capture, failure = self.capture, span._failure
         outputs, notes, metadata = span._outputs, span._annotations, span._metadata
-        return _FACTS % (
-            span._input_json or capture.json(span._inputs or _NO_VALUES),
-            capture.json(outputs) if outputs else "{}",
-            capture.json_list(notes) if notes else "[]",
-            capture.json(metadata) if metadata else "{}",
-            _NO_FAILURE if failure is None else _FAILURE % tuple(map(_to_json, failure)),
+        return (
+            f'"input_data":{span._input_json or capture.json(span._inputs or _NO_VALUES)}'
+            f',"output_data":{capture.json(outputs) if outputs else "{}"}'
+            f',"annotations":{capture.json_list(notes) if notes else "[]"}'
+            f',"metadata":{capture.json(metadata) if metadata else "{}"}'
+            f",{_NO_FAILURE if failure is None else _failure_json(failure)}"
         )
+
+
+def _failure_json(failure: tuple[str, str, str]) -> str:
+    return '"error":%s,"error_type":%s,"error_traceback":%s' % tuple(map(_to_json, failure))
 
 
 def _pack(span: Span) -> tuple[Any, ...]:
@@ -1894,31 +1825,19 @@ def _pack(span: Span) -> tuple[Any, ...]:
     out_values: Any = None
     if inputs:
         if len(inputs) == 1:  # most often: no tuples at all
-            (in_keys,), (in_values,) = inputs, inputs.values()
+            [(in_keys, in_values)] = inputs.items()
         else:
             in_keys, in_values = _split(inputs, span._recording.shapes)
     if outputs:
         if len(outputs) == 1:
-            (out_keys,), (out_values,) = outputs, outputs.values()
+            [(out_keys, out_values)] = outputs.items()
         else:
             out_keys, out_values = _split(outputs, span._recording.shapes)
     return (
-        span._number,
-        None if parent is None else parent._number,
-        span.name,
-        span.node_type,
-        span._status,
-        span.depth,
-        span._start,
-        span._end,
-        in_keys,
-        in_values,
-        out_keys,
-        out_values,
-        tuple(notes) if notes else (),
-        span._metadata,
-        span._failure,
-    )
+        span._number, None if parent is None else parent._number, span.name, span.node_type,
+        span._status, span.depth, span._start, span._end, in_keys, in_values, out_keys, out_values,
+        tuple(notes) if notes else (), span._metadata, span._failure,
+    )  # fmt: skip
 
 
 def _split(values: dict[str, Any], shapes: dict[Any, Any]) -> tuple[Any, Any]:
@@ -1935,41 +1854,40 @@ def _join(keys: Any, values: Any) -> dict[str, Any]:
 # ---- Spans: what the host holds ----------------------------------------------------------------
 
 
-class _Referable:
-    """Let weak references be made to spans (dataclass's own way is 3.11 and newer)."""
-
-    __slots__ = ("__weakref__",)
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Span(_Referable):
+class Span:
     """A step that is being recorded: use it with `with`, `async with`, or `start` and `end`.
 
     Its methods never raise because of what they are given, and do nothing once it has ended.
     """
 
-    _recording: _Recording
-    name: str
-    node_type: str
-    _parent: Span | None
-    depth: int
-    _number: int = 0
-    _start: int = 0
-    _end: int = 0
-    _strand: int = 0
-    _status: str = "running"
-    _head: str = ""
-    _is_entered: bool = False
-    _is_dirty: bool = False
-    _inputs: dict[str, Any] | None = None
-    _input_json: str = ""
-    _outputs: dict[str, Any] | None = None
-    _metadata: dict[str, Any] | None = None
-    _annotations: list[str] | None = None
-    _failure: tuple[str, str, str] | None = None
-    _previous: Span | None = None
-    _frame: FrameType | None = None
+    # fmt: off
+    __slots__ = (
+        "__weakref__", "_annotations", "_end", "_failure", "_frame", "_head", "_input_json",
+        "_inputs", "_is_dirty", "_is_entered", "_metadata", "_number", "_outputs", "_parent",
+        "_previous", "_recording", "_start", "_status", "_strand", "depth", "name", "node_type",
+    )
+    # fmt: on
     _is_recording = True
+
+    def __init__(
+        self, recording: _Recording, name: str, node_type: str, parent: Span | None, depth: int
+    ) -> None:
+        self._recording = recording
+        self.name = name
+        self.node_type = node_type
+        self._parent = parent
+        self.depth = depth
+        self._number = self._start = self._end = self._strand = 0
+        self._is_entered = self._is_dirty = False
+        self._head = self._input_json = ""
+        self._status = "running"
+        self._inputs: dict[str, Any] | None = None
+        self._outputs: dict[str, Any] | None = None
+        self._metadata: dict[str, Any] | None = None
+        self._annotations: list[str] | None = None
+        self._failure: tuple[str, str, str] | None = None
+        self._previous: Span | None = None
+        self._frame: FrameType | None = None
 
     def __repr__(self) -> str:
         return f"<Span {_text_of(self.name, repr)} {self._status}>"
@@ -2010,9 +1928,8 @@ class Span(_Referable):
             return
         limit = recording.plain_input
         for value in values.values():
-            kind = type(value)
-            if (kind is not str or len(value) > limit) and (kind is str or kind not in _ATOMS):
-                recording.capture.keep(values, recording.max_input)
+            if type(value) is not str or len(value) > limit:
+                recording.capture.keep(values, limit, recording.max_input)
                 break
         self._inputs = values if self._inputs is None else {**self._inputs, **values}
         if recording.is_watched:
@@ -2026,9 +1943,8 @@ class Span(_Referable):
             return
         limit = recording.plain_output
         for value in values.values():
-            kind = type(value)
-            if (kind is not str or len(value) > limit) and (kind is str or kind not in _ATOMS):
-                recording.capture.keep(values, recording.max_output)
+            if type(value) is not str or len(value) > limit:
+                recording.capture.keep(values, limit, recording.max_output)
                 break
         self._outputs = values if self._outputs is None else {**self._outputs, **values}
         self._is_dirty = True
@@ -2050,9 +1966,8 @@ class Span(_Referable):
         elif len(text) > _PLAIN:
             text = recording.capture.encode(text, "", _MAX_TEXT)
         if self._annotations is None:
-            self._annotations = [text]
-        else:
-            self._annotations.append(text)
+            self._annotations = []
+        self._annotations.append(text)
         self._is_dirty = True
         if recording.has_hooks:
             recording.tracer._notify("node.updated", self)
@@ -2067,16 +1982,16 @@ class Span(_Referable):
     def link(self, other: Span, edge_type: str = EdgeType.DATA_FLOW, label: str = "") -> None:
         """Say why `other`, the later step, connects to this one: a retry of it, fed by it, ..."""
         recording = self._recording
-        if not (
+        if (
             isinstance(other, Span)
             and self._start
             and other._start
             and other._recording is recording
         ):
+            clean = recording.capture.text
+            recording.link(self.id, other.id, clean(edge_type), clean(label))
+        else:
             recording.tracer._report("link", "only started spans of one trace can be linked")
-            return
-        clean = recording.capture.text
-        recording.link(self.id, other.id, clean(edge_type), clean(label))
 
     def llm(
         self,
@@ -2096,18 +2011,20 @@ class Span(_Referable):
         `input_tokens` includes the cached ones; `request_parameters` are temperature, top_p, ...
         """
         facts = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": provider,
-            "gen_ai.request.model": model,
-            "gen_ai.usage.input_tokens": input_tokens,
-            "gen_ai.usage.output_tokens": output_tokens,
-            "gen_ai.usage.cache_read.input_tokens": cached_tokens,
-            "gen_ai.usage.cache_creation.input_tokens": cache_write_tokens,
-            "gen_ai.usage.reasoning.output_tokens": reasoning_tokens,
-            "gen_ai.response.finish_reasons": None if finish_reason is None else [finish_reason],
-            **{f"gen_ai.request.{name}": value for name, value in request_parameters.items()},
+            "operation.name": "chat",
+            "provider.name": provider,
+            "request.model": model,
+            "usage.input_tokens": input_tokens,
+            "usage.output_tokens": output_tokens,
+            "usage.cache_read.input_tokens": cached_tokens,
+            "usage.cache_creation.input_tokens": cache_write_tokens,
+            "usage.reasoning.output_tokens": reasoning_tokens,
+            "response.finish_reasons": None if finish_reason is None else [finish_reason],
+            **{f"request.{name}": value for name, value in request_parameters.items()},
         }
-        self._add_metadata({key: value for key, value in facts.items() if value is not None})
+        self._add_metadata(
+            {f"gen_ai.{k}": value for k, value in facts.items() if value is not None}
+        )
 
     def start(self) -> Span:
         """Start without becoming the current span, for work that no `with` block encloses."""
@@ -2132,26 +2049,6 @@ class Span(_Referable):
     def resume(self) -> None:
         """Go on after `pause`; the time waited is kept as `logtracer.waited_ms`."""
         self._change_status("paused", "running", {})
-
-    def _change_status(self, old: str, new: str, facts: dict[str, Any]) -> None:
-        span: Span | None = self
-        while span is not None:
-            if span._status == old and not span._end:
-                span._status = new
-                span._add_metadata({**facts} if facts else span._waited())
-                if span._recording.stream is not None:
-                    span._recording.write_facts(span)
-            span = span._parent
-
-    def _waited(self) -> dict[str, Any]:
-        """Return how many milliseconds this step has waited, now that it goes on."""
-        metadata = self._metadata or {}
-        try:
-            paused_at = _time_from_text(metadata.get("logtracer.paused_at"))
-            waited = _milliseconds(paused_at, self._recording.time(_now())) or 0.0
-            return {"logtracer.waited_ms": metadata.get("logtracer.waited_ms", 0.0) + waited}
-        except (TraceLoadError, TypeError):  # the host wrote something else there
-            return {}
 
     def stream(self, chunks: Iterable[T]) -> Iterator[T]:
         """Yield the chunks as they come and record their number, first delay and text.
@@ -2214,13 +2111,11 @@ class Span(_Referable):
 
     def _begin(self) -> None:
         recording, parent = self._recording, self._parent
-        asyncio = _modules.get("asyncio")
-        is_sync = asyncio is None or getattr(asyncio, "_get_running_loop", _no_loop)() is None
-        self._strand = strand = get_ident() if is_sync else _strand()
+        self._strand = strand = _strand() if "asyncio" in _modules else get_ident()
         self._number = number = next(recording.numbers)
         recording.open[number] = self
         if recording.ended:
-            recording.tracer._count_late_start()
+            recording.tracer._count(started=1)
         self._start = _now()
         try:
             if parent is not None and parent._strand != strand and parent._strand:
@@ -2249,7 +2144,7 @@ class Span(_Referable):
         if self._end or not recording.keeps_notes:
             self._skip()
             return
-        recording.capture.keep(values, None)
+        recording.capture.keep(values, recording.capture.plain(None), None)
         self._metadata = {**self._metadata, **values} if self._metadata else values
         self._is_dirty = True
         if recording.has_hooks:
@@ -2258,6 +2153,25 @@ class Span(_Referable):
     def _skip(self) -> None:
         if self._end:
             self._recording.tracer._report("late", f"{self!r} had ended: what came later is lost")
+
+    def _change_status(self, old: str, new: str, facts: dict[str, Any]) -> None:
+        span: Span | None = self
+        while span is not None:
+            if span._status == old and not span._end:
+                span._status = new
+                span._add_metadata({**facts} or span._waited())
+                span._recording.write_facts(span)
+            span = span._parent
+
+    def _waited(self) -> dict[str, Any]:
+        """Return how many milliseconds this step has waited, now that it goes on."""
+        metadata = self._metadata or {}
+        try:
+            paused_at = _time_from_text(metadata.get("logtracer.paused_at"))
+            waited = _milliseconds(paused_at, self._recording.time(_now())) or 0.0
+            return {"logtracer.waited_ms": metadata.get("logtracer.waited_ms", 0.0) + waited}
+        except (TraceLoadError, TypeError):  # the host wrote something else there
+            return {}
 
     def _fail(self, error: BaseException) -> None:
         """Take the status an exception means: that first, then what may go wrong."""
@@ -2269,10 +2183,9 @@ class Span(_Referable):
         if note:
             self._add_metadata({"logtracer.ended_by": note})
         elif recording.keeps_notes:
-            texts = (_error_text(error), _type_name(type(error)), _traceback_text(error))
-            encode = recording.capture.encode
-            text, kind, trace = (json.loads(encode(part, "", _MAX_TEXT)) for part in texts)
-            self._failure = (text, kind, trace)
+            clean = partial(recording.capture.text, limit=_MAX_TEXT)
+            kind, trace = _type_name(type(error)), _traceback_text(error)
+            self._failure = clean(_error_text(error)), clean(kind), clean(trace)
 
 
 def _meaning_of(error: BaseException) -> tuple[str, str]:
@@ -2286,7 +2199,8 @@ def _meaning_of(error: BaseException) -> tuple[str, str]:
         return ("completed", "SystemExit") if is_success else ("failed", "")
     if issubclass(kind, KeyboardInterrupt):
         return "cancelled", "KeyboardInterrupt"
-    if any(_type_name(base) == "CancelledError" for base in _bases(kind)):  # of any framework
+    bases: tuple[type, ...] = type.__dict__["__mro__"].__get__(kind)
+    if any(_type_name(base) == "CancelledError" for base in bases):  # of any framework
         return "cancelled", "CancelledError"
     return "failed", ""
 
@@ -2318,8 +2232,10 @@ class _StreamMeter:
         self._room = _MAX_TEXT
         span.start()
 
-    def take(self, chunk: Any) -> None:
-        """Note one chunk."""
+    def __enter__(self) -> Callable[[Any], None]:
+        return self._take
+
+    def _take(self, chunk: Any) -> None:
         if not self._count:
             seconds = (_now() - self._span._start) / 1e9
             self._span._add_metadata({"gen_ai.response.time_to_first_chunk": seconds})
@@ -2327,9 +2243,6 @@ class _StreamMeter:
         if type(chunk) is str and self._room > 0:
             self._texts.append(chunk)
             self._room -= len(chunk)
-
-    def __enter__(self) -> None:
-        return None
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if self._texts:
@@ -2340,16 +2253,16 @@ class _StreamMeter:
 
 
 def _watch(meter: _StreamMeter, chunks: Iterable[T]) -> Iterator[T]:
-    with meter:
+    with meter as take:
         for chunk in chunks:
-            meter.take(chunk)
+            take(chunk)
             yield chunk
 
 
 async def _watch_async(meter: _StreamMeter, chunks: AsyncIterable[T]) -> AsyncIterator[T]:
-    with meter:
+    with meter as take:
         async for chunk in chunks:
-            meter.take(chunk)
+            take(chunk)
             yield chunk
 
 
@@ -2409,12 +2322,12 @@ class _OffSpan(Span):
 # ---- The tracer --------------------------------------------------------------------------------
 
 _EVENTS = {
-    "trace.started": "on_trace_started",
-    "trace.completed": "on_trace_completed",
-    "node.started": "on_node_started",
-    "node.updated": "on_node_updated",
-    "node.completed": "on_node_completed",
-    "node.failed": "on_node_failed",
+    event: f"on_{event.replace('.', '_')}"
+    for thing, ends in (
+        ("trace", "started completed"),
+        ("node", "started updated completed failed"),
+    )
+    for event in (f"{thing}.{end}" for end in ends.split())
 }
 _LEVELS = ("minimal", "standard", "full")
 
@@ -2483,23 +2396,27 @@ class TracerConfig:
     )
 
     def __post_init__(self) -> None:
-        if self.capture_level not in _LEVELS:
-            raise ValueError(f"capture_level {self.capture_level!r} is not one of {_LEVELS}")
-        for name in ("max_input_size", "max_output_size", "max_value_size"):
-            size = getattr(self, name)
-            if size is not None and (type(size) is not int or size < 1):
-                raise ValueError(f"{name} {size!r} is not a number of characters above 0")
-        if not isinstance(self.sample_rate, (int, float)) or not 0 <= self.sample_rate <= 1:
-            raise ValueError(f"sample_rate {self.sample_rate!r} is not between 0 and 1")
-        for name in ("redact", "sampler"):
-            if getattr(self, name) is not None and not callable(getattr(self, name)):
-                raise ValueError(f"{name} {getattr(self, name)!r} cannot be called")
-        for name in ("auto_instrument", "redact_patterns", "redact_keys"):
-            if isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} must be a list of texts, not {getattr(self, name)!r}")
-        for name in ("redact_defaults", "keep_failed", "enabled"):
-            if type(getattr(self, name)) is not bool:
-                raise ValueError(f"{name} {getattr(self, name)!r} is not True or False")
+        def is_size(size: Any) -> bool:
+            return size is None or (type(size) is int and size > 0)
+
+        def is_list(texts: Any) -> bool:
+            return not isinstance(texts, str)
+
+        def is_rate(rate: Any) -> bool:
+            return isinstance(rate, (int, float)) and 0 <= rate <= 1
+
+        for names, is_right, meaning in (
+            ("capture_level", _LEVELS.__contains__, f"one of {_LEVELS}"),
+            ("max_input_size max_output_size", is_size, "a number of characters above 0"),
+            ("max_value_size", is_size, "a number of characters above 0"),
+            ("sample_rate", is_rate, "between 0 and 1"),
+            ("redact sampler", lambda value: value is None or callable(value), "a function"),
+            ("auto_instrument redact_patterns redact_keys", is_list, "a list of texts"),
+            ("redact_defaults keep_failed enabled", (True, False).__contains__, "True or False"),
+        ):
+            for name in names.split():
+                if not is_right(getattr(self, name)):
+                    raise ValueError(f"{name} {getattr(self, name)!r} is not {meaning}")
         for pattern in self.redact_patterns:
             _check_pattern(pattern)
 
@@ -2553,13 +2470,7 @@ class Tracer:
         self._listeners: dict[str, list[Callable[..., object]]] = {}
         is_streaming = callable(getattr(self.storage, "write_event", None))
         self._stream: Any = self.storage if is_streaming else None
-        redactor = _Redactor(
-            self.config.redact_keys,
-            self.config.redact_patterns,
-            self.config.redact,
-            self.config.redact_defaults,
-        )
-        self._capture = _Capture(redactor, self.config.max_value_size)
+        self._capture = _Capture(self.config)
         self._lock = RLock()
         self._notifying: set[int] = set()  # threads that are inside a hook: hooks may trace
         self._live: weakref.WeakSet[_Recording] = weakref.WeakSet()
@@ -2660,10 +2571,7 @@ class Tracer:
             if not is_wanted or not (is_sampled or self.config.keep_failed):
                 return _OFF
             clean = json.loads(self._capture.encode(metadata, "", None))
-            recording = _Recording(self, name, clean, is_sampled, joined)
-            with self._lock:
-                self._live.add(recording)
-            recording.trace_started()
+            recording = self._record(_Recording(self, name, clean, is_sampled, joined))
             return Span(recording, name, "trace", None, 0 if joined is None else 1)
         except Exception as error:  # a broken sampler, no memory: the host goes on untraced
             self._report("trace", error)
@@ -2677,9 +2585,7 @@ class Tracer:
         joined = (stored.trace_id, node.parent_id)
         recording = _Recording(self, stored.name, stored.metadata, True, joined)
         recording.renumber(stored.next_sequence_number())
-        with self._lock:
-            self._live.add(recording)
-        recording.trace_started()
+        self._record(recording)
         started = (node.start_time or _EPOCH) - _EPOCH
         root = Span(recording, node.name, node.node_type, None, node.depth)
         root._number = int(node.id, 16)
@@ -2688,12 +2594,18 @@ class Tracer:
         root._inputs, root._outputs = {**node.input_data}, {**node.output_data}
         root._annotations, root._metadata = [*node.annotations], {**node.metadata}
         for values in (root._inputs, root._outputs, root._metadata):
-            self._capture.keep(values, None)
+            self._capture.keep(values, _PLAIN, None)
         recording.open[root._number] = root
         root._add_metadata(root._waited())
         if recording.is_watched:
             recording.span_started(root)
         return root
+
+    def _record(self, recording: _Recording) -> _Recording:
+        with self._lock:
+            self._live.add(recording)
+        recording.trace_started()
+        return recording
 
     def _is_sampled(self, name: str, metadata: dict[str, Any]) -> bool:
         if self.config.sampler is not None:
@@ -2708,20 +2620,18 @@ class Tracer:
             return
         self._notifying.add(here)
         try:
-            for listener in (*self.hooks, *self._listeners.get(event, ())):
-                self._call(listener, event, span)
+            for hook in self.hooks:
+                self._call(getattr(hook, _EVENTS[event], None), event, span)
+            for callback in tuple(self._listeners.get(event, ())):
+                self._call(callback, event, span)
         finally:
             self._notifying.discard(here)
 
     def _call(self, listener: Any, event: str, span: Span) -> None:
         try:
-            if listener in self.hooks:
-                listener = getattr(listener, _EVENTS[event], None)
-            if listener is None:
-                return
-            if event.startswith("trace."):
+            if listener is not None and event.startswith("trace."):
                 listener(span.trace)
-            else:
+            elif listener is not None:
                 listener(span.node_record, span._recording.trace_id)
         except Exception as error:  # a hook's trouble is not the host's
             self._report("hook", error)
@@ -2732,22 +2642,14 @@ class Tracer:
         is_wanted = recording.is_sampled or recording.has_failures()
         if not (is_wanted and self._save(recording)):
             recording.dropped = count
-        with self._lock:
-            self._totals["started"] += count + len(recording.open)
-            self._totals["finished"] += count
-            self._totals["dropped"] += recording.dropped
-            self._totals["saved"] += count - recording.dropped
+        saved = count - recording.dropped
+        started = count + len(recording.open)
+        self._count(started=started, finished=count, saved=saved, dropped=recording.dropped)
         self._notify("trace.completed", root)
-
-    def _count_late_start(self) -> None:
-        with self._lock:
-            self._totals["started"] += 1
 
     def _complete_late(self, recording: _Recording) -> None:
         """Count a node that ended after its trace; a store that does not stream saves again."""
-        with self._lock:
-            self._totals["finished"] += 1
-            self._totals["saved"] += 1
+        self._count(finished=1, saved=1)
         if not recording.open and (recording.is_sampled or recording.has_failures()):
             recording.is_part = self._stream is not None  # its journal has been closed
             if type(self.storage) is not MemoryStore:
@@ -2768,10 +2670,14 @@ class Tracer:
             self._report("store", error)
             return False
 
+    def _count(self, **changes: int) -> None:
+        with self._lock:
+            for name, change in changes.items():
+                self._totals[name] += change
+
     def _report(self, cause: str, problem: object) -> None:
         """Count an error of our own, and log it once a minute."""
-        with self._lock:
-            self._totals["errors"] += 1
+        self._count(errors=1)
         text = self._capture.redactor.text(_text_of(problem, str)[:_MAX_KEY])
         _log(f"{cause}: {_type_name(type(problem))}: {text}", cause)
 
@@ -2796,34 +2702,36 @@ def _parse_traceparent(text: str) -> tuple[tuple[str, str] | None, bool]:
     if match is None:
         return None, True
     version, trace_id, span_id, flags, suffix = match.groups()
-    if (
-        version == "ff"
-        or (version == "00" and suffix)
-        or not (int(trace_id, 16) and int(span_id, 16))
-    ):
+    is_valid = version != "ff" and not (version == "00" and suffix)
+    if not (is_valid and int(trace_id, 16) and int(span_id, 16)):
         return None, True
     return (trace_id, span_id), bool(int(flags, 16) & 1)
 
 
-def _adapter(name: str) -> Any:
-    """Find an adapter by name, in the folder that lies beside this file."""
+def _beside(name: str) -> Any:
+    """Import a module of the folder logtracer_extras, which lies beside this file."""
     import importlib
-    import pkgutil
 
     try:
-        return importlib.import_module(f"logtracer_extras.adapters.{name}")
+        return importlib.import_module(f"logtracer_extras.{name}")
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("logtracer_extras"):
-            raise
+            raise  # what that module needs in its turn
+        what = f"{name} needs the folder logtracer_extras beside logtracer.py"
+        raise ImportError(what, name=error.name) from error
+
+
+def _adapter(name: str) -> Any:
     try:
-        found = importlib.import_module("logtracer_extras.adapters")
-    except ModuleNotFoundError:
-        reason = "the folder logtracer_extras/adapters is not installed beside logtracer.py"
-    else:
-        modules = [module.name for module in pkgutil.iter_modules(found.__path__)]
-        names = sorted(name for name in modules if not name.startswith("_"))
-        reason = f"there are {', '.join(names)}"
-    raise ValueError(f"auto_instrument: no adapter {name!r}: {reason}")
+        return _beside(f"adapters.{name}")
+    except ImportError as error:
+        if error.name != f"logtracer_extras.adapters.{name}":
+            raise
+    import pkgutil
+
+    modules = [module.name for module in pkgutil.iter_modules(_beside("adapters").__path__)]
+    names = ", ".join(sorted(name for name in modules if not name.startswith("_")))
+    raise ValueError(f"auto_instrument: no adapter {name!r}: there are {names}")
 
 
 # ---- The decorator -----------------------------------------------------------------------------
@@ -2867,55 +2775,52 @@ class _Call:
         function: Callable[..., Any],
         name: str | None,
         node_type: str,
-        capture_args: bool,
-        capture_return: bool,
+        captures_args: bool,
+        captures_return: bool,
     ) -> None:
         self._name = str(name or getattr(function, "__name__", "callable"))
         self._node_type = node_type
-        self._captures_return = capture_return
+        self._captures_return = captures_return
         self._signature: inspect.Signature | None = None
-        if capture_args:
+        if captures_args:
             with contextlib.suppress(TypeError, ValueError):  # some built-ins have none
                 self._signature = inspect.signature(function)
 
-    def open(self) -> Span:
-        """Return a span below the current one, the off span outside a trace."""
+    def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Span:
+        """Return a span below the current one with the arguments, outside a trace the off span."""
         parent = current_span()
-        return _OFF if parent is None else parent.node(self._name, self._node_type)
+        if parent is None:
+            return _OFF
+        span = parent.node(self._name, self._node_type)
+        if self._signature is not None:
+            with contextlib.suppress(TypeError):  # the call itself is about to say so
+                bound = self._signature.bind(*args, **kwargs)
+                bound.apply_defaults()
+                given = {k: v for k, v in bound.arguments.items() if k not in ("self", "cls")}
+                span.input(**given)
+        return span
 
-    def arguments(self, span: Span, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Record the arguments of a call."""
-        if self._signature is None:
-            return
-        try:
-            bound = self._signature.bind(*args, **kwargs)
-        except TypeError:  # the call itself is about to say so
-            return
-        bound.apply_defaults()
-        span.input(**{k: v for k, v in bound.arguments.items() if k not in ("self", "cls")})
-
-    def result(self, span: Span, value: Any) -> None:
-        """Record what a call returned."""
+    def result(self, span: Span, value: Any) -> Any:
+        """Record what a call returned, and return it."""
         if not self._captures_return:
-            return
+            return value
+        fields: Any = value
         names = _members(type(value)).get("_fields")
         if issubclass(type(value), tuple) and type(names) is tuple:
-            value = dict(zip(names, tuple.__iter__(value)))
-        if type(value) is dict and all(type(key) is str for key in value):
-            span.output(**value)
+            fields = dict(zip(names, tuple.__iter__(value)))
+        if type(fields) is dict and all(type(key) is str for key in fields):
+            span.output(**fields)
         else:
             span.output(return_value=value)
+        return value
 
 
 def _wrap_function(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         if _current.get() is None:  # not traced: straight through
             return function(*args, **kwargs)
-        with call.open() as span:
-            call.arguments(span, args, kwargs)
-            value = function(*args, **kwargs)
-            call.result(span, value)
-            return value
+        with call.open(args, kwargs) as span:
+            return call.result(span, function(*args, **kwargs))
 
     return run
 
@@ -2924,11 +2829,8 @@ def _wrap_coroutine(call: _Call, function: Callable[..., Any]) -> Callable[..., 
     async def run(*args: Any, **kwargs: Any) -> Any:
         if _current.get() is None:
             return await function(*args, **kwargs)
-        with call.open() as span:
-            call.arguments(span, args, kwargs)
-            value = await function(*args, **kwargs)
-            call.result(span, value)
-            return value
+        with call.open(args, kwargs) as span:
+            return call.result(span, await function(*args, **kwargs))
 
     return run
 
@@ -2940,39 +2842,35 @@ class _Inside:
     """
 
     def __init__(self, span: Span) -> None:
-        self._is_off = not span._is_recording
+        self.span = span
         self._inner: Span | None = span
         self._outer: Span | None = None
-        if not self._is_off:
+        if span._is_recording:
             span.start()._previous = _current.get()
 
     def __enter__(self) -> None:
-        if not self._is_off:
+        if self.span._is_recording:
             self._outer = _current.get()
             _current.set(self._inner)
 
     def __exit__(self, *error: object) -> None:
-        if not self._is_off:
+        if self.span._is_recording:
             self._inner = _current.get()
             _current.set(self._outer)
 
 
 def _wrap_generator(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
-        span = call.open()
-        if span is _OFF:
-            return (yield from function(*args, **kwargs))
-        inside = _Inside(span)
-        call.arguments(span, args, kwargs)
+        inside = _Inside(call.open(args, kwargs))
         try:
             with inside:
                 generator = function(*args, **kwargs)
             value = yield from _drive(generator, inside)
         except BaseException as error:
-            span.end(error)
+            inside.span.end(error)
             raise
-        call.result(span, value)
-        span.end()
+        call.result(inside.span, value)
+        inside.span.end()
         return value
 
     return run
@@ -2999,9 +2897,7 @@ def _drive(generator: Any, inside: _Inside) -> Any:
 
 def _wrap_async_generator(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
     async def run(*args: Any, **kwargs: Any) -> Any:
-        span = call.open()
-        inside = _Inside(span)
-        call.arguments(span, args, kwargs)
+        inside = _Inside(call.open(args, kwargs))
         try:
             with inside:
                 generator = function(*args, **kwargs)
@@ -3021,9 +2917,9 @@ def _wrap_async_generator(call: _Call, function: Callable[..., Any]) -> Callable
                 except BaseException as error:
                     step, argument = generator.athrow, error
         except BaseException as error:
-            span.end(error)
+            inside.span.end(error)
             raise
-        span.end()
+        inside.span.end()
 
     return run
 
@@ -3073,25 +2969,12 @@ def trace(name: str, metadata: dict[str, Any] | None = None, **facts: Any) -> Tr
     return tracer.trace(name, metadata, **facts)
 
 
-_BESIDE = {
-    "SQLiteStore": "logtracer_extras.sqlite",
-    "BackgroundStore": "logtracer_extras.background",
-    "TeeStore": "logtracer_extras.tee",
-}
-
-
 def __getattr__(name: str) -> Any:
     """Import the stores that lie beside this file when they are first asked for."""
-    if name not in _BESIDE:
+    modules = {"SQLiteStore": "sqlite", "BackgroundStore": "background", "TeeStore": "tee"}
+    if name not in modules:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    try:
-        return getattr(importlib.import_module(_BESIDE[name]), name)
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f"{name} needs the folder logtracer_extras beside logtracer.py"
-        ) from error
+    return getattr(_beside(modules[name]), name)
 
 
 # ---- Import paths: from logtracer.core import Tracer, as the first README had it ---------------
