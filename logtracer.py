@@ -14,6 +14,10 @@ values and redaction, serialization, stores, context, recording, spans, the trac
 convenience, import paths.
 """
 
+# Classes here share private fields, values recorded are Any, and callers may not check their types:
+# pyright: reportPrivateUsage=false, reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false, reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import contextlib
@@ -1056,6 +1060,7 @@ class StorageBackend(Protocol):
 
     def list_traces(self) -> list[str]:
         """Return the ids of all traces."""
+        ...  # noqa: PIE790  (pyright wants a body)
 
 
 class StreamingBackend(StorageBackend, Protocol):
@@ -1501,16 +1506,7 @@ class _Capture:
 
     def json_list(self, texts: Iterable[str]) -> str:
         """Return kept texts as the text of a JSON array."""
-        quoted = [
-            _quote(text)
-            if type(text) is str
-            and not self.redactor.is_eager
-            and text.isascii()
-            and (len(text) < _SHORTEST_SECRET or not _SUSPECT(text))
-            else self._json_of(text)
-            for text in texts
-        ]
-        return "[" + ",".join(quoted) + "]"
+        return "[" + ",".join([self._json_of(text) for text in texts]) + "]"
 
     def _entry(self, key: str, value: Any) -> str:
         """Return the JSON text of a key and its value, and remember the key if it is public."""
@@ -1527,7 +1523,8 @@ class _Capture:
         """Return the JSON text of a kept value, cleaned."""
         kind = type(value)
         if kind is str:
-            return _quote(_well_formed(self.redactor.text(value)))
+            text = self.redactor.text(value)
+            return _quote(text if text.isascii() else _well_formed(text))
         if kind is _Encoded:
             return str(value)
         if kind is bool or value is None:
@@ -2044,11 +2041,11 @@ class Span:
         """
         moment = self._recording.text_of_time(_now())
         self._add_metadata({"logtracer.paused_reason": reason})
-        self._change_status("running", "paused", {"logtracer.paused_at": moment})
+        _change_status(self, "running", "paused", {"logtracer.paused_at": moment})
 
     def resume(self) -> None:
         """Go on after `pause`; the time waited is kept as `logtracer.waited_ms`."""
-        self._change_status("paused", "running", {})
+        _change_status(self, "paused", "running", {})
 
     def stream(self, chunks: Iterable[T]) -> Iterator[T]:
         """Yield the chunks as they come and record their number, first delay and text.
@@ -2083,7 +2080,7 @@ class Span:
             return
         recording = self._recording
         if error is not None:
-            self._fail(error)
+            _fail(self, error)
         elif self._status == "running":
             self._status = "completed"
         self._end = _now()
@@ -2119,7 +2116,7 @@ class Span:
         self._start = _now()
         try:
             if parent is not None and parent._strand != strand and parent._strand:
-                self._branch(parent)
+                _branch(self, parent)
             if recording.is_watched:
                 recording.span_started(self)
         except Exception as problem:  # whatever it is, the host goes on
@@ -2127,12 +2124,6 @@ class Span:
         except BaseException as stop:  # a Ctrl-C in a hook: the `with` will never be entered
             self.end(stop)
             raise
-
-    def _branch(self, parent: Span) -> None:
-        """Give a step that runs beside its parent, in another task or thread, its own lane."""
-        sequence = self._number - self._recording.base
-        self._metadata = {"lane": f"{self._recording.capture.text(self.name)}#{sequence}"}
-        self._recording.link(parent.id, self.id, "branched_from", "")
 
     def _is_suspended(self) -> bool:
         """Tell whether the generator that opened this span waits for its consumer, who asks."""
@@ -2154,38 +2145,49 @@ class Span:
         if self._end:
             self._recording.tracer._report("late", f"{self!r} had ended: what came later is lost")
 
-    def _change_status(self, old: str, new: str, facts: dict[str, Any]) -> None:
-        span: Span | None = self
-        while span is not None:
-            if span._status == old and not span._end:
-                span._status = new
-                span._add_metadata({**facts} or span._waited())
-                span._recording.write_facts(span)
-            span = span._parent
 
-    def _waited(self) -> dict[str, Any]:
-        """Return how many milliseconds this step has waited, now that it goes on."""
-        metadata = self._metadata or {}
-        try:
-            paused_at = _time_from_text(metadata.get("logtracer.paused_at"))
-            waited = _milliseconds(paused_at, self._recording.time(_now())) or 0.0
-            return {"logtracer.waited_ms": metadata.get("logtracer.waited_ms", 0.0) + waited}
-        except (TraceLoadError, TypeError):  # the host wrote something else there
-            return {}
+def _branch(span: Span, parent: Span) -> None:
+    """Give a step that runs beside its parent, in another task or thread, its own lane."""
+    recording = span._recording
+    sequence = span._number - recording.base
+    span._metadata = {"lane": f"{recording.capture.text(span.name)}#{sequence}"}
+    recording.link(parent.id, span.id, "branched_from", "")
 
-    def _fail(self, error: BaseException) -> None:
-        """Take the status an exception means: that first, then what may go wrong."""
-        self._status, note, recording = "failed", "", self._recording
-        try:
-            self._status, note = _meaning_of(error)
-        except Exception as problem:  # its own class raises when it is looked at
-            recording.tracer._report("error", problem)
-        if note:
-            self._add_metadata({"logtracer.ended_by": note})
-        elif recording.keeps_notes:
-            clean = partial(recording.capture.text, limit=_MAX_TEXT)
-            kind, trace = _type_name(type(error)), _traceback_text(error)
-            self._failure = clean(_error_text(error)), clean(kind), clean(trace)
+
+def _change_status(span: Span | None, old: str, new: str, facts: dict[str, Any]) -> None:
+    """Pause or wake a step and those above it."""
+    while span is not None:
+        if span._status == old and not span._end:
+            span._status = new
+            span._add_metadata({**facts} or _time_waited(span))
+            span._recording.write_facts(span)
+        span = span._parent
+
+
+def _time_waited(span: Span) -> dict[str, Any]:
+    """Return how many milliseconds a paused step has waited, now that it goes on."""
+    metadata = span._metadata or {}
+    try:
+        paused_at = _time_from_text(metadata.get("logtracer.paused_at"))
+        waited = _milliseconds(paused_at, span._recording.time(_now())) or 0.0
+        return {"logtracer.waited_ms": metadata.get("logtracer.waited_ms", 0.0) + waited}
+    except (TraceLoadError, TypeError):  # the host wrote something else there
+        return {}
+
+
+def _fail(span: Span, error: BaseException) -> None:
+    """Give a span the status an exception means: that first, then what may go wrong."""
+    span._status, note, recording = "failed", "", span._recording
+    try:
+        span._status, note = _meaning_of(error)
+    except Exception as problem:  # its own class raises when it is looked at
+        recording.tracer._report("error", problem)
+    if note:
+        span._add_metadata({"logtracer.ended_by": note})
+    elif recording.keeps_notes:
+        clean = partial(recording.capture.text, limit=_MAX_TEXT)
+        kind, trace = _type_name(type(error)), _traceback_text(error)
+        span._failure = clean(_error_text(error)), clean(kind), clean(trace)
 
 
 def _meaning_of(error: BaseException) -> tuple[str, str]:
@@ -2292,7 +2294,10 @@ class _OffSpan(Span):
         """An empty node."""
         return Node(self.id, 0, "")
 
-    def _nothing(self, /, *args: Any, **kwargs: Any) -> None:
+    def _take(self, /, **values: Any) -> None:
+        return None
+
+    def _nothing(self, *args: Any, **kwargs: Any) -> None:
         return None
 
     def _itself(self, *args: Any, **kwargs: Any) -> Any:
@@ -2314,21 +2319,21 @@ class _OffSpan(Span):
     async def __aexit__(self, *error: Any) -> None:
         self.__exit__()
 
-    input = output = metadata = annotate = set_status = link = llm = end = _nothing
-    pause = resume = _nothing
+    input = output = metadata = _take
+    annotate = set_status = link = llm = end = pause = resume = _nothing
     node = start = __enter__ = _itself
 
 
 # ---- The tracer --------------------------------------------------------------------------------
 
-_EVENTS = {
-    event: f"on_{event.replace('.', '_')}"
-    for thing, ends in (
-        ("trace", "started completed"),
-        ("node", "started updated completed failed"),
-    )
-    for event in (f"{thing}.{end}" for end in ends.split())
-}
+_EVENTS = (
+    "trace.started",
+    "trace.completed",
+    "node.started",
+    "node.updated",
+    "node.completed",
+    "node.failed",
+)
 _LEVELS = ("minimal", "standard", "full")
 
 
@@ -2402,6 +2407,9 @@ class TracerConfig:
         def is_list(texts: Any) -> bool:
             return not isinstance(texts, str)
 
+        def is_function(value: Any) -> bool:
+            return value is None or callable(value)
+
         def is_rate(rate: Any) -> bool:
             return isinstance(rate, (int, float)) and 0 <= rate <= 1
 
@@ -2410,7 +2418,7 @@ class TracerConfig:
             ("max_input_size max_output_size", is_size, "a number of characters above 0"),
             ("max_value_size", is_size, "a number of characters above 0"),
             ("sample_rate", is_rate, "between 0 and 1"),
-            ("redact sampler", lambda value: value is None or callable(value), "a function"),
+            ("redact sampler", is_function, "a function"),
             ("auto_instrument redact_patterns redact_keys", is_list, "a list of texts"),
             ("redact_defaults keep_failed enabled", (True, False).__contains__, "True or False"),
         ):
@@ -2596,7 +2604,7 @@ class Tracer:
         for values in (root._inputs, root._outputs, root._metadata):
             self._capture.keep(values, _PLAIN, None)
         recording.open[root._number] = root
-        root._add_metadata(root._waited())
+        root._add_metadata(_time_waited(root))
         if recording.is_watched:
             recording.span_started(root)
         return root
@@ -2621,7 +2629,7 @@ class Tracer:
         self._notifying.add(here)
         try:
             for hook in self.hooks:
-                self._call(getattr(hook, _EVENTS[event], None), event, span)
+                self._call(getattr(hook, "on_" + event.replace(".", "_"), None), event, span)
             for callback in tuple(self._listeners.get(event, ())):
                 self._call(callback, event, span)
         finally:
