@@ -471,7 +471,6 @@ _SECRET_KEY = (
 # short texts are done here.
 _SUSPECT = re.compile("[-_=:@0-9ABGJK]").search
 _SHORTEST_SECRET = 12  # characters
-_SURROGATE = re.compile("[\ud800-\udfff]").search
 _HUGE = 1 << 4_000  # 1,205 digits; Python refuses to write integers of more than 4,300
 
 _TOKEN_PREFIXES = (
