@@ -1720,9 +1720,11 @@ class _Recording:
             if parent is not None and parent._is_dirty:
                 self.write_facts(parent)
             span._head = head = self._head(span)
-            self.write("node.started", f'"node":{head}"status":"running"}}}}')
-            if span._inputs:  # given before it started
-                self.input_given(span)
+            given = ""
+            if span._inputs:  # before it started: one line for both
+                span._input_json = self.capture.json(span._inputs)
+                given = f'"input_data":{span._input_json},'
+            self.write("node.started", f'"node":{head}{given}"status":"running"}}}}')
         if self.has_hooks:
             if parent is None:
                 self.tracer._notify("trace.started", span)
