@@ -33,8 +33,9 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from json.encoder import encode_basestring
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -45,7 +46,6 @@ from logtracer_extras.conventions import attributes_of, to_json, well_formed
 __all__ = ["OTLPStore", "encode_requests", "spans_of"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MICROSECOND = timedelta(microseconds=1)
 _LATEST = (1 << 63) - 1  # nanoseconds; some receivers read them as signed
 
 # ---- A trace as spans ----------------------------------------------------------------------------
@@ -133,7 +133,9 @@ def _times(node: Node, trace: TraceGraph, attributes: dict[str, Any]) -> tuple[i
 
 
 def _nanoseconds(moment: datetime) -> int:
-    return min(max((moment - _EPOCH) // _MICROSECOND * 1_000, 0), _LATEST)
+    since = moment - _EPOCH  # dividing it by a microsecond takes three times as long
+    seconds = since.days * 86_400 + since.seconds
+    return min(max((seconds * 1_000_000 + since.microseconds) * 1_000, 0), _LATEST)
 
 
 def _add_status(span: dict[str, Any], node: Node) -> None:
@@ -144,16 +146,22 @@ def _add_status(span: dict[str, Any], node: Node) -> None:
         span["status"] = {"code": _ERROR, "message": well_formed(node.error or "")}
     else:
         attributes["logtracer.node.status"] = node.status.value
+    exception = _exception(node)
+    if exception:
+        attributes["error.type"] = exception.get("exception.type") or "_OTHER"
+        moment = span["endTimeUnixNano"]
+        span["events"] = [{"timeUnixNano": moment, "name": "exception", "attributes": exception}]
+
+
+def _exception(node: Node) -> dict[str, str]:
+    if node.error is None and node.error_type is None and node.error_traceback is None:
+        return {}  # as nearly always
     fields = {
         "exception.type": node.error_type,
         "exception.message": node.error,
         "exception.stacktrace": node.error_traceback,
     }
-    known = {name: well_formed(text) for name, text in fields.items() if text is not None}
-    if known:
-        attributes["error.type"] = known.get("exception.type") or "_OTHER"
-        moment = span["endTimeUnixNano"]
-        span["events"] = [{"timeUnixNano": moment, "name": "exception", "attributes": known}]
+    return {name: well_formed(text) for name, text in fields.items() if text is not None}
 
 
 def _common_attributes(trace: TraceGraph) -> dict[str, Any]:
@@ -225,12 +233,9 @@ def _edges_text(links: list[dict[str, Any]]) -> str:
 
 # ---- Fields: how one value is written, in protobuf and in JSON -----------------------------------
 
-_SMALL = [bytes([number]) for number in range(128)]
 
-
+@functools.lru_cache(maxsize=1 << 14)  # nearly all are sizes and counts, which come again
 def _varint(number: int) -> bytes:
-    if 0 <= number < 128:
-        return _SMALL[number]
     if number < 0:  # int64 in two's complement
         number += 1 << 64
     result = bytearray()
@@ -242,27 +247,22 @@ def _varint(number: int) -> bytes:
 
 
 def _sized(data: bytes) -> bytes:
-    size = len(data)
-    return (_SMALL[size] if size < 128 else _varint(size)) + data
+    return _varint(len(data)) + data
 
 
 class _Field(NamedTuple):
-    """How a field is appended to a protobuf message, and what stands for it in JSON."""
+    """How a field is appended to a protobuf message, and what stands for it in a JSON text."""
 
     write: Callable[[list[bytes], Any], None]
-    to_json: Callable[[Any], Any]
+    to_json: Callable[[Any], str]
 
 
 def _tag(number: int, wire_type: int) -> bytes:
     return _varint(number << 3 | wire_type)
 
 
-def _unchanged(value: Any) -> Any:
-    return value
-
-
 def _delimited(
-    number: int, encode: Callable[[Any], bytes], in_json: Callable[[Any], Any] = _unchanged
+    number: int, encode: Callable[[Any], bytes], in_json: Callable[[Any], str]
 ) -> _Field:
     """Return a field of bytes with their length before them."""
     tag = _tag(number, 2)
@@ -275,11 +275,11 @@ def _delimited(
 
 
 def _string(number: int) -> _Field:
-    return _delimited(number, str.encode)
+    return _delimited(number, str.encode, encode_basestring)
 
 
 def _hex(number: int) -> _Field:
-    return _delimited(number, bytes.fromhex)
+    return _delimited(number, bytes.fromhex, '"{}"'.format)
 
 
 def _number(number: int) -> _Field:
@@ -289,7 +289,7 @@ def _number(number: int) -> _Field:
     def _write(out: list[bytes], value: int) -> None:
         out += (tag, _varint(value))
 
-    return _Field(_write, _unchanged)
+    return _Field(_write, str)
 
 
 def _nanoseconds_field(number: int) -> _Field:
@@ -299,7 +299,7 @@ def _nanoseconds_field(number: int) -> _Field:
     def _write(out: list[bytes], value: int) -> None:
         out += (tag, pack(value))
 
-    return _Field(_write, str)
+    return _Field(_write, '"{}"'.format)
 
 
 def _many(item: _Field) -> _Field:
@@ -309,7 +309,10 @@ def _many(item: _Field) -> _Field:
         for value in values:
             item.write(out, value)
 
-    return _Field(_write, lambda values: [item.to_json(value) for value in values])
+    def _in_json(values: Iterable[Any]) -> str:
+        return f"[{','.join(map(item.to_json, values))}]"
+
+    return _Field(_write, _in_json)
 
 
 @dataclass(frozen=True)
@@ -325,9 +328,11 @@ class _Message:
             self.fields[name].write(out, value)
         return b"".join(out)
 
-    def to_json(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the message as OTLP's JSON data."""
-        return {name: self.fields[name].to_json(value) for name, value in message.items()}
+    def to_json(self, message: Mapping[str, Any]) -> str:
+        """Return the message as OTLP's JSON."""
+        fields = self.fields
+        members = [f'"{name}":{fields[name].to_json(value)}' for name, value in message.items()]
+        return f"{{{','.join(members)}}}"
 
     def field(self, number: int) -> _Field:
         """Return a field that holds one such message."""
@@ -337,6 +342,8 @@ class _Message:
 # ---- Attributes: the bulk of every span, so written without detours ------------------------------
 
 _DOUBLE = struct.Struct("<d").pack
+_REPEATED = 24  # characters; texts as short as "application/json" often come again
+_remember = functools.lru_cache(maxsize=4_096)
 
 
 def _any_value(value: Any) -> bytes:
@@ -354,48 +361,61 @@ def _any_value(value: Any) -> bytes:
     return b"\x2a" + _sized(items)
 
 
-def _any_json(value: Any) -> dict[str, Any]:
+def _any_json(value: Any) -> str:
     kind = type(value)
     if kind is str:
-        return {"stringValue": value}
+        return f'{{"stringValue":{encode_basestring(value)}}}'
     if kind is bool:
-        return {"boolValue": value}
+        return '{"boolValue":true}' if value else '{"boolValue":false}'
     if kind is int:
-        return {"intValue": str(value)}
+        return f'{{"intValue":"{value}"}}'
     if kind is float:
-        return {"doubleValue": value}
-    return {"arrayValue": {"values": [_any_json(item) for item in value]}}
+        return f'{{"doubleValue":{value!r}}}'
+    return f'{{"arrayValue":{{"values":[{",".join(map(_any_json, value))}]}}}}'
 
 
-@functools.lru_cache(maxsize=4_096)  # the same few names stand on every span
+@_remember  # the same few names stand on every span
 def _key(name: str) -> bytes:
     return b"\x0a" + _sized(name.encode()) + b"\x12"
 
 
-_REPEATED = 24  # characters; texts as short as "application/json" often come again
+@_remember
+def _key_in_json(name: str) -> str:
+    return f'{{"key":{encode_basestring(name)},"value":'
+
+
+@_remember
+def _short_in_json(name: str, value: str) -> str:
+    return f"{_key_in_json(name)}{_any_json(value)}}}"
+
+
+def _attributes_in_json(attributes: Mapping[str, Any]) -> str:
+    items = [
+        _short_in_json(name, value)
+        if type(value) is str and len(value) <= _REPEATED
+        else f"{_key_in_json(name)}{_any_json(value)}}}"
+        for name, value in attributes.items()
+    ]
+    return f"[{','.join(items)}]"
 
 
 def _attributes(number: int) -> _Field:
     tag = _tag(number, 2)
 
-    @functools.lru_cache(maxsize=4_096)
-    def _short_text(name: str, value: str) -> bytes:
+    @_remember
+    def _short(name: str, value: str) -> bytes:
         return tag + _sized(_key(name) + _sized(_any_value(value)))
 
     def _write(out: list[bytes], attributes: Mapping[str, Any]) -> None:
-        append = out.append
         for name, value in attributes.items():
             if type(value) is str and len(value) <= _REPEATED:
-                append(_short_text(name, value))
+                out.append(_short(name, value))
             else:
                 data = _any_value(value)
                 key, size = _key(name), _varint(len(data))
                 out += (tag, _varint(len(key) + len(size) + len(data)), key, size, data)
 
-    def _in_json(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [{"key": name, "value": _any_json(value)} for name, value in attributes.items()]
-
-    return _Field(_write, _in_json)
+    return _Field(_write, _attributes_in_json)
 
 
 # ---- Schema: opentelemetry/proto/trace/v1/trace.proto, and what it refers to ---------------------
@@ -422,7 +442,7 @@ _SPAN = _Message(
 )
 _SCOPE = _Message({"name": _string(1), "version": _string(2)})
 _RESOURCE = _Message({"attributes": _attributes(1)})
-_ENCODED = _delimited(2, bytes)  # spans are encoded one by one, to measure a request as it grows
+_ENCODED = _delimited(2, bytes, str)  # spans are encoded one by one, as a request grows
 _SCOPE_SPANS = _Message({"scope": _SCOPE.field(1), "spans": _many(_ENCODED)})
 _RESOURCE_SPANS = _Message({"resource": _RESOURCE.field(1), "scopeSpans": _SCOPE_SPANS.field(2)})
 _REQUEST = _Message({"resourceSpans": _RESOURCE_SPANS.field(1)})
@@ -450,27 +470,22 @@ def _wrap_protobuf(resource: Mapping[str, Any], spans: list[bytes]) -> bytes:
 
 
 def _encode_json(span: Mapping[str, Any]) -> bytes:
-    return _compact(_SPAN.to_json(span))
+    return _SPAN.to_json(span).encode()
 
 
 def _wrap_json(resource: Mapping[str, Any], spans: list[bytes]) -> bytes:
-    head = _compact({"attributes": _RESOURCE.to_json({"attributes": resource})["attributes"]})
+    head = _RESOURCE.to_json({"attributes": resource}).encode()
     return b"".join(
         (
             b'{"resourceSpans":[{"resource":',
             head,
             b',"scopeSpans":[{"scope":',
-            _compact(_SCOPE_FACTS),
+            _SCOPE.to_json(_SCOPE_FACTS).encode(),
             b',"spans":[',
             b",".join(spans),
             b"]}]}]}",
         )
     )
-
-
-def _compact(value: Any) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode()
 
 
 _ENCODINGS = {
