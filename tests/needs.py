@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -25,9 +26,23 @@ def needs(name: str) -> str:
     if found is not None:
         return found
     reason = f"needs {name}, which is neither a program on the PATH nor an importable module"
+    pytest.skip(_not_required(reason), allow_module_level=True)
+
+
+def needs_node_package(name: str) -> Path:
+    """Return the folder of an npm package that lies beside the programs on the PATH."""
+    for directory in os.environ["PATH"].split(os.pathsep):
+        package = Path(directory).parent / "lib" / "node_modules" / name
+        if package.is_dir():
+            return package
+    reason = f"needs the npm package {name}, which is not beside any program on the PATH"
+    pytest.skip(_not_required(reason), allow_module_level=True)
+
+
+def _not_required(reason: str) -> str:
     if os.environ.get("LOGTRACER_REQUIRE_ALL") == "1":
         pytest.fail(reason, pytrace=False)
-    pytest.skip(reason, allow_module_level=True)
+    return reason
 
 
 def _is_importable(name: str) -> bool:

@@ -37,6 +37,18 @@ def everything() -> TraceGraph:
     return trace
 
 
+HOSTILE = 'a "quoted" <b>\n--> ]] %% #quot; | ` \\ ;end\nsubgraph x[ &amp; \\"'
+
+
+def hostile() -> TraceGraph:
+    """Return a trace with everything, each name of which means something to some viewer."""
+    trace = everything()
+    for node in trace.nodes.values():
+        node.name = HOSTILE
+    trace.add_edge(Edge(f"{1:016x}", f"{2:016x}", HOSTILE, HOSTILE))
+    return trace
+
+
 def _add(
     trace: TraceGraph, name: str, node_type: str, status: NodeStatus, parent: Node | None
 ) -> Node:

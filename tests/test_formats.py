@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logtracer import Edge, Node, NodeStatus, TraceGraph, trace_from_json
+from logtracer import Node, NodeStatus, TraceGraph, trace_from_json
 from logtracer_extras.formats import (
     FORMATS,
     to_chrome,
@@ -27,10 +27,9 @@ from logtracer_extras.formats import (
 )
 from logtracer_extras.importers import import_file, import_traces
 from needs import needs
-from otlp_traces import START, everything, traces
+from otlp_traces import START, everything, hostile, traces
 
 FOREIGN = Path(__file__).parent / "data" / "foreign"
-HOSTILE = 'a "quoted" <b>\n--> ]] %% #quot; | ` \\ ;end\nsubgraph x[ &amp; \\"'
 
 
 @st.composite
@@ -129,14 +128,6 @@ def test_speedscope_events_open_and_close_in_order(trace: TraceGraph) -> None:
 
 
 # ---- Graphs --------------------------------------------------------------------------------------
-
-
-def hostile() -> TraceGraph:
-    trace = everything()
-    for node in trace.nodes.values():
-        node.name = HOSTILE
-    trace.add_edge(Edge(f"{1:016x}", f"{2:016x}", HOSTILE, HOSTILE))
-    return trace
 
 
 def test_mermaid_labels_hold_nothing_that_means_something() -> None:
