@@ -109,6 +109,7 @@ SUITES = {
         ("opentelemetry-proto", "rotel"),
         ALL_PYTHONS,
     ),
+    "receivers": Suite(("tests/test_otlp_servers.py",), ("arize-phoenix", "mlflow")),
     "packaging": Suite(("tests/test_packaging.py",), ("hatchling",), ALL_PYTHONS),
     "postgres": Suite(("tests/test_postgres.py",), ("psycopg[binary]",)),
     "typing": Suite(("tests/test_typing.py",), ("hatchling", "mypy>=2,<3", "pyright[nodejs]")),

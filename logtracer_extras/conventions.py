@@ -2,8 +2,8 @@
 
 `attributes_of` writes a node's facts under the OpenTelemetry GenAI and the OpenInference names
 together, because each receiver reads one of the two. `facts_of` reads the attributes of anybody's
-span: those names, their older spellings, and those of Traceloop, Langfuse, Logfire and the Vercel
-AI SDK. What it does not know stays in the metadata under its own name.
+span: those names, their older spellings, and those of Traceloop, Langfuse, MLflow, Logfire and the
+Vercel AI SDK. What it does not know stays in the metadata under its own name.
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ _TYPE_OF_OPERATION = {
     "apply_guardrail": NodeType.VALIDATION,
 }
 
-# OpenInference, Langfuse, Traceloop and LangSmith use the same few words for a kind of step.
+# OpenInference, Langfuse, Traceloop, LangSmith and MLflow share the words for a kind of step.
 _TYPE_OF_KIND = {
     "llm": NodeType.LLM_CALL,
+    "chat_model": NodeType.LLM_CALL,
     "generation": NodeType.LLM_CALL,
     "tool": NodeType.TOOL_CALL,
     "retriever": NodeType.RETRIEVAL,
@@ -79,7 +80,7 @@ _TYPE_OF_KIND = {
 
 _KIND_NAMES = ("openinference.span.kind", "langsmith.span.kind")
 _OPERATION_NAMES = ("gen_ai.operation.name", "llm.request.type")
-_LATER_KIND_NAMES = ("traceloop.span.kind", "langfuse.observation.type")
+_LATER_KIND_NAMES = ("traceloop.span.kind", "langfuse.observation.type", "mlflow.spanType")
 _VERCEL_CALLS = (".doGenerate", ".doStream")
 _VERCEL_EMBEDDINGS = (".doEmbed",)
 
@@ -161,11 +162,15 @@ _DERIVED = frozenset(
         "error.type",
     }
 )
-_DERIVED_ROOTS = frozenset({"logtracer", "openinference", "llm", "input", "output", "retrieval"})
+_DERIVED_ROOTS = frozenset(
+    {"logtracer", "openinference", "llm", "input", "output", "retrieval", "mlflow"}
+)
+_DERIVED_BY_RECEIVERS = "tool.parameters"  # Phoenix adds it, and names below it for each argument
 
 
 def _is_derived(name: str) -> bool:
-    return name in _DERIVED or name.partition(".")[0] in _DERIVED_ROOTS
+    root = name.partition(".")[0]
+    return name in _DERIVED or root in _DERIVED_ROOTS or name.startswith(_DERIVED_BY_RECEIVERS)
 
 
 def attributes_of(node: Node) -> dict[str, Any]:
@@ -510,8 +515,19 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 # GenAI name -> what others, and older versions of it, call the same.
 _ALIASES = {
-    "gen_ai.provider.name": ("gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"),
-    "gen_ai.request.model": ("llm.model_name", "ai.model.id", "langfuse.observation.model.name"),
+    "gen_ai.provider.name": (
+        "gen_ai.system",
+        "llm.provider",
+        "llm.system",
+        "ai.model.provider",
+        "mlflow.llm.provider",
+    ),
+    "gen_ai.request.model": (
+        "llm.model_name",
+        "ai.model.id",
+        "langfuse.observation.model.name",
+        "mlflow.llm.model",
+    ),
     "gen_ai.response.model": ("ai.response.model",),
     "gen_ai.response.id": ("ai.response.id",),
     "gen_ai.tool.name": ("tool.name", "ai.toolCall.name"),
@@ -557,11 +573,19 @@ _USAGE_ALIASES = {
     ),
 }
 _TOTALS = ("llm.token_count.total", "llm.usage.total_tokens", "gen_ai.usage.total_tokens")
-_LANGFUSE_USAGE = {
-    "input": "gen_ai.usage.input_tokens",
-    "output": "gen_ai.usage.output_tokens",
-    "input_cached_tokens": "gen_ai.usage.cache_read.input_tokens",
-    "output_reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
+_USAGE_OBJECTS = {  # attributes that hold all counts
+    "langfuse.observation.usage_details": {
+        "input": "gen_ai.usage.input_tokens",
+        "output": "gen_ai.usage.output_tokens",
+        "input_cached_tokens": "gen_ai.usage.cache_read.input_tokens",
+        "output_reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
+    },
+    "mlflow.chat.tokenUsage": {
+        "input_tokens": "gen_ai.usage.input_tokens",
+        "output_tokens": "gen_ai.usage.output_tokens",
+        "cache_read_input_tokens": "gen_ai.usage.cache_read.input_tokens",
+        "cache_creation_input_tokens": "gen_ai.usage.cache_creation.input_tokens",
+    },
 }
 
 
@@ -577,10 +601,11 @@ def _rename(attributes: dict[str, Any], canonical: str, aliases: Iterable[str]) 
 def _take_usage(attributes: dict[str, Any]) -> None:
     for canonical, aliases in _USAGE_ALIASES.items():
         _rename(attributes, canonical, aliases)
-    usage = _mapping(parse_json(attributes.get("langfuse.observation.usage_details")))
-    for name, canonical in _LANGFUSE_USAGE.items():
-        if type(usage.get(name)) is int:
-            attributes.setdefault(canonical, usage[name])
+    for attribute, names in _USAGE_OBJECTS.items():
+        usage = _mapping(parse_json(attributes.get(attribute)))
+        for name, canonical in names.items():
+            if type(usage.get(name)) is int:
+                attributes.setdefault(canonical, usage[name])
     counts = [attributes.get(f"gen_ai.usage.{way}_tokens") for way in ("input", "output")]
     if type(counts[0]) is int and type(counts[1]) is int:
         for name in _TOTALS:  # a sum that adds nothing
@@ -612,6 +637,7 @@ _INPUT_VALUES = (
     "gen_ai.tool.call.arguments",
     "traceloop.entity.input",
     "langfuse.observation.input",
+    "mlflow.spanInputs",
     "ai.prompt",
     "ai.toolCall.args",
     "ai.value",
@@ -627,6 +653,7 @@ _OUTPUT_VALUES = (
     "gen_ai.tool.call.result",
     "traceloop.entity.output",
     "langfuse.observation.output",
+    "mlflow.spanOutputs",
     "ai.response.text",
     "ai.response.object",
     "ai.toolCall.result",

@@ -7,8 +7,8 @@
 
 Reads OpenTelemetry (OTLP as JSON, also in snake case, as JSON lines, as Tempo exports it, as the
 console exporter prints it), with the attributes of OpenInference, GenAI, Traceloop, Langfuse,
-pydantic-ai and the Vercel AI SDK; Jaeger; LangSmith runs; Inspect logs; lists of chat messages;
-logtracer's own files and those of nodetracer.
+pydantic-ai and the Vercel AI SDK; Jaeger; MLflow; LangSmith runs; Inspect logs; lists of chat
+messages; logtracer's own files and those of nodetracer.
 
 Every span becomes a node, whatever is wrong with it: a missing parent, a circle of parents, an id
 used twice, no end. What is wrong is said in the node's metadata, under `logtracer.import.note`,
@@ -652,6 +652,38 @@ def _jaeger_event(log: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+# ---- MLflow --------------------------------------------------------------------------------------
+
+
+def _mlflow_parts(document: dict[str, Any]) -> tuple[Any, Any]:
+    """Return what is said of a trace, and its spans: as the server answers, or as saved."""
+    answer = document.get("trace", document)
+    if isinstance(answer, dict) and isinstance(answer.get("trace_info"), dict):
+        return answer["trace_info"], answer.get("spans")
+    return document.get("info"), _object(document.get("data")).get("spans")
+
+
+def _is_mlflow(document: dict[str, Any]) -> bool:
+    info, spans = _mlflow_parts(document)
+    return isinstance(info, dict) and isinstance(spans, list)
+
+
+def _read_mlflow(document: dict[str, Any], source: str) -> Iterator[_Span]:
+    info, records = _mlflow_parts(document)
+    for record in _objects(records, "spans"):
+        attributes = record.get("attributes")
+        if isinstance(attributes, dict):  # as saved: every value is a JSON text
+            attributes = {key: _from_json(value) for key, value in attributes.items()}
+        yield _span_of({**record, "attributes": attributes}, source, {"mlflow.info": _clean(info)})
+
+
+def _from_json(value: Any) -> Any:
+    try:
+        return json.loads(value, parse_constant=str) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return value
+
+
 # ---- LangSmith -----------------------------------------------------------------------------------
 
 
@@ -1050,6 +1082,7 @@ def _fail(span: _Span, error: Any) -> None:
 _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], _Read], ...] = (
     ("otlp", _is_otlp, _read_otlp),
     ("jaeger", _is_jaeger, _read_jaeger),
+    ("mlflow", _is_mlflow, _read_mlflow),
     ("inspect", _is_inspect, _read_inspect),
     ("langsmith", _is_langsmith, _read_langsmith),
     ("spans", _is_span, _read_span),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from hypothesis import strategies as st
 
-from logtracer import Edge, EdgeType, Node, NodeStatus, NodeType, TraceGraph
+from logtracer import Edge, EdgeType, Node, NodeStatus, NodeType, TraceGraph, trace_to_json
 
 START = datetime(2026, 11, 22, 18, 0, tzinfo=timezone.utc)
 TOKENS = {
@@ -85,6 +86,13 @@ def _fill(trace: TraceGraph, nodes: list[Node]) -> None:
     for node in trace.failed_nodes:
         node.error, node.error_type = "timed out", "TimeoutError"
         node.error_traceback = "Traceback (most recent call last): ..."
+
+
+def document(trace: TraceGraph) -> dict[str, Any]:
+    """Return a trace as data, its edges in an order of their own."""
+    data: dict[str, Any] = json.loads(trace_to_json(trace))
+    data["edges"] = sorted(data["edges"], key=json.dumps)
+    return data
 
 
 # ---- Any trace at all ----------------------------------------------------------------------------

@@ -46,7 +46,13 @@ def raw_count(path: Path) -> int:
         return samples + (events or messages)
     if "attributes" in path.name:
         return 1
-    marks = {"startTimeUnixNano", "operationName", "spanContext", "run_type"}
+    marks = {
+        "startTimeUnixNano",
+        "start_time_unix_nano",
+        "operationName",
+        "spanContext",
+        "run_type",
+    }
     return sum(bool(marks & one.keys()) for one in found)
 
 
@@ -140,6 +146,19 @@ def test_langsmith_runs_keep_kinds_errors_and_tokens() -> None:
     assert failed.error_traceback and failed.error_traceback.startswith("Traceback")
     assert named(trace, "ChatFake").metadata["gen_ai.usage.input_tokens"] == 10
     assert "gen_ai.usage.input_tokens" not in trace.root_nodes[0].metadata
+
+
+def test_mlflow_keeps_types_inputs_tokens_and_errors() -> None:
+    trace = only("mlflow_trace.json")
+    types = [node.node_type for node in trace.nodes.values()]
+    call, failed = named(trace, "chat"), named(trace, "broken")
+
+    assert types == ["trace", "llm_call", "tool_call", "retrieval", "tool_call"]
+    assert call.input_data["messages"][0]["content"] == "How warm is it in Zürich?"
+    assert call.metadata["gen_ai.usage.input_tokens"] == 10
+    assert call.metadata["gen_ai.request.model"] == "fake-model"
+    assert (failed.status, failed.error_type) == (NodeStatus.FAILED, "ValueError")
+    assert trace.metadata["mlflow.info"]["state"] == "OK"
 
 
 def test_inspect_samples_become_traces_with_their_spans_and_calls() -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from logtracer import Edge, Node, NodeStatus, TraceGraph, trace_to_json
+from logtracer import Edge, Node, NodeStatus, TraceGraph
 from logtracer_extras.importers import import_file, import_traces
 from logtracer_extras.otlp import encode_requests, spans_of
 from needs import needs
-from otlp_traces import TOKENS, everything, traces
+from otlp_traces import TOKENS, document, everything, traces
 
 TRACE_SERVICE = "opentelemetry.proto.collector.trace.v1.trace_service_pb2"
 FOREIGN = Path(__file__).parent / "data" / "foreign"
@@ -25,13 +25,6 @@ FOREIGN = Path(__file__).parent / "data" / "foreign"
 def through_otlp(trace: TraceGraph) -> TraceGraph:
     text = b"\n".join(encode_requests([trace]))
     return import_traces(text)[0]
-
-
-def document(trace: TraceGraph) -> dict[str, Any]:
-    """Return a trace as data, its edges in an order of their own."""
-    data: dict[str, Any] = json.loads(trace_to_json(trace))
-    data["edges"] = sorted(data["edges"], key=json.dumps)
-    return data
 
 
 # ---- Round trips ---------------------------------------------------------------------------------

@@ -5,12 +5,8 @@ from __future__ import annotations
 import gzip
 import importlib
 import importlib.util
-import os
-import socket
-import subprocess
 import sysconfig
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +18,7 @@ from logtracer import EdgeType, NodeStatus, NodeType
 from logtracer_extras.otlp import OTLPStore
 from needs import needs
 from otlp_traces import TOKENS, everything
+from servers import free_port, running
 
 TRACE_SERVICE = "opentelemetry.proto.collector.trace.v1.trace_service_pb2"
 _PATIENCE = 20.0  # seconds; it is there in one
@@ -76,12 +73,6 @@ class Sink:
         return Handler
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def sink() -> Iterator[Sink]:
     needs("opentelemetry.proto")
@@ -96,44 +87,20 @@ def collector(sink: Sink, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     needs("rotel")
     spec = importlib.util.find_spec("rotel")
     assert spec is not None and spec.origin is not None
-    directory = tmp_path_factory.mktemp("rotel")
-    address = f"127.0.0.1:{free_port()}"
+    folder, port = tmp_path_factory.mktemp("rotel"), free_port()
     command = [
         str(Path(spec.origin).parent / "rotel-agent"),
         "start",
-        *("--pid-file", str(directory / "pid")),
+        *("--pid-file", str(folder / "pid")),
         *("--otlp-grpc-endpoint", f"127.0.0.1:{free_port()}"),
-        *("--otlp-http-endpoint", address),
+        *("--otlp-http-endpoint", f"127.0.0.1:{port}"),
         *("--exporter", "otlp"),
         *("--otlp-exporter-endpoint", sink.url),
         *("--otlp-exporter-protocol", "http"),
     ]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=directory, stdout=log, stderr=log, env=environment_of_python()
-        )
-    try:
-        wait_for_port(int(address.rpartition(":")[2]), process)
-        yield f"http://{address}"
-    finally:
-        process.terminate()
-        process.wait(_PATIENCE)
-
-
-def environment_of_python() -> dict[str, str]:
-    """Say where Python's own library lies: the collector is linked to it."""
-    return {**os.environ, "LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR"))}
-
-
-def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            threading.Event().wait(0.05)
-    raise AssertionError("the collector did not start")
+    python_library = str(sysconfig.get_config_var("LIBDIR"))  # the collector is linked to it
+    with running(command, port, folder, _PATIENCE, LD_LIBRARY_PATH=python_library):
+        yield f"http://127.0.0.1:{port}"
 
 
 def attributes(span: Any) -> dict[str, Any]:
@@ -145,10 +112,17 @@ def attributes(span: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module", params=["http/protobuf", "http/json"])
-def arrived(collector: str, sink: Sink, request: pytest.FixtureRequest) -> dict[str, Any]:
+def protocol(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module", params=["gzip", "none"])
+def arrived(
+    collector: str, sink: Sink, protocol: str, request: pytest.FixtureRequest
+) -> dict[str, Any]:
     """Send a trace with everything through the collector; return its spans by name."""
     trace = everything()
-    store = OTLPStore(collector, protocol=request.param)
+    store = OTLPStore(collector, protocol=protocol, compression=request.param)
     store.save(trace)
     spans = sink.take(len(trace.nodes))
     assert store.stats()["sent"] == len(spans) == len(trace.nodes)
