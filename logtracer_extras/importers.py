@@ -21,10 +21,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import io
 import json
 import os
 import re
 import stat
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -386,7 +389,7 @@ _SPAN_ID = ("spanId", "span_id", "spanID")
 _PARENT_ID = ("parentSpanId", "parent_span_id", "parentSpanID", "parent_id", "parentId")
 _START = ("startTimeUnixNano", "start_time_unix_nano", "startTime", "start_time")
 _END = ("endTimeUnixNano", "end_time_unix_nano", "endTime", "end_time")
-_CONTEXT = ("spanContext", "span_context", "context")
+_CONTEXT = ("spanContext", "span_context", "context", "_spanContext")
 _PARENT_CONTEXT = ("parentSpanContext", "parent_span_context", "parent")
 _TAKEN = frozenset(
     (*_TRACE_ID, *_SPAN_ID, *_PARENT_ID, *_CONTEXT, *_PARENT_CONTEXT, *_START, *_END)
@@ -576,15 +579,14 @@ _NAMES_IN_ATTRIBUTES = (
 
 
 def _is_jaeger(document: dict[str, Any]) -> bool:
-    data = document.get("data")
-    if isinstance(data, list) and data and isinstance(data[0], dict):
-        return "traceID" in data[0] and "spans" in data[0]
-    return "traceID" in document and "spans" in document
+    data = document.get("data", document)
+    first = data[0] if isinstance(data, list) and data else data
+    return isinstance(first, dict) and "traceID" in first and "spans" in first
 
 
 def _read_jaeger(document: dict[str, Any], source: str) -> Iterator[_Span]:
     traces = document.get("data", [document])
-    for trace in _objects(traces, "data"):
+    for trace in _objects([traces] if isinstance(traces, dict) else traces, "data"):
         processes = {
             key: _attributes(_object(process).get("tags"))
             | {"service.name": _object(process).get("serviceName")}
@@ -695,7 +697,7 @@ def _is_langsmith(document: dict[str, Any]) -> bool:
 
 
 def _read_langsmith(document: dict[str, Any], source: str) -> Iterator[_Span]:
-    for run in _objects(document.get("runs", [document]), "runs"):
+    for run in _runs_in(_objects(document.get("runs", [document]), "runs")):
         name = _text(run.get("name"))
         attributes = _langsmith_attributes(run)
         span = _Span(
@@ -704,12 +706,33 @@ def _read_langsmith(document: dict[str, Any], source: str) -> Iterator[_Span]:
             _clean_facts(attributes, name),
             _id(run.get("id"), _SPAN_DIGITS),
             _id(run.get("parent_run_id"), _SPAN_DIGITS),
-            _moment(run.get("start_time")),
-            _moment(run.get("end_time")),
+            _langsmith_moment(run.get("start_time")),
+            _langsmith_moment(run.get("end_time")),
         )
-        if run.get("error"):
-            _read_langsmith_error(span, _text(run["error"]))
+        if run.get("error") or run.get("status") == "error":
+            _read_langsmith_error(span, _text(run.get("error")))
         yield span
+
+
+def _runs_in(runs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield every run, those within others too, which need not name what they are within."""
+    waiting = runs[::-1]
+    while waiting:
+        run = waiting.pop()
+        above = {"parent_run_id": run.get("id"), "trace_id": _first(run, "trace_id", "id")}
+        below = _objects(run.get("child_runs"), "child_runs")
+        waiting += [{**above, **_without_none(child)} for child in reversed(below)]
+        yield run
+
+
+def _without_none(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def _langsmith_moment(value: Any) -> datetime | None:
+    """Return a time given as text, or in milliseconds as the JavaScript library counts it."""
+    milliseconds = _integer(value)
+    return _moment(value if milliseconds is None else milliseconds * 1_000_000)
 
 
 _LANGSMITH_TAKEN = {
@@ -720,6 +743,7 @@ _LANGSMITH_TAKEN = {
     "error",
     "trace_id",
     "parent_run_id",
+    "child_runs",
     "start_time",
     "end_time",
 }
@@ -735,19 +759,29 @@ def _langsmith_attributes(run: dict[str, Any]) -> dict[str, Any]:
     for name, key in (("input.value", "inputs"), ("output.value", "outputs")):
         if run.get(key):
             attributes[name] = run[key]
-    facts = _object(_object(run.get("extra")).get("metadata"))
+    extra = _object(run.get("extra"))
+    facts, asked = _object(extra.get("metadata")), _object(extra.get("invocation_params"))
     attributes["gen_ai.provider.name"] = facts.get("ls_provider")
-    attributes["gen_ai.request.model"] = facts.get("ls_model_name")
+    model = facts.get("ls_model_name") or _first(asked, "model", "model_name")
+    attributes["gen_ai.request.model"] = model
     if run.get("run_type") == "llm":  # a chain repeats the usage of the calls in it
-        attributes.update(_usage(_object(facts.get("usage_metadata"))))
+        attributes.update(_langsmith_usage(run, facts))
     return _cleaned({key: value for key, value in attributes.items() if value is not None})
+
+
+def _langsmith_usage(run: dict[str, Any], facts: dict[str, Any]) -> dict[str, int]:
+    """Return the token counts of a call, from the first of the places that have any."""
+    outputs = _object(run.get("outputs"))
+    old = _object(outputs.get("llm_output")).get("token_usage")
+    places = (facts.get("usage_metadata"), outputs.get("usage_metadata"), run, old)
+    return next(filter(None, (_usage(_object(place)) for place in places)), {})
 
 
 def _read_langsmith_error(span: _Span, text: str) -> None:
     """Divide `ValueError('why')`, an empty line and a traceback."""
     span.status = NodeStatus.FAILED
     message, found, traceback = text.partition("Traceback (most recent call last)")
-    span.error = message.strip() or text
+    span.error = message.strip() or _optional_text(text)
     span.error_traceback = found + traceback if found else None
     name = re.match(r"([A-Za-z_][\w.]*)\(", text)
     span.error_type = name[1] if name else None
@@ -815,20 +849,25 @@ def _read_messages(messages: Any, trace_id: str, parent_id: str | None) -> Itera
             edge = {"logtracer.edge.type": EdgeType.DATA_FLOW.value}
             span.links.append(_Link(trace_id, previous.span_id, edge))
         for call in _calls_in(message):
-            called[_text(call.get("id"))] = call
+            called[_text(_first(call, "call_id", "id"))] = call
         yield span
         previous = span
 
 
+# The items of OpenAI's newer interface that have a type instead of a role.
+_ROLES = {"function_call": "assistant", "reasoning": "assistant", "function_call_output": "tool"}
+
+
 def _message_span(message: dict[str, Any], called: dict[str, dict[str, Any]]) -> _Span:
-    role = _text(message.get("role"))
+    role = _text(message.get("role")) or _ROLES.get(_text(message.get("type")), "")
     results = [_text(part.get("tool_use_id")) for part in _parts(message, "tool_result")]
     kept = {key: message[key] for key in message if key not in ("role", "error")}
     if role == "assistant":
         name = _text(message.get("model")) or role
         span = _Span("", name, Facts(NodeType.LLM_CALL, output_data={"message": message}))
     elif role in ("tool", "function") or results:
-        call = called.get((results or [_text(message.get("tool_call_id"))])[0], {})
+        answered = _text(_first(message, "tool_call_id", "call_id"))
+        call = called.get((results or [answered])[0], {})
         span = _tool_span(message, call, kept)
     elif role == "user":
         span = _Span("", role, Facts(NodeType.HUMAN_INPUT, output_data=kept))
@@ -853,7 +892,8 @@ def _tool_span(message: dict[str, Any], call: dict[str, Any], kept: dict[str, An
 def _calls_in(message: dict[str, Any]) -> list[dict[str, Any]]:
     calls = message.get("tool_calls")
     listed = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-    return listed + _parts(message, "tool_use")
+    own = [message] if message.get("type") == "function_call" else []
+    return listed + own + _parts(message, "tool_use")
 
 
 def _parts(message: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -884,7 +924,12 @@ class _InspectSample:
         self._evaluation = evaluation
         self._sample = sample
         self._trace_id = trace_id
-        self._attachments = _object(sample.get("attachments"))
+        old = _object(sample.get("transcript"))  # what logs of 2024 have, instead of events
+        self._events = _first(sample, "events") or old.get("events")
+        self._attachments = _object(sample.get("attachments")) or _object(old.get("content"))
+        pool = _first(_object(sample.get("events_data")), "messages") or sample.get("message_pool")
+        self._pool = pool if isinstance(pool, list) else []
+        self._restorable = _MAX_RESTORED
         self._open: list[_Span] = []  # spans begun and not ended, for logs without span ids
         self._by_id: dict[str, _Span] = {}
         self._all: list[_Span] = []
@@ -894,9 +939,8 @@ class _InspectSample:
         root = self._root()
         self._all.append(root)
         self._open.append(root)
-        events = self._sample.get("events")
-        if isinstance(events, list) and events:
-            self._read_events(_objects(events, "events"))
+        if isinstance(self._events, list) and self._events:
+            self._read_events(_objects(self._events, "events"))
         else:
             below = _read_messages(self._sample.get("messages"), self._trace_id, root.span_id)
             self._all.extend(below)
@@ -935,6 +979,19 @@ class _InspectSample:
         if isinstance(value, list) and depth < _MAX_DEPTH:
             return [self._resolve(item, depth + 1) for item in value]
         return value
+
+    def _with_messages(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Put the messages back of a model's event that only refers to ranges of a pool."""
+        references = event.get("input_refs")
+        if event.get("input") or not isinstance(references, list):
+            return event
+        messages: list[Any] = []
+        for reference in references:
+            if not (isinstance(reference, list) and [type(at) for at in reference] == [int, int]):
+                return event
+            messages += self._pool[slice(*reference)][: self._restorable - len(messages)]
+        self._restorable -= len(messages)
+        return {**event, "input": messages}
 
     def _new(self, name: str, facts: Facts, parent: _Span | None) -> _Span:
         span_id = _hash(f"{self._trace_id}/{len(self._all)}", _SPAN_DIGITS)
@@ -994,6 +1051,7 @@ class _InspectSample:
             span.end = _moment(event.get("timestamp"))
 
     def _add(self, event: dict[str, Any], kind: str) -> _Span:
+        event = self._with_messages(event)
         names = ("function", "model", "name", "scorer", "approver")
         name = next((_text(event[name]) for name in names if event.get(name)), kind)
         asked = {key: event[key] for key in _INSPECT_INPUT if event.get(key)}
@@ -1017,8 +1075,12 @@ class _InspectSample:
         return span
 
 
+_MAX_RESTORED = 1_000_000  # messages of one sample; a few references can stand for any number
 _SAMPLE_TAKEN = {
     "events",
+    "events_data",
+    "message_pool",
+    "transcript",
     "attachments",
     "messages",
     "input",
@@ -1075,6 +1137,41 @@ def _fail(span: _Span, error: Any) -> None:
         span.error_traceback = _optional_text(error.get("traceback"))
     else:
         span.error = _text(error)
+
+
+# ---- Inspect: archives with a file for each sample -----------------------------------------------
+
+_ZIP = b"PK\x03\x04"
+_SAMPLE_FILE = re.compile(r"samples/[^/]+\.json")
+_HEADERS = ("header.json", "_journal/start.json")  # the second one while the evaluation runs
+_BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+
+
+def _read_archive(data: bytes) -> tuple[dict[str, Any], int]:
+    """Return an `.eval` file as the document of a log, and the number of unreadable samples."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            files = {item.filename: item for item in archive.infolist()}
+            names = [name for name in files if _SAMPLE_FILE.fullmatch(name)]
+            header = next((name for name in _HEADERS if name in files), None)
+            if header is None:
+                raise TraceLoadError("a zip archive, but not of an Inspect log")
+            if sum(files[name].file_size for name in (header, *names)) > _MAX_FILE:
+                raise TraceLoadError(f"holds more than {_MAX_FILE >> 30} GiB")
+            samples = [_member(archive, name) for name in names]
+            document = _member(archive, header)
+    except _BAD_ARCHIVE as error:
+        raise TraceLoadError(f"a damaged zip archive: {error}") from None
+    found = [sample for sample in samples if sample]
+    return {"eval": {}, **document, "samples": found}, len(samples) - len(found)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
+    """Return the object in a file of an archive; an empty one when it is damaged."""
+    try:
+        return _object(json.loads(archive.read(name), parse_constant=str))
+    except (*_BAD_ARCHIVE, ValueError):
+        return {}
 
 
 # ---- Formats: how each is recognised, and who reads it -------------------------------------------
@@ -1435,6 +1532,9 @@ def _why_nothing(documents: list[Any]) -> str:
 
 
 def _import(data: str | bytes) -> list[TraceGraph]:
+    if isinstance(data, bytes) and data.startswith(_ZIP):
+        log, damaged = _read_archive(data)
+        return _import_documents([log], damaged, hashlib.sha256(data).hexdigest())
     text = data if isinstance(data, str) else _decode(data)
     documents, damaged = _documents(text)
     if len(documents) == 1 and _is_native(documents[0]):
@@ -1442,6 +1542,10 @@ def _import(data: str | bytes) -> list[TraceGraph]:
     if _is_journal(documents[0]):
         return [trace_from_journal(text.split("\n"))]
     source = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+    return _import_documents(documents, damaged, source)
+
+
+def _import_documents(documents: list[Any], damaged: int, source: str) -> list[TraceGraph]:
     traces: list[TraceGraph] = []
     spans: list[_Span] = []
     for position, document in enumerate(documents):
