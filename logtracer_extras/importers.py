@@ -350,8 +350,9 @@ def _read_otlp(document: dict[str, Any], source: str) -> Iterator[_Span]:
 
 
 def _is_span(document: dict[str, Any]) -> bool:
-    context = _first(document, "spanContext", "span_context", "context")
-    return isinstance(context, dict) or bool(_first(document, "spanId", "span_id"))
+    return isinstance(_first(document, *_CONTEXT), dict) or bool(
+        _first(document, "spanId", "span_id")
+    )
 
 
 def _read_span(document: dict[str, Any], source: str) -> Iterator[_Span]:

@@ -62,6 +62,15 @@ def test_an_unknown_store_is_wrong_use(to: str, empty_directory: Path) -> None:
     assert main(["import", LANGGRAPH, "--to", to]) == 2
 
 
+@pytest.mark.parametrize("path", sorted(FOREIGN.glob("*.*[!d]")), ids=lambda path: path.name)
+def test_every_reading_command_takes_every_foreign_file(path: Path, empty_directory: Path) -> None:
+    assert main(["inspect", str(path)]) == 0
+    assert main(["stats", str(path)]) == 0
+    assert main(["diff", str(path), str(path)]) == 0
+    assert main(["view", str(path), "--no-open", "--output", "page.html"]) == 0
+    assert Path("page.html").stat().st_size > 10_000
+
+
 @pytest.mark.parametrize("command", [["inspect"], ["inspect", "--json"], ["stats"]])
 def test_commands_take_foreign_files(
     command: list[str], empty_directory: Path, capsys: pytest.CaptureFixture[str]
