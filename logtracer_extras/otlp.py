@@ -600,9 +600,10 @@ def _check_endpoint(url: str, headers: Mapping[str, str]) -> str:
         raise ValueError(f"endpoint must be an http:// or https:// URL, not {parts.scheme!r}")
     if "@" in parts.netloc:
         raise ValueError("endpoint must not hold a user name or password; use headers")
-    secret = next((name for name in headers if _CREDENTIAL.search(name)), None)
+    asked = [name for name, _ in urllib.parse.parse_qsl(parts.query, keep_blank_values=True)]
+    secret = next((name for name in (*headers, *asked) if _CREDENTIAL.search(name)), None)
     if parts.scheme == "http" and secret and not _is_loopback(parts.hostname):
-        raise ValueError(f"the header {secret!r} would cross the network unencrypted; use https://")
+        raise ValueError(f"{secret!r} would cross the network unencrypted; use https://")
     return url
 
 
@@ -643,12 +644,20 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
         _NoRedirect(),
     ]
     if url.startswith("https:"):
-        context = ssl.create_default_context(cafile=_setting("CERTIFICATE"))
-        certificate = _setting("CLIENT_CERTIFICATE")
-        if certificate:
-            context.load_cert_chain(certificate, _setting("CLIENT_KEY"))
-        handlers.append(urllib.request.HTTPSHandler(context=context))
+        handlers.append(urllib.request.HTTPSHandler(context=_certificates()))
     return urllib.request.build_opener(*handlers)
+
+
+def _certificates() -> ssl.SSLContext:
+    """Return whom to trust and who we are, as the variables say."""
+    authority, own = _setting("CERTIFICATE"), _setting("CLIENT_CERTIFICATE")
+    try:
+        context = ssl.create_default_context(cafile=authority)
+        if own:
+            context.load_cert_chain(own, _setting("CLIENT_KEY"))
+    except OSError as error:  # an ssl.SSLError is one too
+        raise ValueError(f"the certificates {authority} and {own}: {error}") from None
+    return context
 
 
 def _post(

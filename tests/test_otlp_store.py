@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import pickle
+import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,17 +23,21 @@ from logtracer_extras.background import BackgroundStore
 from logtracer_extras.importers import import_traces
 from logtracer_extras.otlp import OTLPStore
 from logtracer_extras.tee import TeeStore
+from needs import needs
 from otlp_traces import everything
 
 
 class Receiver:
     """A receiver on this machine that remembers requests and answers as it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if context is not None:
+            self.url = self.url.replace("http:", "https:")
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
@@ -71,10 +81,9 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(autouse=True)
 def no_otel_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ENDPOINT", "TRACES_ENDPOINT", "HEADERS", "PROTOCOL", "TIMEOUT", "COMPRESSION"):
-        monkeypatch.delenv(f"OTEL_EXPORTER_OTLP_{name}", raising=False)
-    for name in ("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"):
-        monkeypatch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if name.startswith("OTEL_"):
+            monkeypatch.delenv(name)
 
 
 class Clock:
@@ -176,6 +185,58 @@ def test_arguments_win_over_variables(receiver: Receiver, monkeypatch: pytest.Mo
 
     assert receiver.requests[0][0] == "/v1/traces"
     assert b'"mine"' in receiver.requests[0][2]
+
+
+def test_variables_for_traces_win_over_those_for_everything(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    general = {"ENDPOINT": "http://127.0.0.1:9", "HEADERS": "a=1", "PROTOCOL": "grpc"}
+    special = {"ENDPOINT": receiver.url + "/as/is", "HEADERS": "b=2", "PROTOCOL": "http/json"}
+    for name, value in {**general, "COMPRESSION": "gzip", "TIMEOUT": "oops"}.items():
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value)
+    for name, value in {**special, "COMPRESSION": "none", "TIMEOUT": "9000"}.items():
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_TRACES_{name}", value)
+    OTLPStore().save(everything())
+    path, headers, body = receiver.requests[0]
+
+    assert (path, headers["b"], headers.get("a")) == ("/as/is", "2", None)
+    assert len(import_traces(body)[0].nodes) == len(everything().nodes)
+
+
+def test_a_receiver_that_says_nothing_is_waited_for_no_longer_than_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "50")  # milliseconds
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = OTLPStore(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(StoreError, match="timed out"):
+            store.save(everything())
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Return a certificate of this machine that nobody has signed, its key in the same file."""
+    path = tmp_path / "certificate.pem"
+    command = [needs("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-batch"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(path), "-out", str(tmp_path / "public.pem")]
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_text(path.read_text() + (tmp_path / "public.pem").read_text())
+    return path
+
+
+def test_a_certificate_is_trusted_only_when_it_is_named(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with closing(Receiver(context)) as receiver:
+        with pytest.raises(StoreError, match="CERTIFICATE_VERIFY_FAILED"):
+            OTLPStore(receiver.url, headers={"api-key": "x"}).save(everything())
+        assert receiver.requests == []
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(certificate))
+        OTLPStore(receiver.url, headers={"api-key": "x"}).save(everything())
+        assert len(receiver.requests) == 1
 
 
 # ---- Trying again --------------------------------------------------------------------------------
@@ -287,6 +348,7 @@ def test_a_redirect_is_a_failure_and_the_stranger_gets_nothing(receiver: Receive
         lambda: OTLPStore("http://collector.example", headers={"Authorization": "x"}),
         lambda: OTLPStore("http://collector.example", headers={"x-honeycomb-team": "x"}),
         lambda: OTLPStore("http://127.0.0.1.example", headers={"x-api-key": "x"}),
+        lambda: OTLPStore("http://collector.example/v1/traces?api_key=x"),
         lambda: OTLPStore("https://user:secret@collector.example"),
         lambda: OTLPStore("file:///etc/passwd"),
         lambda: OTLPStore("ftp://collector.example"),
@@ -304,6 +366,15 @@ def test_a_setting_that_cannot_work_or_leaks_is_refused_at_once(
     with pytest.raises(ValueError) as caught:
         make()
     assert "secret" not in str(caught.value).replace("'secret'", "")
+
+
+def test_a_certificate_that_cannot_be_read_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such/file.pem")
+
+    with pytest.raises(ValueError, match="file.pem"):
+        OTLPStore("https://collector.example")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
