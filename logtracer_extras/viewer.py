@@ -46,7 +46,7 @@ class PageError(LogtracerError, ValueError):
 
 # ---- Columns: a trace as the page's script wants it ---------------------------------------------
 
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _MOST_NODES = 1_000_000  # what a browser still opens in a few seconds
 _COMPLETED = NodeStatus.COMPLETED
 _CODES = {
@@ -67,7 +67,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _TEXT_COLUMNS = ("lane", "model", "answeredBy")
 _NUMBER_COLUMNS = ("tokensIn", "tokensOut", "cached", "cost")
 _FACT_COLUMNS = (*_TEXT_COLUMNS, *_NUMBER_COLUMNS[:3])
-_PLAIN_ID = re.compile("[0-9a-f]{1,64}")
+_PLAIN_ID = re.compile("(?:[0-9a-f]{2}){1,32}")
 _Columns = dict[str, list[Any]]
 _Strings = dict[str, int]  # each distinct text and its number; the empty one has 0
 
@@ -109,8 +109,8 @@ def _columns(run: _Run, strings: _Strings) -> _Columns:
     nodes = run.nodes
     starts, durations = _times(run)
     columns: _Columns = {
-        "parent": run.parents,
-        "start": starts,
+        "parent": [place - at if at >= 0 else 0 for place, at in enumerate(run.parents)],
+        "start": _gaps(starts, durations, run.parents),
         "duration": durations,
         "status": [0 if node.status is _COMPLETED else _CODES[node.status] for node in nodes],
         "type": _numbered(strings, (str(node.node_type) for node in nodes)),
@@ -197,6 +197,23 @@ def _times(run: _Run) -> tuple[list[int], list[int]]:
     return starts, durations
 
 
+def _gaps(starts: list[int], durations: list[int], parents: list[int]) -> list[int]:
+    """Return how long after its elder sibling's end, or its parent's start, each node started.
+
+    These are small numbers, which pack to half of what the times themselves do.
+    """
+    gaps = []
+    expected = list(starts)  # by node: when its next child would follow
+    for place, parent in enumerate(parents):
+        start = starts[place]
+        if parent == _NO_PARENT:
+            gaps.append(start)
+        else:
+            gaps.append(start - expected[parent])
+            expected[parent] = start + max(0, durations[place])
+    return gaps
+
+
 def _bounds(trace: TraceGraph, nodes: list[Node]) -> tuple[datetime, int]:
     """Return the first moment a trace knows of, and the microseconds to the last."""
     times = [node.start_time for node in nodes] + [node.end_time for node in nodes]
@@ -242,7 +259,15 @@ _encode = json.JSONEncoder(
 ).encode
 
 
-def _detail(node: Node, with_values: bool) -> dict[str, Any]:
+# Attributes that a column holds, and which: the page puts them back into the details.
+_TOLD = {
+    "gen_ai.usage.input_tokens": "tokensIn",
+    "gen_ai.usage.output_tokens": "tokensOut",
+    "gen_ai.usage.cache_read.input_tokens": "cached",
+}
+
+
+def _detail(node: Node, with_values: bool, place: int, columns: _Columns) -> dict[str, Any]:
     """Return what only the detail panel shows of a node, without what is empty."""
     detail: dict[str, Any] = {}
     if with_values and node.input_data:
@@ -251,18 +276,33 @@ def _detail(node: Node, with_values: bool) -> dict[str, Any]:
         detail["output_data"] = node.output_data
     if node.annotations:
         detail["annotations"] = node.annotations
-    if node.metadata:
-        detail["metadata"] = node.metadata
+    if node.metadata and (metadata := _untold(node.metadata, place, columns)):
+        detail["metadata"] = metadata
     if node.error or node.error_type:
         facts = ("error", "error_type", "error_traceback")
         detail.update((name, value) for name in facts if (value := getattr(node, name)))
     return detail
 
 
-def _blocks(nodes: list[Node], with_values: bool) -> Iterator[tuple[int, str]]:
+def _untold(metadata: dict[str, Any], place: int, columns: _Columns) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key not in _TOLD or not _is_told(columns.get(_TOLD[key]), place, value)
+    }
+
+
+def _is_told(column: list[Any] | None, place: int, value: object) -> bool:
+    return column is not None and type(value) is int and column[place] == value
+
+
+def _blocks(nodes: list[Node], with_values: bool, columns: _Columns) -> Iterator[tuple[int, str]]:
     """Yield the details of nodes as JSON lists that are read one at a time, with their lengths."""
     for first in range(0, len(nodes), _BLOCK_NODES):
-        details = [_detail(node, with_values) for node in nodes[first : first + _BLOCK_NODES]]
+        details = [
+            _detail(node, with_values, place, columns)
+            for place, node in enumerate(nodes[first : first + _BLOCK_NODES], first)
+        ]
         text = _encoded(details)
         if text is not None and len(text) <= _BLOCK_SIZE:
             yield len(details), text
@@ -309,8 +349,12 @@ def _plain_element(name: str, text: str) -> str:
 
 
 def _packed_element(name: str, text: str) -> str:
+    return f'<script type="text/plain" id="{name}">{_packed(text)}</script>'
+
+
+def _packed(text: str) -> str:
     packed = gzip.compress(text.encode("utf-8", "replace"), compresslevel=6, mtime=0)
-    return f'<script type="text/plain" id="{name}">{base64.b64encode(packed).decode()}</script>'
+    return base64.b64encode(packed).decode()
 
 
 # ---- Filling the page ---------------------------------------------------------------------------
@@ -404,7 +448,6 @@ def _joined_head(runs: list[_Run]) -> dict[str, Any]:
     strings: _Strings = {"": 0}
     first, second = (_columns(run, strings) for run in runs)
     offset = len(runs[0].nodes)
-    second["parent"] = [_NO_PARENT if at < 0 else at + offset for at in second["parent"]]
     head = _head(runs[1], {}, strings)
     edges = _edges(runs[0], strings)
     for at in range(0, len(head["edges"]), 4):
@@ -440,7 +483,7 @@ def _page(
         raise PageError(
             f"the trace has {len(nodes):,} nodes; a page holds {_MOST_NODES:,}. Show a part of it"
         )
-    sizes, details = zip(*_blocks(nodes, with_values)) if nodes else ((), ())
+    sizes, details = zip(*_blocks(nodes, with_values, head["columns"])) if nodes else ((), ())
     head["hasValues"] = with_values
     head["blocks"] = [0, *itertools.accumulate(sizes)][:-1]
     head["idLength"] = _common_length(node.id for node in nodes)
@@ -471,12 +514,12 @@ def _head(run: _Run, columns: _Columns, strings: _Strings) -> dict[str, Any]:
 
 
 def _ids(nodes: list[Node], length: int) -> str:
-    """Return the ids, without anything between them where they are all of one length.
+    """Return the ids: where they are all of one length, as base64 of their bytes.
 
-    They are random and by far what packs worst, so every character counts.
+    They are random and by far what packs worst, so every bit counts.
     """
     ids = [node.id for node in nodes]
-    return "".join(ids) if length else _encode(ids)
+    return base64.b64encode(bytes.fromhex("".join(ids))).decode() if length else _encode(ids)
 
 
 def _common_length(ids: Iterable[str]) -> int:
@@ -512,7 +555,7 @@ def _shown(text: str) -> str:
 def _fill(title: str, summary: str, data: str) -> str:
     """Put the parts into the page at their marks; nothing in them is looked at for marks."""
     parts = {"title": _shown(f"{title} · logtracer"), "summary": summary, "data": data}
-    rest = _with_policy(_template())
+    rest = _secured(_template())
     filled: list[str] = []
     for mark in _MARKS:
         before, _, rest = rest.partition(f"<!--logtracer:{mark}-->")
@@ -533,15 +576,22 @@ def _live_page(name: str) -> str:
     return page.replace("connect-src 'none'", "connect-src 'self'", 1)
 
 
-def _with_policy(page: str) -> str:
-    """Allow the page's own scripts and style by their hashes, and nothing else."""
-    scripts = [_hash(_between(page, f'<script id="{name}">', "</script>")) for name in _SCRIPTS]
-    style = _hash(_between(page, "<style>", "</style>"))
-    page = page.replace("script-src 'unsafe-inline'", f"script-src {' '.join(scripts)}", 1)
-    return page.replace("style-src 'unsafe-inline'", f"style-src {style}", 1)
+def _secured(page: str) -> str:
+    """Pack the page's scripts, and allow them and the style by their hashes, and nothing else."""
+    code = "\n".join(_between(page, f'<script id="{name}">', "</script>") for name in _CODE)
+    boot = _between(page, '<script id="boot">', "</script>")
+    before, _, rest = page.partition('<script id="boot">')
+    page = (
+        f"{before}{_packed_element('logtracer-code', code)}\n"
+        f'<script id="boot">{boot}</script>{rest.rpartition("</script>")[2]}'
+    )
+    scripts = f"script-src {_hash(boot)} {_hash(code)}"
+    style = f"style-src {_hash(_between(page, '<style>', '</style>'))}"
+    page = page.replace("script-src 'unsafe-inline'", scripts, 1)
+    return page.replace("style-src 'unsafe-inline'", style, 1)
 
 
-_SCRIPTS = ("core", "ui")
+_CODE = ("core", "ui")
 
 
 def _between(text: str, start: str, end: str) -> str:

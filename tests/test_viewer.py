@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import os
@@ -52,7 +53,14 @@ class Elements(HTMLParser):
 
 def scripts(page: str) -> str:
     """Return what can run in a page."""
-    return "".join(re.findall(r'<script id="(?:core|ui)">(.*?)</script>', page, re.S))
+    return "".join(re.findall(r'<script id="(?:boot|core|ui)">(.*?)</script>', page, re.S))
+
+
+def unpacked(page: str, name: str) -> str:
+    """Return the text of a packed block."""
+    block = re.search(rf'<script type="text/plain" id="logtracer-{name}">([^<]*)<', page)
+    assert block is not None
+    return gzip.decompress(base64.b64decode(block[1])).decode()
 
 
 def test_hostile_trace_adds_no_element_and_no_attribute() -> None:
@@ -76,7 +84,8 @@ def test_policy_allows_exactly_the_scripts_and_the_style_of_the_page() -> None:
     page = trace_page(reference_trace(30))
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
     assert policy is not None and "unsafe" not in policy[1]
-    running = re.findall(r'<script id="\w+">(.*?)</script>|<style>(.*?)</style>', page, re.S)
+    running = re.findall(r'<script id="boot">(.*?)</script>|<style>(.*?)</style>', page, re.S)
+    running += [(unpacked(page, "code"), "")]
     for text in ("".join(pair) for pair in running):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert f"'sha256-{digest}'" in policy[1]
@@ -98,8 +107,24 @@ def test_same_trace_gives_the_same_bytes() -> None:
 
 
 def test_large_page_is_packed_and_a_small_one_is_readable() -> None:
-    assert 'type="text/plain"' in trace_page(reference_trace(4_000))
-    assert '"name":"reference-agent"' in trace_page(reference_trace(300))
+    large, small = trace_page(reference_trace(4_000)), trace_page(reference_trace(300))
+    assert json.loads(unpacked(large, "head"))["name"] == "reference-agent"
+    assert '"name":"reference-agent"' in small
+
+
+def test_page_is_small() -> None:
+    assert len(trace_page(TraceGraph()).encode()) <= 120_000
+    assert len(trace_page(reference_trace(100_000)).encode()) <= 4_000_000
+
+
+def test_number_that_a_column_holds_is_not_carried_twice() -> None:
+    trace = TraceGraph(name="once")
+    for number, tokens in enumerate((1_234_567, True, 7.5, -3)):
+        metadata = {"gen_ai.usage.input_tokens": tokens, "team": "blue"}
+        trace.add_node(Node(f"{number:02x}", number, "step", metadata=metadata))
+    page = trace_page(trace)
+    assert page.count("1234567") == 1 and page.count('"gen_ai.usage.input_tokens"') == 3
+    assert page.count('"team":"blue"') == 4
 
 
 def test_page_without_values_holds_no_input_and_no_output() -> None:

@@ -103,6 +103,32 @@ def test_each_wall_holds_alone_and_without_both_the_attack_works(
     assert page.ask("() => window.pwned === 1") == (not is_escaped and not has_policy)
 
 
+WAYS_TO_RUN = """async () => {
+  await new Promise((later) => setTimeout(later)); // what a debugger starts may do more
+  const refuses = (act) => { try { act(); return false; } catch { return true; } };
+  const script = document.createElement('script'), attack = 'window.pwned = 1';
+  script.append(attack);
+  document.body.append(script);
+  return [
+    refuses(() => { document.createElement('div').innerHTML = '<b></b>'; }),
+    refuses(() => { document.createElement('script').text = attack; }),
+    refuses(() => eval(attack)),
+    refuses(() => trustedTypes.createPolicy('logtracer', {})),
+    refuses(() => trustedTypes.createPolicy('other', {})),
+    window.pwned === undefined,
+  ];
+}"""
+
+
+@pytest.mark.parametrize("has_policy", [True, False])
+def test_no_text_becomes_a_script_while_the_policy_stands(
+    page: Visitor, tmp_path: Path, has_policy: bool
+) -> None:
+    text = trace_page(small_trace())
+    page.open(written(tmp_path, text if has_policy else POLICY.sub("", text)))
+    assert page.ask(WAYS_TO_RUN) == [has_policy] * 6
+
+
 def test_every_node_and_fact_is_reachable_by_keyboard(page: Visitor, tmp_path: Path) -> None:
     page.open(written(tmp_path, trace_page(small_trace())))
     page.press("e")
@@ -241,10 +267,10 @@ def test_file_that_is_no_trace_is_refused_in_words(page: Visitor, tmp_path: Path
 
 
 def test_page_of_another_format_says_so(page: Visitor, tmp_path: Path) -> None:
-    text = trace_page(small_trace()).replace('"version":1', '"version":9')
+    text = trace_page(small_trace()).replace('"version":2', '"version":9')
     page.page.goto(written(tmp_path, text))
     problem = page.until("() => document.getElementById('drop-problem').textContent")
-    assert "reads format 1, the trace has 9" in problem
+    assert "reads format 2, the trace has 9" in problem
 
 
 def test_comparison_shows_each_difference_and_walks_through_them(
