@@ -91,7 +91,7 @@ test('the bars of a row cover every node once and keep every error', () => {
       for (let row = 0; row < layout.rows; row++) {
         let next = layout.rowStart[row];
         let errors = 0;
-        core.planRow(model, layout, row, { from: -1, to: 2000, width }, (x, wide, first, last) => {
+        core.planRow(layout, row, { from: -1, to: 2000, width }, (x, wide, first, last) => {
           assert.equal(first, next, 'bars follow each other without a gap');
           errors += layout.errorSum[last] - layout.errorSum[first];
           next = last;
