@@ -1413,9 +1413,7 @@ def _diff_runs(before: str, after: str, options: argparse.Namespace, screen: Scr
     if options.json:
         screen.show_json(difference.to_dict())
     elif options.html:
-        viewer = extra("viewer")
-        page = viewer.comparison_page(difference.before, difference.after, difference.rows)
-        screen.show([[(viewer.write_page(page, options.html), "")]])
+        screen.show([[(_write_comparison(difference, options), "")]])
     elif options.brief:
         screen.show(map(_signed, text.render_brief(difference, **look)))
     elif options.stat:
@@ -1425,6 +1423,15 @@ def _diff_runs(before: str, after: str, options: argparse.Namespace, screen: Scr
         lines = text.render(difference, limit=limit, whole=style.is_wide, **look)
         screen.show(map(_signed, lines))
     return 1 if difference.changes else 0
+
+
+def _write_comparison(difference: Any, options: argparse.Namespace) -> str:
+    viewer, traces = extra("viewer"), (difference.before, difference.after)
+    steps = (step for trace in traces for step in measured(trace, options).steps)
+    costs = {step.node.id: step.cost for step in steps}
+    page = viewer.comparison_page(*traces, difference.rows, costs=costs)
+    path: str = viewer.write_page(page, options.html)
+    return path
 
 
 def _diff_groups(

@@ -294,6 +294,63 @@ def test_comparison_shows_each_difference_and_walks_through_them(
     assert page.complaints == []
 
 
+def searching_run(searches: int, text: str) -> TraceGraph:
+    """Return a run with some equal steps, some searches, and an answer that ends it."""
+    maker = TraceMaker("agent")
+    for place in range(3):
+        maker.node(f"step {place}", "custom", maker.root, place * 1e6, place * 1e6 + 9e5)
+    for place in range(searches):
+        maker.node("search", "tool_call", maker.root, 3e6 + place, 4e6, input_data={"q": place})
+    tokens = {"gen_ai.usage.input_tokens": 1000 * searches}
+    answer = {"output_data": {"text": text}, "metadata": tokens}
+    maker.node("answer", "llm_call", maker.root, 4e6, (4 + searches) * 1e6, **answer)
+    maker.end(maker.root, (4 + searches) * 1e6)
+    return maker.trace
+
+
+@pytest.fixture
+def compared(page: Visitor, tmp_path: Path) -> Visitor:
+    """Two runs of a searching agent, the later one with more searches and another answer."""
+    runs = searching_run(2, "one\ntwo\nthree"), searching_run(4, "one\n2\nthree")
+    page.open(written(tmp_path, comparison_page(*runs, diff(*runs).rows)))
+    return page
+
+
+TREE = "() => document.getElementById('tree').innerText.replaceAll('\\n', ' ')"
+
+
+def test_comparison_counts_what_is_the_same_and_what_repeats(compared: Visitor) -> None:
+    text = compared.ask(TREE)
+    assert "⋯ 3 unchanged" in text and "search ×2 → ×4" in text and "+2.0k" in text
+    compared.press("n", "n")
+    assert compared.ask("() => logtracerApp.visible.length") == 7, "the searches are unfolded"
+    compared.press("]")
+    assert compared.ask("() => logtracerApp.visible.length") == 9
+    assert "unchanged" not in compared.ask(TREE)
+
+
+def test_comparison_shows_texts_line_by_line(compared: Visitor) -> None:
+    compared.ask("() => logtracerApp.select(logtracerApp.model.count - 1)")
+    lines = compared.until(
+        "() => [...document.querySelectorAll('#detail pre div')].map((line) => line.textContent)"
+        ".join('|')"
+    )
+    assert lines == "  one|- two|+ 2|  three"
+
+
+def test_comparison_is_aligned_by_start_by_step_and_by_percent(compared: Visitor) -> None:
+    ends = "() => [0, logtracerApp.model.secondRun].map((node) => logtracerApp.drawn.endOf(node))"
+    assert compared.ask(ends) == [6e6, 8e6]
+    compared.ask("() => logtracerApp.select(logtracerApp.model.count - 1)")
+    compared.press("t")
+    assert compared.ask("() => document.getElementById('align-button').textContent") == (
+        "aligned by step"
+    )
+    compared.press("t")
+    assert compared.ask(ends) == [6e6, 6e6]
+    assert compared.complaints == []
+
+
 def test_comparison_of_hostile_runs_stays_text(page: Visitor, tmp_path: Path) -> None:
     before, after = hostile_trace(), hostile_trace()
     for node in after.nodes.values():

@@ -66,3 +66,10 @@ def test_diff_writes_a_page_of_two_runs_and_of_no_more(
     assert capsys.readouterr().out.endswith("diff.html\n")
     assert '"comparison":' in Path("diff.html").read_text(encoding="utf-8")
     assert main(["diff", "run.json", "run.json", "run.json", "--html", "diff.html"]) == 2
+
+
+def test_page_of_two_runs_knows_what_they_cost(trace_file: Path) -> None:
+    Path("prices.json").write_text('{"*": {"input": 3, "output": 15}}')
+    command = ["diff", "run.json", "run.json", "--html", "diff.html", "--prices", "prices.json"]
+    assert main(command) == 0
+    assert '"cost":[' in Path("diff.html").read_text(encoding="utf-8")

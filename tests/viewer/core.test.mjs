@@ -210,3 +210,69 @@ test('every broken query is refused at its place, with its message', () => {
     assert.throws(() => core.parseQuery(query), (error) => error.position === position && error.message === message, query);
   }
 });
+
+// ---- Two runs
+
+/** Two runs of one model, and the rows that pair them: `[name, word]`, the name without a side. */
+function pairingOf(first, second, rows) {
+  const model = modelOf([...first, ...second.map((row) => ({ ...row, parent: row.parent < 0 ? -1 : row.parent + first.length }))]);
+  model.secondRun = first.length;
+  return new core.Pairing(model, core.buildTree(model), { rows });
+}
+
+function searches(count) {
+  const steps = Array.from({ length: count }, (_, at) => ({ parent: 0, start: at, end: at + 1, name: 'search' }));
+  return [{ parent: -1, end: 10, name: 'run' }, ...steps];
+}
+
+test('steps of which the runs have different numbers are one row until it is opened', () => {
+  const rows = [[0, 3, 'same'], [1, 4, 'same'], [2, 5, 'same'], [-1, 6, 'added'], [-1, 7, 'added']];
+  const pairing = pairingOf(searches(2), searches(4), rows);
+  assert.deepEqual([...pairing.visibleNodes(null)], [3, 4]);
+  const { before, after, isSame } = pairing.groupAt(4);
+  assert.deepEqual([before, after, isSame], [2, 4, false]);
+  assert.ok(pairing.open(6));
+  assert.deepEqual([...pairing.visibleNodes(null)], [3, 4, 5, 6, 7]);
+});
+
+test('a stretch of unchanged steps is one row, and a changed step ends it', () => {
+  const names = ['a', 'b', 'c', 'd', 'e'];
+  const run = [{ parent: -1, end: 9 }, ...names.map((name, at) => ({ parent: 0, start: at, end: at + 1, name }))];
+  const rows = [0, 1, 2, 3, 4, 5].map((at) => [at, at + 6, at === 4 ? 'changed' : 'same']);
+  const pairing = pairingOf(run, run, rows);
+  assert.deepEqual([...pairing.visibleNodes(null)], [6, 7, 10, 11]);
+  assert.equal(pairing.groupAt(7).steps, 3);
+  assert.equal(pairing.partner(10), 4);
+});
+
+test('the later run is drawn from the same step, or as long as the earlier one', () => {
+  const first = [{ parent: -1, end: 100 }, { parent: 0, start: 20, end: 30 }];
+  const second = [{ parent: -1, end: 200 }, { parent: 0, start: 80, end: 120 }];
+  const pairing = pairingOf(first, second, [[0, 2, 'same'], [1, 3, 'slower']]);
+  assert.equal(pairing.aligned('start'), pairing.model);
+  assert.equal(pairing.aligned('step', 3).start[3], 20);
+  assert.equal(pairing.aligned('step', 3).endOf(3), 60);
+  assert.equal(pairing.aligned('percent').endOf(2), 100);
+  assert.equal(pairing.model.start[3], 80, 'the recorded time stays');
+});
+
+test('lines of two texts are laid over each other and both can be read back', () => {
+  const random = randomSource(5);
+  for (let round = 0; round < 200; round++) {
+    const text = () => Array.from({ length: Math.floor(random() * 12) }, () => 'abc'[Math.floor(random() * 3)]).join('\n');
+    const [before, after] = [text(), text()];
+    const lines = core.lineChanges(before, after);
+    const side = (sign) => lines.filter(([each]) => each !== sign).map(([, line]) => line).join('\n');
+    assert.deepEqual([side('+'), side('-')], [before, after]);
+  }
+  assert.deepEqual(core.lineChanges('a\nb\nc', 'a\nx\nc'), [[' ', 'a'], ['-', 'b'], ['+', 'x'], [' ', 'c']]);
+});
+
+test('starts and parents of a page are what the trace recorded', () => {
+  const model = core.Model.fromHead({
+    version: 2, count: 4, wall: 9, strings: [''], edges: [],
+    columns: { parent: [0, 1, 2, 1], start: [5, 1, 2, 3], duration: [9, 4, -1, 1], type: [], name: [], error: [], status: [] },
+  });
+  assert.deepEqual([...model.parent], [-1, 0, 0, 2]);
+  assert.deepEqual([...model.start], [5, 6, 12, 15]);
+});
