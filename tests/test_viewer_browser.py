@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import select
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +73,25 @@ def test_page_draws_without_a_request_and_without_a_complaint(
     assert page.complaints == []
 
 
+ASK_OUTSIDE = """(address) => {
+  new Image().src = address;
+  fetch(address).catch(() => {});
+}"""
+
+
+@pytest.mark.parametrize("has_policy", [True, False])
+def test_policy_keeps_a_page_from_reaching_anybody(
+    page: Visitor, tmp_path: Path, has_policy: bool
+) -> None:
+    text = trace_page(small_trace())
+    page.open(written(tmp_path, text if has_policy else POLICY.sub("", text)))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        page.ask(ASK_OUTSIDE, f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        page.page.wait_for_timeout(200)
+        reached, _, _ = select.select([listener], [], [], 0)
+    assert bool(reached) != has_policy
+
+
 def test_hostile_trace_stays_text_in_every_view(page: Visitor, tmp_path: Path) -> None:
     address = written(tmp_path, trace_page(hostile_trace()))
     page.open(address)
@@ -127,6 +148,35 @@ def test_no_text_becomes_a_script_while_the_policy_stands(
     text = trace_page(small_trace())
     page.open(written(tmp_path, text if has_policy else POLICY.sub("", text)))
     assert page.ask(WAYS_TO_RUN) == [has_policy] * 6
+
+
+def test_keyboard_alone_finds_reads_and_copies_an_error(page: Visitor, tmp_path: Path) -> None:
+    page.open(written(tmp_path, trace_page(small_trace())))
+    stops = walk(page)
+    for part in ("query", "hide-others", "errors-button", "tree", "timeline-tab", "timeline"):
+        assert part in stops
+    page.page.locator("#tree").focus()
+    page.press("e", "Enter")
+    assert "429, retry after 1s" in page.ask("() => document.activeElement.innerText")
+    page.ask("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
+    while page.ask("() => document.activeElement.textContent") != "Copy JSON":
+        page.press("Tab")
+    page.press("Enter")
+    copied = page.until("() => document.getElementById('copy-text').value")
+    assert json.loads(copied)["error"] == "429, retry after 1s"
+    page.press("Escape", "Escape")
+    assert page.ask("() => document.activeElement.id") == "tree"
+
+
+def walk(page: Visitor) -> list[str]:
+    """Go through the page with Tab; return where one comes by, each with its focus in sight."""
+    stops: list[str] = []
+    outline = "() => getComputedStyle(document.activeElement).outlineStyle"
+    while "detail-button" not in stops[1:] and len(stops) < 60:
+        page.page.keyboard.press("Tab")
+        stops.append(page.ask("() => document.activeElement.id"))
+        assert page.ask(outline) == "solid" or stops[-1] == "", stops
+    return stops
 
 
 def test_every_node_and_fact_is_reachable_by_keyboard(page: Visitor, tmp_path: Path) -> None:
@@ -204,6 +254,10 @@ def test_deep_and_wide_traces_open(page: Visitor, tmp_path: Path) -> None:
     assert page.complaints == []
 
 
+WITHOUT_STRIPS = """() => {
+  const { timeline } = logtracerApp, paint = timeline.paintBars;
+  timeline.paintBars = function () { this.strips.length = 0; paint.call(this); };
+}"""
 RED_ROWS = (PROBES / "red_rows.js").read_text(encoding="utf-8")
 
 
@@ -215,6 +269,8 @@ def test_every_row_with_an_error_shows_it_at_full_zoom_out(page: Visitor, tmp_pa
     page.open(written(tmp_path, trace_page(trace)))
     result = page.ask(RED_ROWS)
     assert result["rows"] > 8 and result["missing"] == []
+    page.ask(WITHOUT_STRIPS)
+    assert page.ask(RED_ROWS)["missing"] != [], "the test can fail"
 
 
 CONTRAST = (PROBES / "contrast.js").read_text(encoding="utf-8")

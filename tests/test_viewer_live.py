@@ -18,6 +18,7 @@ import pytest
 
 from logtracer import FileStore, Tracer
 from logtracer_extras.viewer import LiveServer
+from stress.figures import figure
 from viewer.browser import chromium, visit
 
 
@@ -288,3 +289,21 @@ def test_browser_follows_a_run_to_its_end(tmp_path: Path) -> None:
             assert server.token not in page.page.url
             assert {urlsplit(each).netloc for each in page.requests} == {f"127.0.0.1:{server.port}"}
         assert page.complaints == []
+
+
+def test_browser_has_every_record_once_across_a_cut(journal: Path) -> None:
+    count = figure(2_000, 60_000)  # a thousand a second
+    with chromium() as browser, visit(browser) as page, serving(journal) as server:
+        page.page.goto(server.url)
+        page.until("() => window.logtracerApp && logtracerApp.model")
+        for first in range(2, count, 100):
+            append(journal, b"".join(event(number) for number in range(first, first + 100)))
+            if first == 2 + count // 2:
+                server.is_stopping = True  # ends the stream, as a network does
+                page.until("() => logtracerApp.live.failures")
+                assert page.ask("() => !document.getElementById('banner').hidden")
+                server.is_stopping = False
+            page.page.wait_for_timeout(100)
+        page.until(f"() => logtracerApp.live.taken >= {count + 2 - count % 100}")
+        assert page.ask("() => logtracerApp.live.taken === logtracerApp.live.builder.model.count")
+        page.until("() => document.getElementById('banner').hidden")
