@@ -284,6 +284,40 @@ def test_colours_can_be_told_apart(browser: Any, tmp_path: Path, scheme: str) ->
         assert page.ask(CONTRAST) == []
 
 
+LEFT_EDGE = """() => {
+  const { timeline, layout, palette } = logtracerApp, { canvas } = timeline;
+  const ratio = canvas.width / canvas.clientWidth;
+  const x = timeline.xOf(logtracerApp.model.start[0]), y = timeline.yOf(layout.row[0]) + 8;
+  const dot = canvas.getContext('2d').getImageData((x + 0.5) * ratio, y * ratio, 1, 1).data;
+  return [...dot.slice(0, 3)].map((part) => part.toString(16).padStart(2, '0')).join('');
+}"""
+
+
+@pytest.mark.parametrize(("contrast", "has_edge"), [("more", True), ("no-preference", False)])
+def test_bars_have_an_edge_where_more_contrast_is_asked_for(
+    browser: Any, tmp_path: Path, contrast: str, has_edge: bool
+) -> None:
+    with visit(browser, contrast=contrast) as page:
+        page.open(written(tmp_path, trace_page(small_trace())))
+        ink = page.ask("() => logtracerApp.palette.ink.slice(1)")
+        assert (near(page.ask(LEFT_EDGE), ink)) == has_edge
+
+
+def near(colour: str, other: str) -> bool:
+    """Tell whether two colours are the same to the eye; edges are smoothed."""
+    parts = zip(bytes.fromhex(colour), bytes.fromhex(other))
+    return max(abs(one - two) for one, two in parts) < 24
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_works_in_the_colours_of_the_system(browser: Any, tmp_path: Path, scheme: str) -> None:
+    with visit(browser, color_scheme=scheme, forced_colors="active") as page:
+        page.open(written(tmp_path, trace_page(small_trace())))
+        page.press("e", "c", "2", "3", "4", "1")
+        assert page.ask(RED_ROWS)["missing"] == []
+        assert page.complaints == []
+
+
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (900, 560), (320, 640)])
 def test_nothing_is_lost_on_a_narrow_screen(
     browser: Any, tmp_path: Path, width: int, height: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import time
@@ -13,10 +14,13 @@ from typing import Any
 import pytest
 
 from logtracer import TraceGraph
-from logtracer_extras.viewer import trace_page, write_page
+from logtracer_extras import viewer
+from logtracer_extras.diff import diff
+from logtracer_extras.viewer import comparison_page, trace_page, write_page
 from needs import needs
 from viewer.traces import hostile_trace, reference_trace
 
+POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 PAINTED = (
     "return document.documentElement.dataset.painted !== undefined && !!logtracerApp.hasLanded"
 )
@@ -102,6 +106,16 @@ def opened(firefox: Firefox, tmp_path: Path, trace: TraceGraph) -> None:
     firefox.open(Path(write_page(trace_page(trace), tmp_path / "run.html")).as_uri())
 
 
+def test_comparison_opens_and_is_aligned(firefox: Firefox, tmp_path: Path) -> None:
+    before, after = reference_trace(300), reference_trace(400)
+    page = comparison_page(before, after, diff(before, after).rows)
+    firefox.open(Path(write_page(page, tmp_path / "diff.html")).as_uri())
+    firefox.ask("for (let turn = 0; turn < 3; turn++) logtracerApp.alignNext()")
+    firefox.ask("logtracerApp.stepMatch(1)")
+    assert firefox.ask("return logtracerApp.diff.counts().length") > 0
+    assert firefox.ask("return logtracerApp.selected") >= 300
+
+
 def test_page_opens_and_answers_to_its_views(firefox: Firefox, tmp_path: Path) -> None:
     opened(firefox, tmp_path, reference_trace(5_000))
     assert firefox.ask("return logtracerApp.model.count") >= 5_000
@@ -111,6 +125,24 @@ def test_page_opens_and_answers_to_its_views(firefox: Firefox, tmp_path: Path) -
     firefox.ask("logtracerApp.stepError(1)")
     assert firefox.ask("return logtracerApp.selected") > 0
     assert firefox.ask("return performance.getEntriesByType('resource').length") == 0
+
+
+@pytest.mark.parametrize("is_escaped", [True, False])
+@pytest.mark.parametrize("has_policy", [True, False])
+def test_each_wall_holds_alone_and_without_both_the_attack_works(
+    firefox: Firefox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_escaped: bool,
+    has_policy: bool,
+) -> None:
+    if not is_escaped:
+        monkeypatch.setattr(viewer, "_ESCAPES", {})
+    text = trace_page(hostile_trace())
+    page = write_page(text if has_policy else POLICY.sub("", text), tmp_path / "run.html")
+    firefox.call("WebDriver:Navigate", url=Path(page).as_uri())
+    was_run = firefox.ask("return window.pwned === 1")
+    assert was_run == (not is_escaped and not has_policy)
 
 
 def test_hostile_trace_stays_text(firefox: Firefox, tmp_path: Path) -> None:
