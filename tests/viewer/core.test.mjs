@@ -276,3 +276,9 @@ test('starts and parents of a page are what the trace recorded', () => {
   assert.deepEqual([...model.parent], [-1, 0, 0, 2]);
   assert.deepEqual([...model.start], [5, 6, 12, 15]);
 });
+
+test('two fans of 100,000 equal steps are grouped in one walk', () => {
+  const rows = Array.from({ length: 100001 }, (_, at) => [at, at + 100001, at % 2 ? 'changed' : 'same']);
+  const pairing = pairingOf(searches(100000), searches(100000), rows);
+  assert.equal(pairing.visibleNodes(null).length, 100001);
+});
