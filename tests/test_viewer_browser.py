@@ -41,6 +41,11 @@ def written(tmp_path: Path, page: str) -> str:
     return Path(write_page(page, tmp_path / "run.html", force=True)).as_uri()
 
 
+def asked(model: str) -> dict[str, str]:
+    """Return the attributes of a call of a model."""
+    return {"gen_ai.request.model": model}
+
+
 def small_trace() -> TraceGraph:
     """Return a run with a failed call, its retry, a fallback, and parallel work."""
     maker = TraceMaker("support-agent")
@@ -50,8 +55,8 @@ def small_trace() -> TraceGraph:
         maker.node("web_search", "tool_call", gather, 2e6 + place, 5e6, input_data={"q": place})
     first = maker.node("chat", "llm_call", maker.root, 6e6, 8e6)
     fail(first, "RateLimit", "429, retry after 1s")
-    second = maker.node("chat", "llm_call", maker.root, 9e6, 10e6)
-    other = maker.node("chat small", "llm_call", maker.root, 11e6, 12e6)
+    second = maker.node("chat", "llm_call", maker.root, 9e6, 10e6, metadata=asked("large-1"))
+    other = maker.node("chat small", "llm_call", maker.root, 11e6, 12e6, metadata=asked("small-1"))
     maker.trace.edges += [
         Edge(first.id, second.id, EdgeType.RETRY_OF),
         Edge(second.id, other.id, EdgeType.FALLBACK_OF),
@@ -153,8 +158,19 @@ def test_no_text_becomes_a_script_while_the_policy_stands(
 def test_keyboard_alone_finds_reads_and_copies_an_error(page: Visitor, tmp_path: Path) -> None:
     page.open(written(tmp_path, trace_page(small_trace())))
     stops = walk(page)
-    for part in ("query", "hide-others", "errors-button", "tree", "timeline-tab", "timeline"):
+    for part in (
+        "query",
+        "hide-others",
+        "overview",
+        "errors-button",
+        "tree",
+        "timeline-tab",
+        "timeline",
+    ):
         assert part in stops
+    page.page.locator("#overview").focus()
+    page.press("ArrowUp", "ArrowRight")
+    assert page.ask("() => logtracerApp.window.to - logtracerApp.window.from") < 12e6
     page.page.locator("#tree").focus()
     page.press("e", "Enter")
     assert "429, retry after 1s" in page.ask("() => document.activeElement.innerText")
@@ -185,9 +201,13 @@ def test_every_node_and_fact_is_reachable_by_keyboard(page: Visitor, tmp_path: P
     assert page.ask("() => document.querySelector('#detail h2').textContent").endswith("chat")
     assert "429, retry after 1s" in page.ask("() => document.getElementById('detail').textContent")
     page.press("r")
-    assert "attempt 2" in page.ask("() => document.getElementById('detail').textContent")
+    assert "attempt 2 of 2, waited 1.00s" in page.ask(
+        "() => document.getElementById('detail').textContent"
+    )
     page.press("r")
-    assert "fallback of" in page.ask("() => document.getElementById('detail').textContent")
+    assert "fallback after 2 attempts, large-1 → small-1, of" in page.ask(
+        "() => document.getElementById('detail').textContent"
+    )
     page.press("Enter")
     assert page.ask("() => document.activeElement.id") == "detail"
     page.ask("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
