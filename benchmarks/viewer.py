@@ -199,9 +199,11 @@ def serving(journal: Path) -> Iterator[LiveServer]:
     with LiveServer(journal) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 LATENCY = """() => {

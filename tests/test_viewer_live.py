@@ -43,9 +43,11 @@ def serving(journal: Path) -> Iterator[LiveServer]:
     with LiveServer(journal) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture
@@ -283,8 +285,13 @@ def test_browser_follows_a_run_to_its_end(tmp_path: Path) -> None:
             page.until(
                 "() => document.getElementById('detail').textContent.includes('long answer')"
             )
+            page.until("() => logtracerApp.layout.row.length === 3")
+            rows = page.ask("() => [...logtracerApp.layout.row]")
+            page.press("k")
+            assert page.ask("() => [...logtracerApp.layout.row]") == rows
             run.close()
             page.until("() => document.getElementById('live-badge').textContent === 'finished'")
+            assert page.ask("() => document.getElementById('compact-button').hidden")
             assert b"a long answer" in ask(server, "/save").body
             assert server.token not in page.page.url
             assert {urlsplit(each).netloc for each in page.requests} == {f"127.0.0.1:{server.port}"}

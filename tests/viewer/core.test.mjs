@@ -103,6 +103,54 @@ test('the bars of a row cover every node once and keep every error', () => {
   }
 });
 
+/** A run that goes on: steps start and end; `look(model)` is called every now and then. */
+function liveRun(seed, look) {
+  const random = randomSource(seed);
+  const model = modelOf([{ start: 0, end: 0 }]);
+  model.duration[0] = -1;
+  const open = [0];
+  for (let now = 1; now < 120; now++) {
+    model.now = now;
+    if (random() < 0.6) {
+      const node = model.append();
+      Object.assign(model, { ids: [...model.ids, String(node)] });
+      model.parent[node] = open[Math.floor(random() * open.length)];
+      model.start[node] = now;
+      model.duration[node] = -1;
+      model.lane[node] = model.intern(random() < 0.1 ? 'other' : '');
+      open.push(node);
+    } else if (open.length > 1) {
+      const [node] = open.splice(1 + Math.floor(random() * (open.length - 1)), 1);
+      model.duration[node] = now - model.start[node];
+    }
+    if (random() < 0.3) look(model, random);
+  }
+}
+
+function rowInLane({ layout, lanes }, node) {
+  return layout.row[node] - layout.laneStart[lanes.laneOf[node]];
+}
+
+test('while a run goes on no node leaves its row, and none overlaps', () => {
+  for (let seed = 1; seed <= 300; seed++) {
+    const steady = new core.SteadyRows();
+    const known = [];
+    liveRun(seed, (model, random) => {
+      const measured = core.measure(model);
+      if (random() < 0.1) {
+        steady.pack(model, measured.tree, measured.lanes);
+        known.length = 0; // the reader asked for new rows
+      }
+      const layout = steady.layout(model, measured.tree, measured.lanes, null);
+      known.forEach((row, node) => assert.equal(rowInLane({ ...measured, layout }, node), row, `seed ${seed}`));
+      for (let node = 0; node < model.count; node++) known[node] = rowInLane({ ...measured, layout }, node);
+      for (let row = 0; row < layout.rows; row++)
+        for (let at = layout.rowStart[row] + 1; at < layout.rowStart[row + 1]; at++)
+          assert.ok(layout.to[at - 1] <= layout.from[at], `seed ${seed}: an overlap`);
+    });
+  }
+});
+
 test('a chain of 100,000 and a fan of 100,000 are laid out without recursion', () => {
   const chain = modelOf(Array.from({ length: 100000 }, (_, at) => ({ parent: at - 1, start: at, end: 300000 - at })));
   assert.equal(layoutOf(chain).layout.rows, 100000);

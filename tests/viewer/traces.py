@@ -51,8 +51,10 @@ def reference_trace(count: int, seed: int = 1) -> TraceGraph:
     clock, turns = 0.0, 0
     while len(maker.trace.nodes) < count:
         turn = maker.node(f"turn {turns}", "custom", maker.root, clock, clock)
-        agents = AGENTS[: min(maker.random.randint(1, 4), count - len(maker.trace.nodes))]
-        clock = max((_agent(maker, name, turn, clock, count) for name in agents), default=clock)
+        agents = AGENTS[: maker.random.randint(1, 4)]
+        nodes = maker.trace.nodes
+        ends = [_agent(maker, name, turn, clock, count) for name in agents if len(nodes) < count]
+        clock = max(ends, default=clock)
         maker.end(turn, clock)
         turns += 1
     maker.end(maker.root, clock)
