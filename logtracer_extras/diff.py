@@ -8,25 +8,35 @@
     print("\n".join(render(difference)))
 
 Two runs are compared as trees: steps are paired by what they are and what they were given, never
-by their ids or times. The sections, in order: what a comparison says, what counts, values, trees,
-pairing, from pairs to changes, comparing two runs.
+by their ids or times. The sections, in order: what a comparison says, names of steps, trees,
+pairing, from pairs to changes, what came first, comparing two runs.
 """
 
 from __future__ import annotations
 
 import difflib
-import marshal
 import re
-from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
-from itertools import zip_longest
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, get_args
 
 from logtracer import EdgeType, Node, TraceGraph
+
+from .diff_values import (
+    ABSENT,
+    FieldChange,
+    Lens,
+    common_ends,
+    compare_facts,
+    compare_values,
+    increasing,
+    line_changes,
+    packed,
+    unique_pairs,
+)
 
 __all__ = [
     "ABSENT",
@@ -47,56 +57,8 @@ __all__ = [
 
 # ---- What a comparison says --------------------------------------------------------------------
 
-
-class _Absent:
-    """The type of ABSENT."""
-
-    def __repr__(self) -> str:
-        return "<absent>"
-
-
-ABSENT = _Absent()
-"""Stands where one of two runs has no such value at all (None is a value)."""
-
-Kind = Literal["added", "removed", "moved", "renamed", "changed", "slower", "faster"]
-_KINDS: tuple[Kind, ...] = (
-    "changed",
-    "renamed",
-    "moved",
-    "added",
-    "removed",
-    "slower",
-    "faster",
-)
-_MIRRORED: dict[Kind, Kind] = {
-    "added": "removed",
-    "removed": "added",
-    "slower": "faster",
-    "faster": "slower",
-}
-
-
-_KNOWN_AT_START = ("input", "lane", "links", "metadata.gen_ai.request")
-
-
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """One value of a step that differs, by its path: `output.items[2].price`."""
-
-    path: str
-    before: Any
-    after: Any
-
-    @property
-    def is_known_at_start(self) -> bool:
-        """Whether the value was there when the step started, as its input was."""
-        return self.path.startswith(_KNOWN_AT_START)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON data; a side where the value is absent has no key."""
-        sides = {"before": self.before, "after": self.after}
-        present = {side: value for side, value in sides.items() if value is not ABSENT}
-        return {"path": self.path, **present}
+Kind = Literal["changed", "renamed", "moved", "added", "removed", "slower", "faster"]
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +83,6 @@ class Change:
         node = self.after or self.before
         assert node is not None  # one of the two is always there
         return node
-
-    @property
-    def mirrored_kind(self) -> Kind:
-        """What the change is called when the two runs change places."""
-        return _MIRRORED.get(self.kind, self.kind)
 
 
 @dataclass(slots=True)  # not frozen: there is one for every step, and frozen ones take longer
@@ -245,15 +202,16 @@ def _run_to_dict(trace: TraceGraph, totals: Totals) -> dict[str, Any]:
     }
 
 
+# ---- Names of steps ----------------------------------------------------------------------------
+
+
 def step_title(node: Node) -> str:
     """Return a step's type and name; the types that say nothing about it are left out."""
     name = node.name or "(unnamed)"
     return name if node.node_type in ("custom", "trace") else f"{node.node_type} {name}"
 
 
-_LONGEST_PATH = (
-    12  # labels shown of the path to a step: climbing from each of many deep ones is slow
-)
+_LONGEST_PATH = 12  # labels shown of the path to a step: climbing from each deep one is slow
 
 
 def path_text(trace: TraceGraph, node: Node, label: Callable[[Node], str]) -> str:
@@ -273,217 +231,21 @@ def path_text(trace: TraceGraph, node: Node, label: Callable[[Node], str]) -> st
     return " / ".join(reversed(labels))
 
 
-# ---- What counts: the facts of a step, without noise -------------------------------------------
-
-# Facts that no two runs share, whatever the agent does.
-_NOISE = {
-    "lane",
-    "gen_ai.response.id",
-    "gen_ai.response.time_to_first_chunk",
-    "gen_ai.tool.call.id",
-    "gen_ai.conversation.id",
-}
-_NOISE_PREFIX = "logtracer."  # the tracer's own notes about the recording
+_AGAIN = (EdgeType.RETRY_OF, EdgeType.FALLBACK_OF)
 
 
-class _Lens:
-    """Look at a step and see what counts: no noise, no ignored paths, masked text."""
-
-    def __init__(
-        self,
-        ignore: Iterable[str],
-        mask: Iterable[str],
-        cost: Callable[[Node], float | None] | None,
-    ) -> None:
-        ignored = [_path_pattern(path) for path in ignore]
-        self._ignored = re.compile("|".join(ignored)) if ignored else None
-        masked = [f"(?:{pattern})" for pattern in mask]
-        self._masked = re.compile("|".join(masked)) if masked else None
-        self._cost = cost
-
-    def facts(self, node: Node) -> dict[str, Any]:
-        """Return what is compared of a step, as JSON data."""
-        facts: dict[str, Any] = {
-            "status": str(node.status),
-            "error": node.error,
-            "error_type": node.error_type,
-            "input": node.input_data,
-            "output": node.output_data,
-            "annotations": node.annotations,
-            "metadata": node.metadata and _without_noise(node.metadata),
-        }
-        if self._cost is not None:
-            facts["cost"] = self._cost(node)
-        if self._ignored is None and self._masked is None:
-            return facts
-        return self._cleaned(facts)
-
-    def _cleaned(self, facts: dict[str, Any]) -> dict[str, Any]:
-        """Copy nested data without ignored parts and with masked text, however deep it is."""
-        result: dict[str, Any] = {}
-        waiting: list[tuple[str, dict[str, Any] | list[Any], Any, Any]] = []
-        waiting += [(key, result, key, value) for key, value in reversed(facts.items())]
-        while waiting:
-            path, target, key, value = waiting.pop()
-            if self._ignored is not None and self._ignored.fullmatch(path):
-                value = ABSENT if isinstance(target, dict) else "[IGNORED]"
-            elif self._masked is not None and isinstance(value, str):
-                value = self._masked.sub("[MASKED]", value)
-            copy = type(value)() if isinstance(value, (dict, list)) else value
-            _put(target, key, copy)
-            if isinstance(value, (dict, list)):
-                below = [(where, copy, name, item) for name, where, item in _items(path, value)]
-                waiting.extend(reversed(below))
-        return result
-
-
-def _put(target: dict[str, Any] | list[Any], key: Any, value: Any) -> None:
-    if isinstance(target, list):
-        target.append(value)
-    elif value is not ABSENT:
-        target[key] = value
-
-
-def _items(path: str, value: dict[Any, Any] | list[Any]) -> list[tuple[Any, str, Any]]:
-    if isinstance(value, dict):
-        return [(key, f"{path}.{key}", item) for key, item in value.items()]
-    return [(index, f"{path}[{index}]", item) for index, item in enumerate(value)]
-
-
-def _path_pattern(path: str) -> str:
-    """Translate a path with wildcards to a regular expression for it and all that is below it.
-
-    `*` stands for one key or part of one, `[*]` for any index, `**` for anything.
-    """
-    words = {"**": ".*", "[*]": r"\[[0-9]+\]", "*": r"[^.\[]*"}
-    parts = re.split(r"(\*\*|\[\*\]|\*)", path)
-    return "".join(words.get(part, re.escape(part)) for part in parts) + r"(?:[.\[].*)?"
-
-
-def _without_noise(metadata: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metadata.items() if not _is_noise(key)}
-
-
-@lru_cache(maxsize=1_024)
-def _is_noise(key: str) -> bool:
-    return key in _NOISE or key.startswith(_NOISE_PREFIX)
-
-
-def _packed(value: Any) -> bytes:
-    """Return bytes that are equal for equal values, and differ for different ones.
-
-    Nothing in Python does this faster than marshal, which has no names for exotic types and only
-    so much depth. Its version 2 is the last that writes equal values equally.
-    """
-    try:
-        return marshal.dumps(value, 2)
-    except ValueError:
-        return _packed_slowly(value)
-
-
-def _packed_slowly(value: object) -> bytes:
-    waiting: list[tuple[str, Any]] = [("", value)]
-    parts: list[str] = []
-    while waiting:
-        key, item = waiting.pop()
-        if isinstance(item, (dict, list)):
-            parts.append(f"{key}{type(item).__name__}{len(item)}")
-            waiting.extend((f"{name!r}:", below) for name, _, below in _items("", item))
-        else:
-            parts.append(f"{key}{item!r}")
-    return "\n".join(parts).encode("utf-8", "backslashreplace")
-
-
-# ---- Values: where two of them differ ----------------------------------------------------------
-
-
-_DEEPEST_VALUE = 100  # levels that are compared one by one; what is below counts as one value
-
-
-def compare_values(before: Any, after: Any, path: str = "") -> list[FieldChange]:
-    """Return where two JSON values differ, by path: keys one by one, lists from both their ends.
-
-    >>> compare_values({"a": [1, 2, 3]}, {"a": [1, 3]}, "x")
-    [FieldChange(path='x.a[1]', before=2, after=<absent>)]
-    """
-    changes: list[FieldChange] = []
-    waiting = [(0, path, before, after)]
-    while waiting:
-        level, path, before, after = waiting.pop()
-        below: list[_Difference] | None = None
-        if level < _DEEPEST_VALUE and isinstance(before, dict) and isinstance(after, dict):
-            below = _by_key(path, before, after)
-        elif level < _DEEPEST_VALUE and isinstance(before, list) and isinstance(after, list):
-            below = _by_index(path, before, after)
-        elif not _is_same(before, after):
-            changes.append(FieldChange(path, before, after))
-        waiting.extend((level + 1, *item) for item in reversed(below or ()))
-    return changes
-
-
-def _is_same(before: Any, after: Any) -> bool:
-    if before is after or before != before and after != after:  # NaN is not equal to itself
-        return True
-    if isinstance(before, (dict, list)) or isinstance(after, (dict, list)):
-        return type(before) is type(after) and _packed(before) == _packed(after)
-    return bool(before == after) and isinstance(before, bool) == isinstance(after, bool)
-
-
-_Difference = tuple[str, Any, Any]
-
-
-def _by_key(path: str, before: dict[Any, Any], after: dict[Any, Any]) -> list[_Difference]:
-    start = f"{path}." if path else ""
-    keys = dict.fromkeys([*before, *after])
-    return [(f"{start}{key}", before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys]
-
-
-def _by_index(path: str, before: list[Any], after: list[Any]) -> list[_Difference]:
-    """Pair what lies between the equal beginnings and the equal ends of two lists."""
-    if len(before) == len(after) == 1:
-        return [(f"{path}[0]", before[0], after[0])]
-    first = [_packed(item) for item in before]
-    second = [_packed(item) for item in after]
-    start, end = _common_ends(first, second)
-    middle = zip_longest(
-        before[start : len(before) - end], after[start : len(after) - end], fillvalue=ABSENT
-    )
-    return [(f"{path}[{index}]", old, new) for index, (old, new) in enumerate(middle, start)]
-
-
-def _common_ends(first: Sequence[Any], second: Sequence[Any]) -> tuple[int, int]:
-    """Return how long the equal beginning and the equal end of two sequences are."""
-    most = min(len(first), len(second))
-    start = 0
-    while start < most and first[start] == second[start]:
-        start += 1
-    end = 0
-    while end < most - start and first[-1 - end] == second[-1 - end]:
-        end += 1
-    return start, end
-
-
-_MOST_LINES = 2_000  # beyond this, the lines between equal ends count as replaced
-
-
-def line_changes(before: str, after: str) -> list[tuple[str, int, str]]:
-    """Return the lines in which two texts differ: a sign, the line's number there, the line.
-
-    >>> line_changes("be kind\\nbe brief", "be kind\\nbe quick")
-    [('-', 2, 'be brief'), ('+', 2, 'be quick')]
-    """
-    old, new = before.split("\n"), after.split("\n")
-    start, end = _common_ends(old, new)
-    old_middle, new_middle = old[start : len(old) - end], new[start : len(new) - end]
-    blocks = [("replace", 0, len(old_middle), 0, len(new_middle))]
-    if len(old_middle) + len(new_middle) <= _MOST_LINES:
-        matcher = difflib.SequenceMatcher(None, old_middle, new_middle, autojunk=False)
-        blocks = [block for block in matcher.get_opcodes() if block[0] != "equal"]
-    changes: list[tuple[str, int, str]] = []
-    for _, low, high, new_low, new_high in blocks:
-        changes += [("-", start + at + 1, old_middle[at]) for at in range(low, high)]
-        changes += [("+", start + at + 1, new_middle[at]) for at in range(new_low, new_high)]
-    return changes
+def step_marks(trace: TraceGraph) -> dict[str, str]:
+    """Return what is written behind the titles of attempts and fallbacks, by id."""
+    again = [edge for edge in trace.edges if edge.edge_type in _AGAIN]
+    retried = {e.target_id: e.source_id for e in again if e.edge_type == EdgeType.RETRY_OF}
+    marks = dict.fromkeys(retried.values(), "#1")
+    marks.update((e.target_id, "(fallback)") for e in again if e.edge_type != EdgeType.RETRY_OF)
+    attempts: dict[str, int] = {}
+    for node_id in trace.nodes if retried else ():  # an attempt comes after the one it repeats
+        if node_id in retried:
+            attempts[node_id] = attempts.get(retried[node_id], 1) + 1
+            marks[node_id] = f"#{attempts[node_id]} (retry)"
+    return marks
 
 
 # ---- Trees: a run in preorder, with the keys its steps are paired by ---------------------------
@@ -495,126 +257,97 @@ _Signature = tuple[str, str, str, str]  # type, name, lane, and whether it is a 
 class _Tree:
     """The steps of a run in reading order, by index; index 0 stands for the run itself.
 
-    There are no lists of children: the first child of a step follows it, and the next sibling of
-    a step follows the last step of its branch.
+    All below a step follows it: a branch is a slice of these lists, `sizes` long.
     """
 
-    def __init__(self, trace: TraceGraph, lens: _Lens) -> None:
+    def __init__(self, trace: TraceGraph, lens: Lens) -> None:
         self.trace, self.lens = trace, lens
+        self.marks = step_marks(trace)
         self.nodes = [Node("", 0, trace.name)]
-        self.parents = [_NONE]
-        self._lay_out(trace)
+        self.parents, self.levels, self.positions = [_NONE], [0], [0]
         self.signatures: list[_Signature] = [("", "", "", "")]
         self.texts = [0]  # all that counts of the step itself
         self.inputs = [0]  # what it was given, and the model; 0 when nothing
-        self._read(_roles(trace))
+        self._children: dict[int, list[int]] = {}
+        self._read()
         self.sizes = [1] * len(self.nodes)  # steps of the branch, its top included
         self.branches = self.texts[:]  # all that counts of the step and of all below it
-        self.openings = self.inputs[:]  # as inputs, or those of the first child where it has none
-        self._sum_up()
+        openings = self.inputs[:]  # as inputs, or those of the first child where it has none
+        self._sum_up(openings)
         self.contents = [
             hash((signature, opening)) if opening else 0
-            for signature, opening in zip(self.signatures, self.openings)
+            for signature, opening in zip(self.signatures, openings)
         ]
         self.concurrent = self._find_concurrent()
-        self._places: dict[int, dict[int, int]] = {}
 
-    def place(self, index: int) -> int:
-        """Return how many siblings come before a step."""
-        parent = self.parents[index]
-        if parent not in self._places:
-            self._places[parent] = {child: at for at, child in enumerate(self.children(parent))}
-        return self._places[parent][index]
-
-    def children(self, index: int) -> list[int]:
+    def children(self, index: int) -> Sequence[int]:
         """Return the children of a step, earliest first."""
-        found: list[int] = []
-        child, end = index + 1, index + self.sizes[index]
-        while child < end:
-            found.append(child)
-            child += self.sizes[child]
-        return found
+        return self._children.get(index, ())
+
+    def branch(self, index: int) -> slice:
+        """Return where a step and all below it stand in the lists."""
+        return slice(index, index + self.sizes[index])
 
     def text(self, index: int) -> bytes:
         """Return all that counts of a step itself."""
         signature = [str(part) for part in self.signatures[index]]
-        return _packed([*signature, *self.lens.facts(self.nodes[index]).values()])
+        return packed([*signature, *self.lens.facts(self.nodes[index]).values()])
 
-    def _lay_out(self, trace: TraceGraph) -> None:
-        path = [0]
-        for level, node in trace.walk():
-            del path[level + 1 :]
-            self.parents.append(path[-1])
-            path.append(len(self.nodes))
-            self.nodes.append(node)
-
-    def _read(self, roles: dict[str, str]) -> None:
+    def _read(self) -> None:
+        path = [0]  # the index of the step around, by level
         lanes: list[object] = [None]
-        for index in range(1, len(self.nodes)):
-            node = self.nodes[index]
-            outer = lanes[self.parents[index]]
-            lane = node.metadata.get("lane", outer)
-            lanes.append(lane)
-            own_lane = "" if lane == outer else _lane_name(lane)
-            signature = (node.node_type, node.name, own_lane, roles.get(node.id, ""))
-            facts = self.lens.facts(node)
-            given, metadata = facts.get("input"), facts.get("metadata")
-            model = metadata.get("gen_ai.request.model") if metadata else None
-            self.signatures.append(signature)
-            self.inputs.append(hash((_packed(given), model)) if given or model else 0)
-            self.texts.append(hash((signature, _packed(list(facts.values())))))
+        for index, (level, node) in enumerate(self.trace.walk(), 1):
+            parent = path[level]
+            path[level + 1 :] = (index,)
+            siblings = self._children.setdefault(parent, [])
+            self.parents.append(parent)
+            self.positions.append(len(siblings))
+            siblings.append(index)
+            self.levels.append(level + 1)
+            self.nodes.append(node)
+            lanes.append(
+                node.metadata.get("lane", lanes[parent]) if node.metadata else lanes[parent]
+            )
+            self._add_keys(node, "" if lanes[-1] == lanes[parent] else _lane_name(lanes[-1]))
 
-    def _sum_up(self) -> None:
+    def _add_keys(self, node: Node, lane: str) -> None:
+        role = self.marks.get(node.id, "")
+        signature = (node.node_type, node.name, lane, "" if role == "#1" else role)
+        facts = self.lens.facts(node)
+        given, metadata = facts.pop("input", None), facts.get("metadata")
+        model = metadata.get("gen_ai.request.model") if metadata else None
+        bytes_given = packed([given, model])
+        self.signatures.append(signature)
+        self.inputs.append(hash(bytes_given) if given or model else 0)
+        self.texts.append(hash((signature, bytes_given, packed(list(facts.values())))))
+
+    def _sum_up(self, openings: list[int]) -> None:
         """Add every step to its parent; its own children were added to it before."""
+        sizes, branches, inputs = self.sizes, self.branches, self.inputs
         for index in range(len(self.nodes) - 1, 0, -1):
             parent = self.parents[index]
-            self.sizes[parent] += self.sizes[index]
-            self.branches[parent] = hash((self.branches[parent], self.branches[index]))
-            if not self.inputs[parent]:  # the first child comes last here, and stays
-                self.openings[parent] = self.openings[index]
+            sizes[parent] += sizes[index]
+            branches[parent] = hash((branches[parent], branches[index]))
+            if not inputs[parent]:  # the first child comes last here, and stays
+                openings[parent] = openings[index]
 
     def _find_concurrent(self) -> bytearray:
         """Mark the steps that overlap a sibling in time, or run in a lane of their own."""
         marks = bytearray(signature[2] != "" for signature in self.signatures)
-        latest: dict[int, tuple[datetime, int]] = {}  # the child of each step that ends last
-        for index in range(1, len(self.nodes)):
-            node, parent = self.nodes[index], self.parents[index]
-            before = latest.get(parent)
-            if before is not None and node.start_time is not None and node.start_time < before[0]:
-                marks[index] = marks[before[1]] = 1
-            if node.end_time is not None and (before is None or node.end_time > before[0]):
-                latest[parent] = node.end_time, index
+        for siblings in self._children.values():
+            latest: tuple[datetime, int] | None = None  # the one that ends last
+            for index in siblings if len(siblings) > 1 else ():
+                start, end = self.nodes[index].start_time, self.nodes[index].end_time
+                if latest is not None and start is not None and start < latest[0]:
+                    marks[index] = marks[latest[1]] = 1
+                if end is not None and (latest is None or end > latest[0]):
+                    latest = end, index
         return marks
 
 
 def _lane_name(lane: object) -> str:
     """Return what two runs share of a lane's name: not the number of its task or thread."""
     return re.sub("[0-9]+", "", lane) if isinstance(lane, str) else "lane"
-
-
-def _roles(trace: TraceGraph) -> dict[str, str]:
-    """Return which attempt a retry is, and which steps are fallbacks, by id."""
-    retried = {edge.target_id: edge.source_id for edge in _edges(trace, EdgeType.RETRY_OF)}
-    attempts: dict[str, int] = {}
-    for node_id in trace.nodes:  # in start order: an attempt comes after the one it repeats
-        if node_id in retried:
-            attempts[node_id] = attempts.get(retried[node_id], 1) + 1
-    roles = {edge.target_id: "fallback" for edge in _edges(trace, EdgeType.FALLBACK_OF)}
-    roles.update({node_id: f"retry {attempt}" for node_id, attempt in attempts.items()})
-    return roles
-
-
-def _edges(trace: TraceGraph, edge_type: str) -> Iterator[Any]:
-    return (edge for edge in trace.edges if edge.edge_type == edge_type)
-
-
-def step_marks(trace: TraceGraph) -> dict[str, str]:
-    """Return what is written behind the titles of attempts and fallbacks, by id."""
-    marks = {edge.source_id: "#1" for edge in _edges(trace, EdgeType.RETRY_OF)}
-    for node_id, role in _roles(trace).items():
-        word, _, attempt = role.partition(" ")
-        marks[node_id] = f"#{attempt} ({word})" if attempt else f"({word})"
-    return marks
 
 
 # ---- Pairing: which step of one run is which step of the other ---------------------------------
@@ -624,8 +357,9 @@ _SMALL = 2_500  # comparisons below which the best order is cheaper than anythin
 _SIMILAR = 0.6  # how alike names must be for a step to count as renamed
 _NAME_LENGTH = 200  # characters of names looked at for that
 
-_Keys = tuple[Sequence[object], Sequence[object]]
+_Pair = tuple[int, int]  # an index on the left, one on the right
 _Gap = tuple[list[int], list[int]]
+_Keys = tuple[Callable[[int], object], Callable[[int], object]]
 
 
 class _Pairing:
@@ -642,11 +376,11 @@ class _Pairing:
         self.to_left = [0] + [_NONE] * (len(right.nodes) - 1)
         self.moved: set[int] = set()  # indexes on the left
         self._waiting = [(0, 0)]  # pairs whose children are still to be aligned
-        self._incomplete: list[tuple[int, int]] = []  # pairs with unpaired children on both sides
+        self._incomplete: list[_Pair] = []  # pairs with unpaired children on both sides
         self._cells = _CELLS
-        self._exact = (left.branches, right.branches)
-        self._content = (left.contents, right.contents)
-        self._signature = (left.signatures, right.signatures)
+        self._exact: _Keys = left.branches.__getitem__, right.branches.__getitem__
+        self._content: _Keys = left.contents.__getitem__, right.contents.__getitem__
+        self._signature: _Keys = left.signatures.__getitem__, right.signatures.__getitem__
 
     def run(self) -> None:
         """Pair all that can be paired."""
@@ -654,13 +388,15 @@ class _Pairing:
         if len(tops[0]) == len(tops[1]) == 1:  # whatever they are called
             self._pair(tops[0][0], tops[1][0])
         self._descend()
-        self._pair_all(self._renamed())
-        self._pair_all(self._moved_branches(), may_move=True)
-        self._pair_all(self._reordered(), may_move=True)
-        self._pair_all(self._named_alike())
-        self._pair_all(self._moved_steps(), may_move=True)
+        self._settle(self._renamed(_given))
+        self._settle(self._renamed(_below))
+        self._settle(self._moved_branches(), may_move=True)
+        self._settle(self._reordered(), may_move=True)
+        self._settle(self._named_alike())
+        self._settle(self._elsewhere(self._content), may_move=True)
 
-    def _pair_all(self, found: Iterable[tuple[int, int]], *, may_move: bool = False) -> None:
+    def _settle(self, found: Iterable[_Pair], *, may_move: bool = False) -> None:
+        """Pair steps that stayed alone, and then what is below them."""
         for i, j in found:
             if may_move and not self._has_same_place(i, j):
                 self.moved.add(i)
@@ -673,116 +409,130 @@ class _Pairing:
         return is_free and self.to_right[self._left.parents[i]] == self._right.parents[j]
 
     def _pair(self, i: int, j: int) -> None:
-        size = self._left.sizes[i]
-        is_equal = self._left.branches[i] == self._right.branches[j]
-        if is_equal and max(self.to_right[i : i + size]) == _NONE == max(
-            self.to_left[j : j + size]
-        ):
-            self.to_right[i : i + size] = range(j, j + size)
-            self.to_left[j : j + size] = range(i, i + size)
-        else:
-            self.to_right[i], self.to_left[j] = j, i
-            self._waiting.append((i, j))
+        if self._left.branches[i] == self._right.branches[j]:
+            left, right = self._left.branch(i), self._right.branch(j)
+            if max(self.to_right[left]) == max(self.to_left[right]) == _NONE:
+                self.to_right[left] = range(right.start, right.stop)
+                self.to_left[right] = range(left.start, left.stop)
+                return
+        self.to_right[i], self.to_left[j] = j, i
+        self._waiting.append((i, j))
+
+    def _pair_all(self, found: Iterable[_Pair]) -> None:
+        for i, j in found:
+            self._pair(i, j)
 
     def _descend(self) -> None:
         while self._waiting:
             i, j = self._waiting.pop()
-            lefts, rights = self._unpaired(i, j)
-            if lefts and rights:
-                for pair in self._aligned(lefts, rights):
-                    self._pair(*pair)
+            gap = self._alone(self._left.children(i), self._right.children(j))
+            if not all(gap):
+                continue
+            self._align(*gap)
+            if all(self._alone(*gap)):
                 self._incomplete.append((i, j))
 
-    def _unpaired(self, i: int, j: int) -> _Gap:
-        lefts = [child for child in self._left.children(i) if self.to_right[child] == _NONE]
-        rights = [child for child in self._right.children(j) if self.to_left[child] == _NONE]
-        return lefts, rights
+    def _alone(self, lefts: Iterable[int], rights: Iterable[int]) -> _Gap:
+        return (
+            [i for i in lefts if self.to_right[i] == _NONE],
+            [j for j in rights if self.to_left[j] == _NONE],
+        )
+
+    def _matches(self, lefts: Iterable[int], rights: Iterable[int], keys: _Keys) -> Iterator[_Pair]:
+        """Yield the first with the first of a key, the second with the second, and so on."""
+        waiting: dict[object, deque[int]] = defaultdict(deque)
+        for i in lefts:
+            waiting[keys[0](i)].append(i)
+        for j in rights:
+            key = keys[1](j)
+            queue = waiting.get(key) if key and self.to_left[j] == _NONE else None
+            while queue:
+                i = queue.popleft()
+                if self.to_right[i] == _NONE:  # it may have been paired since, with its branch
+                    yield i, j
+                    break
 
     # Children of a pair
 
-    def _aligned(self, lefts: list[int], rights: list[int]) -> list[tuple[int, int]]:
-        """Return which of two lists of siblings belong together.
+    def _align(self, lefts: list[int], rights: list[int]) -> None:
+        """Pair what belongs together in two lists of siblings.
 
         Concurrent ones are sets: which of them started first is chance. The others keep their
         order.
         """
-        pairs: list[tuple[int, int]] = []
-        lefts, rights = self._trimmed(lefts, rights, pairs)
-        if not lefts or not rights:
-            return pairs
-        either: tuple[_Keys, ...] = (self._exact, self._content)
-        for keys in either:
-            lefts, rights = self._as_sets(lefts, rights, keys, pairs)
+        if len(lefts) == len(rights) == 1:  # all the way down a deep run
+            self._pair_all(self._ends(lefts, rights, self._signature))
+            return
+        self._pair_all(self._ends(lefts, rights, self._exact))
+        for keys in (self._exact, self._content):
+            self._pair_all(self._matches(*self._concurrent(lefts, rights), keys))
+        self._align_in_order(*self._alone(lefts, rights))
+        self._pair_all(self._matches(*self._concurrent(lefts, rights), self._signature))
+
+    def _ends(self, lefts: list[int], rights: list[int], keys: _Keys) -> Iterator[_Pair]:
+        """Yield the equal beginnings and the equal ends of two lists."""
+        start, end = common_ends(list(map(keys[0], lefts)), list(map(keys[1], rights)))
+        yield from zip(lefts[:start], rights[:start])
+        yield from zip(lefts[len(lefts) - end :], rights[len(rights) - end :])
+
+    def _concurrent(self, lefts: list[int], rights: list[int]) -> _Gap:
+        lefts, rights = self._alone(lefts, rights)
+        return (
+            [i for i in lefts if self._left.concurrent[i]],
+            [j for j in rights if self._right.concurrent[j]],
+        )
+
+    def _align_in_order(self, lefts: list[int], rights: list[int]) -> None:
         gaps = [(lefts, rights)]
-        for keys in (*either, self._signature):
-            gaps = [part for gap in gaps for part in self._split(gap, keys, pairs)]
-        for gap in gaps:
-            pairs += self._in_order(*gap)
-        done_left, done_right = {i for i, _ in pairs}, {j for _, j in pairs}
-        lefts = [i for i in lefts if i not in done_left]
-        rights = [j for j in rights if j not in done_right]
-        self._as_sets(lefts, rights, self._signature, pairs)
-        return pairs
-
-    def _trimmed(self, lefts: list[int], rights: list[int], pairs: list[tuple[int, int]]) -> _Gap:
-        """Pair the equal beginnings and the equal ends of two lists; return what is between."""
-        branches, others = self._exact
-        start, end = _common_ends([branches[i] for i in lefts], [others[j] for j in rights])
-        pairs += zip(lefts[:start], rights[:start])
-        if end:
-            pairs += zip(lefts[-end:], rights[-end:])
-        return lefts[start : len(lefts) - end], rights[start : len(rights) - end]
-
-    def _as_sets(
-        self, lefts: list[int], rights: list[int], keys: _Keys, pairs: list[tuple[int, int]]
-    ) -> _Gap:
-        """Pair concurrent siblings with equal keys, earliest first; return the others."""
-        waiting = _queues((keys[0][i], i) for i in lefts if keys[0][i] and self._left.concurrent[i])
-        found: dict[int, int] = {}  # by their index on the right
-        for j in rights:
-            queue = waiting.get(keys[1][j]) if self._right.concurrent[j] else None
-            if queue:
-                found[j] = queue.popleft()
-        pairs += [(i, j) for j, i in found.items()]
-        taken = set(found.values())
-        return [i for i in lefts if i not in taken], [j for j in rights if j not in found]
-
-    def _split(self, gap: _Gap, keys: _Keys, pairs: list[tuple[int, int]]) -> Iterator[_Gap]:
-        """Pair equal ends and what is unique in both lists; yield the gaps between."""
-        lefts, rights = self._trimmed(*gap, pairs)
-        anchors: list[tuple[int, int]] = []
         if len(lefts) * len(rights) > _SMALL:
-            anchors = _increasing(_unique_pairs(lefts, rights, keys))
-        pairs += anchors
+            for keys in (self._exact, self._content, self._signature):
+                gaps = [part for gap in gaps for part in self._split(*gap, keys)]
+        for gap in gaps:
+            self._pair_all(self._in_order(*gap))
+
+    def _split(self, lefts: list[int], rights: list[int], keys: _Keys) -> Iterator[_Gap]:
+        """Pair equal ends and what is unique in both lists; yield the gaps between."""
+        self._pair_all(self._ends(lefts, rights, self._exact))
+        lefts, rights = self._alone(lefts, rights)
+        mine, theirs = list(map(keys[0], lefts)), list(map(keys[1], rights))
+        anchors = increasing([pair for pair in unique_pairs(mine, theirs) if mine[pair[0]]])
+        self._pair_all((lefts[at], rights[to]) for at, to in anchors)
         low, new_low = 0, 0
-        for i, j in [*anchors, (_NONE, _NONE)]:
-            high = lefts.index(i, low) if i != _NONE else len(lefts)
-            new_high = rights.index(j, new_low) if j != _NONE else len(rights)
+        for high, new_high in [*anchors, (len(lefts), len(rights))]:
             if high > low and new_high > new_low:
                 yield lefts[low:high], rights[new_low:new_high]
             low, new_low = high + 1, new_high + 1
 
-    def _in_order(self, lefts: list[int], rights: list[int]) -> list[tuple[int, int]]:
+    def _in_order(self, lefts: list[int], rights: list[int]) -> Iterable[_Pair]:
         """Return the best pairs that keep the order of both lists."""
+        if not self._share_content(lefts, rights):  # then it is only names that count
+            self._pair_all(self._ends(lefts, rights, self._signature))
+            lefts, rights = self._alone(lefts, rights)
         cells = len(lefts) * len(rights)
         if cells > self._cells:
-            return _increasing(_ordinal_pairs(lefts, rights, self._signature))
-        if cells > _SMALL:
-            self._cells -= cells
+            return increasing(sorted(self._matches(lefts, rights, self._signature)))
+        self._cells -= cells if cells > _SMALL else 0
         return self._best_order(lefts, rights)
 
-    def _best_order(self, lefts: list[int], rights: list[int]) -> list[tuple[int, int]]:
+    def _share_content(self, lefts: list[int], rights: list[int]) -> bool:
+        for key, other_key in (self._exact, self._content):
+            if any(set(map(key, lefts)).intersection(map(other_key, rights))):
+                return True
+        return False
+
+    def _best_order(self, lefts: list[int], rights: list[int]) -> list[_Pair]:
         """Return the pairs of greatest weight; a byte for each two siblings, not their weights."""
         above = [0] * (len(rights) + 1)
         choices: list[bytearray] = []
+        signatures = [self._right.signatures[j] for j in rights]
         for i in lefts:
             scores, choice, signature = [0], bytearray(), self._left.signatures[i]
-            for column, j in enumerate(rights):
-                best, taken = (
-                    (scores[-1], 1) if scores[-1] > above[column + 1] else (above[column + 1], 2)
-                )
-                if signature == self._right.signatures[j]:
-                    paired = above[column] + self._weight(i, j)
+            for column, other in enumerate(signatures):
+                best, taken = above[column + 1], 2
+                if scores[-1] > best:
+                    best, taken = scores[-1], 1
+                if signature == other:
+                    paired = above[column] + self._weight(i, rights[column])
                     if paired >= best:
                         best, taken = paired, 3
                 scores.append(best)
@@ -799,117 +549,93 @@ class _Pairing:
 
     # Steps that stay alone in their place
 
-    def _moved_branches(self) -> Iterator[tuple[int, int]]:
+    def _elsewhere(self, keys: _Keys) -> Iterator[_Pair]:
+        """Yield lone steps that are found anywhere in the other run."""
+        lone = self._alone(range(len(self.to_right)), range(len(self.to_left)))
+        return self._matches(*lone, keys)
+
+    def _moved_branches(self) -> Iterator[_Pair]:
         """Yield branches found elsewhere exactly as they were, larger ones first."""
         for i, j in self._elsewhere(self._exact):
-            is_telling = self._left.openings[i] or self._left.sizes[i] > 1
-            if is_telling or self._is_top(i, j):
+            parents = self._left.parents[i], self._right.parents[j]
+            is_top = self.to_right[parents[0]] != _NONE or self.to_left[parents[1]] != _NONE
+            if is_top or self._left.contents[i] or self._left.sizes[i] > 1:
                 yield i, j
 
-    def _is_top(self, i: int, j: int) -> bool:
-        """Say whether one of two lone steps has a parent that is paired."""
-        parents = self._left.parents[i], self._right.parents[j]
-        return self.to_right[parents[0]] != _NONE or self.to_left[parents[1]] != _NONE
-
-    def _moved_steps(self) -> Iterator[tuple[int, int]]:
-        """Yield steps found elsewhere that were given the same; below them something differs."""
-        return self._elsewhere(self._content)
-
-    def _elsewhere(self, keys: _Keys) -> Iterator[tuple[int, int]]:
-        lone = (i for i in range(1, len(self._left.nodes)) if self.to_right[i] == _NONE)
-        waiting = _queues((keys[0][i], i) for i in lone if keys[0][i])
-        for j in range(1, len(self._right.nodes)):
-            queue = waiting.get(keys[1][j], ()) if self.to_left[j] == _NONE else ()
-            while queue:
-                i = queue.popleft()
-                if self.to_right[i] == _NONE:
-                    yield i, j
-                    break
-
-    def _reordered(self) -> Iterator[tuple[int, int]]:
+    def _reordered(self) -> Iterator[_Pair]:
         """Yield steps that now come before or after siblings they came after or before."""
-        for pair in self._incomplete:
-            lefts, rights = self._unpaired(*pair)
-            waiting = _queues((self._left.signatures[i], i) for i in lefts)
-            for j in rights:
-                queue = waiting.get(self._right.signatures[j])
-                if queue and self._may_be_same(queue[0], j):
-                    yield queue.popleft(), j
+        keys = self._keys(_signature_and_content)
+        for i, j in self._incomplete:
+            lone = self._alone(self._left.children(i), self._right.children(j))
+            yield from self._matches(*lone, keys)
 
-    def _may_be_same(self, i: int, j: int) -> bool:
-        has_children = bool(self._left.children(i) and self._right.children(j))
-        return has_children or self._left.contents[i] == self._right.contents[j]
+    def _renamed(self, key: Callable[[_Tree, int], object]) -> Iterator[_Pair]:
+        """Yield lone steps of one place with equal keys, not those found elsewhere as they were."""
+        lone = self._alone(range(len(self.to_right)), range(len(self.to_left)))
+        both = set(map(self._exact[0], lone[0])).intersection(map(self._exact[1], lone[1]))
+        keys = self._keys(key)
+        for lefts, rights in self._gaps():
+            lefts = [i for i in lefts if self._left.branches[i] not in both]
+            rights = [j for j in rights if self._right.branches[j] not in both]
+            yield from increasing(sorted(self._matches(lefts, rights, keys)))
 
-    def _renamed(self) -> Iterator[tuple[int, int]]:
-        """Yield lone steps of one place and type that were given the same, or hold the same.
+    def _keys(self, key: Callable[[_Tree, int], object]) -> _Keys:
+        return partial(key, self._left), partial(key, self._right)
 
-        Not those that are found elsewhere just as they were.
-        """
-        left, right = self._left.branches, self._right.branches
-        here = {left[i] for i, j in enumerate(self.to_right) if j == _NONE}
-        there = {right[j] for j, i in enumerate(self.to_left) if i == _NONE}
-        both = here & there
-        for pair in self._incomplete:
-            for lefts, rights in self._gaps(*pair):
-                lefts = [i for i in lefts if left[i] not in both]
-                rights = [j for j in rights if right[j] not in both]
-                yield from _increasing(
-                    sorted(_same_inside(self._left, self._right, (lefts, rights)))
-                )
-
-    def _named_alike(self) -> Iterator[tuple[int, int]]:
+    def _named_alike(self) -> Iterator[_Pair]:
         """Yield lone steps of one place with similar names."""
-        for pair in self._incomplete:
-            for gap in self._gaps(*pair):
-                yield from _increasing(sorted(_alike(self._left, self._right, gap)))
+        for lefts, rights in self._gaps():
+            yield from increasing(sorted(_alike(self._left, self._right, lefts, rights)))
 
-    def _gaps(self, i: int, j: int) -> Iterator[_Gap]:
-        """Yield the lone children that lie between the same paired siblings."""
-        gaps: dict[int, _Gap] = defaultdict(lambda: ([], []))
-        previous = _NONE
-        for child in self._left.children(i):
-            partner = self.to_right[child]
-            if partner == _NONE:
-                gaps[previous][0].append(child)
-            elif self._right.parents[partner] == j and child not in self.moved:
-                previous = partner
-        previous = _NONE
-        for child in self._right.children(j):
-            partner = self.to_left[child]
-            if partner == _NONE:
-                gaps[previous][1].append(child)
-            elif self._left.parents[partner] == i and partner not in self.moved:
-                previous = child
-        return (gap for gap in gaps.values() if gap[0] and gap[1])
-
-
-def _same_inside(left: _Tree, right: _Tree, gap: _Gap) -> Iterator[tuple[int, int]]:
-    """Yield steps of one type that were given the same, or have the same children."""
-    waiting = _queues((key, i) for i in gap[0] for key in _inside(left, i))
-    taken: set[int] = set()
-    for j in gap[1]:
-        for key in _inside(right, j):
-            queue = waiting.get(key, ())
-            while queue and queue[0] in taken:
-                queue.popleft()
-            if queue:
-                i = queue.popleft()
-                taken.add(i)
-                yield i, j
-                break
+    def _gaps(self) -> Iterator[_Gap]:
+        """Yield the lone children of a pair that lie between the same paired siblings."""
+        for i, j in self._incomplete:
+            gaps: dict[int, _Gap] = defaultdict(lambda: ([], []))
+            previous = _NONE
+            for child in self._left.children(i):
+                partner = self.to_right[child]
+                if partner == _NONE:
+                    gaps[previous][0].append(child)
+                elif self._right.parents[partner] == j and child not in self.moved:
+                    previous = partner
+            previous = _NONE
+            for child in self._right.children(j):
+                partner = self.to_left[child]
+                if partner == _NONE:
+                    gaps[previous][1].append(child)
+                elif self._left.parents[partner] == i and partner not in self.moved:
+                    previous = child
+            yield from filter(all, gaps.values())
 
 
-def _alike(left: _Tree, right: _Tree, gap: _Gap) -> Iterator[tuple[int, int]]:
+def _given(tree: _Tree, index: int) -> object:
+    """Return what a step is and was given, whatever its name."""
+    return tree.inputs[index] and (tree.signatures[index][0], tree.inputs[index])
+
+
+def _below(tree: _Tree, index: int) -> object:
+    """Return what a step is and what is below it, whatever its name."""
+    children = [tree.branches[child] for child in tree.children(index)]
+    return (tree.signatures[index][0], *children) if children else None
+
+
+def _signature_and_content(tree: _Tree, index: int) -> object:
+    """Return how siblings know a step that changed places with others; children may differ."""
+    return tree.signatures[index], tree.contents[index] if not tree.children(index) else 0
+
+
+def _alike(left: _Tree, right: _Tree, lefts: list[int], rights: list[int]) -> Iterator[_Pair]:
     """Yield steps with similar names, the most similar first."""
-    if len(gap[0]) * len(gap[1]) > _SMALL:  # names are slow to compare
+    if len(lefts) * len(rights) > _SMALL:  # names are slow to compare
         return
-    scores = [
-        (-_likeness(left.signatures[i], right.signatures[j]), i, j) for i in gap[0] for j in gap[1]
-    ]
-    taken: set[tuple[str, int]] = set()
-    for score, i, j in sorted(scores):
-        if -score >= _SIMILAR and ("left", i) not in taken and ("right", j) not in taken:
-            taken |= {("left", i), ("right", j)}
+    likeness = {
+        (i, j): _likeness(left.signatures[i], right.signatures[j]) for i in lefts for j in rights
+    }
+    taken: tuple[set[int], set[int]] = set(), set()
+    for i, j in sorted(likeness, key=lambda pair: (-likeness[pair], pair)):
+        if likeness[i, j] >= _SIMILAR and i not in taken[0] and j not in taken[1]:
+            taken[0].add(i)
+            taken[1].add(j)
             yield i, j
 
 
@@ -924,67 +650,8 @@ def _likeness(one: _Signature, other: _Signature) -> float:
     return difflib.SequenceMatcher(None, *names, autojunk=False).ratio()
 
 
-def _inside(tree: _Tree, index: int) -> Iterator[object]:
-    """Yield the keys by which a step is known whatever its name."""
-    kind = tree.signatures[index][0]
-    if tree.inputs[index]:
-        yield kind, "input", tree.inputs[index]
-    if tree.children(index):
-        yield kind, "children", tuple(tree.branches[child] for child in tree.children(index))
-
-
-def _queues(items: Iterable[tuple[object, int]]) -> dict[object, deque[int]]:
-    queues: dict[object, deque[int]] = {}
-    for key, index in items:
-        queues.setdefault(key, deque()).append(index)
-    return queues
-
-
-def _unique_pairs(lefts: list[int], rights: list[int], keys: _Keys) -> list[tuple[int, int]]:
-    """Return the pairs whose key occurs once in either list, in the order of the left one."""
-    left_counts = Counter(keys[0][i] for i in lefts)
-    right_counts = Counter(keys[1][j] for j in rights)
-    where = {keys[1][j]: j for j in rights if right_counts[keys[1][j]] == 1 and keys[1][j]}
-    return [
-        (i, where[keys[0][i]])
-        for i in lefts
-        if keys[0][i] in where and left_counts[keys[0][i]] == 1
-    ]
-
-
-def _ordinal_pairs(lefts: list[int], rights: list[int], keys: _Keys) -> list[tuple[int, int]]:
-    """Return the first with the first of a key, the second with the second, and so on."""
-    waiting = _queues((keys[1][j], j) for j in rights)
-    pairs = []
-    for i in lefts:
-        queue = waiting.get(keys[0][i])
-        if queue:
-            pairs.append((i, queue.popleft()))
-    return pairs
-
-
-def _increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the most of the pairs, in their order, whose second members increase."""
-    ends: list[int] = []  # the smallest last member of a chain of each length
-    chains: list[int] = []  # and at which pair that chain ends
-    before: list[int] = []
-    for at, (_, j) in enumerate(pairs):
-        length = bisect_left(ends, j)
-        before.append(chains[length - 1] if length else _NONE)
-        ends[length : length + 1] = [j]
-        chains[length : length + 1] = [at]
-    kept: list[tuple[int, int]] = []
-    at = chains[-1] if chains else _NONE
-    while at != _NONE:
-        kept.append(pairs[at])
-        at = before[at]
-    return kept[::-1]
-
-
-def _traced_back(
-    choices: list[bytearray], lefts: list[int], rights: list[int]
-) -> list[tuple[int, int]]:
-    pairs: list[tuple[int, int]] = []
+def _traced_back(choices: list[bytearray], lefts: list[int], rights: list[int]) -> list[_Pair]:
+    pairs: list[_Pair] = []
     row, column = len(lefts) - 1, len(rights) - 1
     while row >= 0 and column >= 0:
         choice = choices[row][column]
@@ -1000,13 +667,16 @@ def _paired(left: _Tree, right: _Tree) -> tuple[list[int], list[int], set[int]]:
 
     Where several pairings are as good, this makes diff(a, b) the mirror of diff(b, a).
     """
-    if not _comes_after(left, right):
-        pairing = _Pairing(left, right)
-        pairing.run()
-        return pairing.to_right, pairing.to_left, pairing.moved
-    pairing = _Pairing(right, left)
+    if _comes_after(left, right):
+        to_left, to_right, moved = _paired_in_order(right, left)
+        return to_right, to_left, {to_left[j] for j in moved}
+    return _paired_in_order(left, right)
+
+
+def _paired_in_order(left: _Tree, right: _Tree) -> tuple[list[int], list[int], set[int]]:
+    pairing = _Pairing(left, right)
     pairing.run()
-    return pairing.to_left, pairing.to_right, {pairing.to_right[i] for i in pairing.moved}
+    return pairing.to_right, pairing.to_left, pairing.moved
 
 
 def _comes_after(left: _Tree, right: _Tree) -> bool:
@@ -1020,8 +690,6 @@ def _comes_after(left: _Tree, right: _Tree) -> bool:
 # ---- From pairs to changes ---------------------------------------------------------------------
 
 _TREE_EDGES = (EdgeType.CAUSED_BY, EdgeType.BRANCHED_FROM)  # between a step and its parent
-_Moment = tuple[float, int]
-_Place = tuple[int, int, int]  # level, index on the left, index on the right
 _Link = tuple[str, str, int, int]  # type, label, index of the source, index of the target
 
 
@@ -1052,74 +720,63 @@ class _Comparison:
         self._left, self._right, self._timing = left, right, timing
         self._to_right, self._to_left, self._moved = _paired(left, right)
         self._links = self._changed_links()
+        self.rows: list[Row] = []
+        self._changed: list[tuple[Change, tuple[int, int]]] = []  # with their places in the trees
+        self._lay_out()
 
-    def places(self) -> Iterator[_Place]:
-        """Yield every place of the union of both trees in reading order."""
-        waiting: list[_Place] = [
-            (_NONE, 0, 0)
-        ]  # the level above the first, the two runs themselves
+    def _lay_out(self) -> None:
+        """Write a row for every place of the union of both trees, in reading order."""
+        lefts, rights = self._left.nodes, self._right.nodes
+        waiting = [(0, *place) for place in reversed(self._merged(0, 0))]
         while waiting:
             level, i, j = waiting.pop()
-            if level != _NONE:
-                yield level, i, j
-            below = [(level + 1, *place) for place in self._merged(i, j)]
-            waiting.extend(reversed(below))
+            change = self._change(i, j)
+            if change is not None:
+                self._changed.append((change, (i, j)))
+            before, after = lefts[i] if i != _NONE else None, rights[j] if j != _NONE else None
+            self.rows.append(Row(level, before, after, change))
+            below = self._merged(i, j)
+            if below:
+                waiting.extend([(level + 1, *place) for place in reversed(below)])
 
     def _merged(self, i: int, j: int) -> list[tuple[int, int]]:
         """Return the children of one place; removed ones follow the sibling they followed."""
-        if i == _NONE and not self._right.children(j) or j == _NONE and not self._left.children(i):
+        lefts = self._left.children(i) if i != _NONE else ()
+        rights = self._right.children(j) if j != _NONE else ()
+        if not lefts and not rights:
             return []
         gone: dict[int, list[tuple[int, int]]] = defaultdict(list)
         previous = _NONE
-        for child in self._left.children(i) if i != _NONE else ():
+        for child in lefts:
             partner = self._to_right[child]
             if partner == _NONE:
                 gone[previous].append((child, _NONE))
             elif child not in self._moved:
                 previous = partner
         merged = gone[_NONE]
-        for child in self._right.children(j) if j != _NONE else ():
+        for child in rights:
             merged.append((self._to_left[child], child))
             merged += gone.get(child, ())
         return merged
 
-    def row(self, level: int, i: int, j: int) -> Row:
-        """Return what there is to say of one place."""
+    def _change(self, i: int, j: int) -> Change | None:
         if j == _NONE:
-            return Row(level, self._left.nodes[i], None, self._gone(i))
+            return _lone_change("removed", self._left, i, self._to_right)
         if i == _NONE:
-            return Row(level, None, self._right.nodes[j], self._come(j))
-        return Row(level, self._left.nodes[i], self._right.nodes[j], self._changed(i, j))
-
-    def _gone(self, i: int) -> Change | None:
-        tree, partners = self._left, self._to_right
-        if partners[tree.parents[i]] == _NONE:
-            return None
-        return Change("removed", tree.nodes[i], None, (), _lone(tree, i, partners), tree.place(i))
-
-    def _come(self, j: int) -> Change | None:
-        tree, partners = self._right, self._to_left
-        if partners[tree.parents[j]] == _NONE:
-            return None
-        return Change("added", None, tree.nodes[j], (), _lone(tree, j, partners), tree.place(j))
-
-    def _changed(self, i: int, j: int) -> Change | None:
-        before, after = self._left.nodes[i], self._right.nodes[j]
+            return _lone_change("added", self._right, j, self._to_left)
+        left, right = self._left, self._right
+        before, after = left.nodes[i], right.nodes[j]
         fields: list[FieldChange] = []
-        if self._left.signatures[i] != self._right.signatures[j]:
-            fields += compare_values(self._identity(i, self._left), self._identity(j, self._right))
-        if self._left.texts[i] != self._right.texts[j]:
-            fields += _changed_facts(self._left.lens.facts(before), self._right.lens.facts(after))
+        if left.signatures[i] != right.signatures[j]:
+            fields += compare_values(_identity(left, i), _identity(right, j))
+        if left.texts[i] != right.texts[j]:
+            fields += compare_facts(left.lens.facts(before), right.lens.facts(after))
         fields += self._links.get(j, ())
         slower = self._timing.change(before, after)
         kind = self._kind(i, fields, slower)
         if kind is None:
             return None
-        return Change(kind, before, after, (*fields, *slower), 1, self._right.place(j))
-
-    def _identity(self, index: int, tree: _Tree) -> dict[str, str]:
-        kind, name, lane, _ = tree.signatures[index]
-        return {"name": name, "node_type": kind, "lane": "own" if lane else "parent's"}
+        return Change(kind, before, after, (*fields, *slower), 1, right.positions[j])
 
     def _kind(self, i: int, fields: list[FieldChange], slower: list[FieldChange]) -> Kind | None:
         if i in self._moved:
@@ -1134,7 +791,10 @@ class _Comparison:
 
     def _changed_links(self) -> dict[int, list[FieldChange]]:
         """Return the edges between paired steps that only one of the runs has, by their target."""
-        old = Counter(self._mapped_links())
+        old = Counter(
+            (kind, label, self._to_right[source], self._to_right[target])
+            for kind, label, source, target in _links(self._left, self._to_right)
+        )
         new = Counter(_links(self._right, self._to_left))
         changes: dict[int, list[FieldChange]] = defaultdict(list)
         for link in (old - new).elements():
@@ -1145,53 +805,38 @@ class _Comparison:
             changes[link[3]].append(FieldChange("links", ABSENT, _link_text(link, source)))
         return changes
 
-    def _mapped_links(self) -> Iterator[_Link]:
-        """Yield the edges of the left tree with the indexes of the right one."""
-        for kind, label, source, target in _links(self._left, self._to_right):
-            yield kind, label, self._to_right[source], self._to_right[target]
-
-    def first(self, rows: Iterable[Row], places: Iterable[_Place]) -> Change | None:
+    def first(self) -> Change | None:
         """Return the change that came first in time.
 
         Runs drift apart, so time is counted in what both have: the starts and ends of paired
         steps that came before. A step's end is when its output and its error came to be.
         """
-        left, right = _Clock(self._left), _Clock(self._right)
-        firsts: list[tuple[_Moment, Change] | None] = [None, None]
-        for (_, i, j), row in zip(places, rows):
-            if row.change is None:
-                continue
-            is_end = _came_at_end(row.change)
-            for side, (clock, at) in enumerate(((left, i), (right, j))):
-                if at != _NONE:
-                    moment, best = clock.moment(at, is_end), firsts[side]
-                    if best is None or moment < best[0]:
-                        firsts[side] = moment, row.change
-        return self._earlier(left, right, *firsts)
-
-    def _earlier(
-        self,
-        left: _Clock,
-        right: _Clock,
-        on_left: tuple[_Moment, Change] | None,
-        on_right: tuple[_Moment, Change] | None,
-    ) -> Change | None:
-        """Return which of the changes that come first in one run each comes first in both."""
-        if on_left is None or on_right is None:
-            found = on_left or on_right
-            return found and found[1]
-        counts = left.count(on_left[0], self._to_right), right.count(on_right[0], self._to_left)
-        if counts[0] != counts[1]:
-            return (on_left if counts[0] < counts[1] else on_right)[1]
-        return min(on_left[1], on_right[1], key=_names)
+        found: list[tuple[int, list[tuple[str, str]], Change]] = []  # the first of either run
+        sides = ((self._left, self._to_right), (self._right, self._to_left))
+        for side, (tree, partners) in enumerate(sides if self._changed else ()):
+            clock = _Clock(tree)
+            moments = (
+                (clock.moment(place[side], _came_at_end(change)), at)
+                for at, (change, place) in enumerate(self._changed)
+                if place[side] != _NONE
+            )
+            moment, at = min(moments, default=(None, 0))
+            if moment is not None:
+                change = self._changed[at][0]
+                found.append((clock.count(moment, partners), _names(change), change))
+        return min(found, key=lambda item: item[:2])[2] if found else None
 
 
-def _names(change: Change) -> list[tuple[str, str]]:
-    """Order changes that came at the same time, whichever run is called the earlier one."""
-    return sorted((step_title(node), node.id) for node in (change.before, change.after) if node)
+def _lone_change(kind: Kind, tree: _Tree, index: int, partners: list[int]) -> Change | None:
+    """Return the change of a step without a partner; the top of a branch speaks for all of it."""
+    if partners[tree.parents[index]] == _NONE:
+        return None
+    node, position = tree.nodes[index], tree.positions[index]
+    before, after = (node, None) if kind == "removed" else (None, node)
+    return Change(kind, before, after, (), _lone_steps(tree, index, partners), position)
 
 
-def _lone(tree: _Tree, top: int, partners: list[int]) -> int:
+def _lone_steps(tree: _Tree, top: int, partners: list[int]) -> int:
     """Count the steps of a branch without those that moved into it, or out, with what is below."""
     count, index, end = 0, top, top + tree.sizes[top]
     while index < end:
@@ -1201,15 +846,35 @@ def _lone(tree: _Tree, top: int, partners: list[int]) -> int:
     return count
 
 
-def _changed_facts(before: dict[str, Any], after: dict[str, Any]) -> list[FieldChange]:
-    changes: list[FieldChange] = []
-    for key in before | after:
-        old, new = before.get(key, ABSENT), after.get(key, ABSENT)
-        if old is not new and _packed(old) != _packed(new):
-            changes += compare_values(old, new, key)
-    return changes
+def _identity(tree: _Tree, index: int) -> dict[str, str]:
+    kind, name, lane, _ = tree.signatures[index]
+    return {"name": name, "node_type": kind, "lane": "own" if lane else "parent's"}
 
 
+def _links(tree: _Tree, partners: list[int]) -> Iterator[_Link]:
+    """Yield the edges between paired steps, but for those that only repeat the tree."""
+    nodes = tree.trace.nodes
+    edges = [
+        edge
+        for edge in tree.trace.edges
+        if edge.edge_type not in _TREE_EDGES
+        or (edge.target_id in nodes and nodes[edge.target_id].parent_id != edge.source_id)
+    ]
+    indexes = {node.id: index for index, node in enumerate(tree.nodes)} if edges else {}
+    for edge in edges:
+        source, target = indexes.get(edge.source_id, _NONE), indexes.get(edge.target_id, _NONE)
+        if min(source, target) != _NONE and min(partners[source], partners[target]) != _NONE:
+            yield edge.edge_type, edge.label, source, target
+
+
+def _link_text(link: _Link, source: Node) -> str:
+    label = f" ({link[1]})" if link[1] else ""
+    return f"{link[0]!s} from {step_title(source)}{label}"
+
+
+# ---- What came first ---------------------------------------------------------------------------
+
+_Moment = tuple[float, int]
 _AT_END = ("changed", "slower", "faster")
 
 
@@ -1217,66 +882,43 @@ def _came_at_end(change: Change) -> bool:
     return change.kind in _AT_END and not any(item.is_known_at_start for item in change.fields)
 
 
+def _names(change: Change) -> list[tuple[str, str]]:
+    """Order changes that came at the same time, whichever run is called the earlier one."""
+    return sorted((step_title(node), node.id) for node in (change.before, change.after) if node)
+
+
 class _Clock:
     """Order the starts and ends of steps; steps without times take those around them."""
 
     def __init__(self, tree: _Tree) -> None:
         self._tree = tree
-        self._levels = [0]
-        for index in range(1, len(tree.nodes)):
-            self._levels.append(self._levels[tree.parents[index]] + 1)
-        self._starts, self._ends = _times(tree)
+        starts = [0.0]
+        for node, parent in zip(tree.nodes[1:], tree.parents[1:]):
+            known = node.start_time
+            starts.append(starts[parent] if known is None else known.timestamp())
+        ends = starts[:]  # without one: when the last step below started or ended
+        for index in range(len(ends) - 1, 0, -1):
+            ended, parent = tree.nodes[index].end_time, tree.parents[index]
+            if ended is not None:
+                ends[index] = ended.timestamp()
+            if ends[index] > ends[parent]:
+                ends[parent] = ends[index]
+        self._starts, self._ends = starts, ends
 
     def moment(self, index: int, is_end: bool) -> _Moment:
         """Return a time, and the place in the order of entering and leaving for equal times."""
-        entered = 2 * index - self._levels[index]
+        entered = 2 * index - self._tree.levels[index]
         if is_end:
             return self._ends[index], entered + 2 * self._tree.sizes[index] - 1
         return self._starts[index], entered
 
     def count(self, moment: _Moment, partners: list[int]) -> int:
         """Return how many starts and ends of paired steps come before a moment."""
-        latest = moment[0]
-        early = [i for i, start in enumerate(self._starts) if start <= latest]
-        early = [i for i in early if partners[i] != _NONE]
         return sum(
-            (self.moment(i, False) < moment) + (self.moment(i, True) < moment) for i in early
+            (self.moment(index, False) < moment) + (self.moment(index, True) < moment)
+            for index, start in enumerate(self._starts)
+            if start <= moment[0] and partners[index] != _NONE
         )
-
-
-def _times(tree: _Tree) -> tuple[list[float], list[float]]:
-    starts: list[float] = [0.0]
-    for node, parent in zip(tree.nodes[1:], tree.parents[1:]):
-        known = node.start_time
-        starts.append(starts[parent] if known is None else known.timestamp())
-    ends = starts[:]  # of a step without an end: when the last step below it started or ended
-    for index in range(len(ends) - 1, 0, -1):
-        known, parent = tree.nodes[index].end_time, tree.parents[index]
-        if known is not None:
-            ends[index] = known.timestamp()
-        ends[parent] = max(ends[parent], ends[index])
-    return starts, ends
-
-
-def _links(tree: _Tree, partners: list[int]) -> Iterator[_Link]:
-    """Yield the edges between paired steps, but for those that only repeat the tree."""
-    indexes = {node.id: index for index, node in enumerate(tree.nodes)} if tree.trace.edges else {}
-    for edge in tree.trace.edges:
-        source, target = indexes.get(edge.source_id, _NONE), indexes.get(edge.target_id, _NONE)
-        if (
-            source == _NONE
-            or target == _NONE
-            or partners[source] == _NONE
-            or (partners[target] == _NONE)
-        ):
-            continue
-        if edge.edge_type not in _TREE_EDGES or tree.parents[target] != source:
-            yield edge.edge_type, edge.label, source, target
-
-
-def _link_text(link: _Link, source: Node) -> str:
-    label = f" ({link[1]})" if link[1] else ""
-    return f"{link[0]!s} from {step_title(source)}{label}"
 
 
 # ---- Comparing two runs ------------------------------------------------------------------------
@@ -1301,29 +943,23 @@ def diff(
     took longer or shorter by `time_share` of the shorter time, and `time_minimum_ms` at least, is
     a difference too. `cost` prices a step.
     """
-    lens = _Lens(ignore, mask, cost)
+    lens = Lens(ignore, mask, cost)
     left, right = _Tree(before, lens), _Tree(after, lens)
     comparison = _Comparison(left, right, _Timing(timing, time_share, time_minimum_ms))
-    places = list(comparison.places())
-    rows = [comparison.row(*place) for place in places]
-    first = comparison.first(rows, places) if any(row.change for row in rows) else None
-    marks = step_marks(before), step_marks(after)
-    return TraceDiff(before, after, rows, first, (_totals(left, cost), _totals(right, cost)), marks)
+    totals, marks = (_totals(left), _totals(right)), (left.marks, right.marks)
+    return TraceDiff(before, after, comparison.rows, comparison.first(), totals, marks)
 
 
-def _totals(tree: _Tree, cost: Callable[[Node], float | None] | None) -> Totals:
-    costs = [cost(node) for node in tree.nodes] if cost is not None else []
+def _totals(tree: _Tree) -> Totals:
+    price = tree.lens.cost
+    cost = None if price is None else _summed(tree, [price(node) for node in tree.nodes])
     tokens = _summed(tree, [tokens_of(node) for node in tree.nodes])
-    return Totals(
-        tree.trace.duration_ms,
-        None if tokens is None else round(tokens),
-        _summed(tree, costs) if costs else None,
-    )
+    return Totals(tree.trace.duration_ms, None if tokens is None else round(tokens), cost)
 
 
 def _summed(tree: _Tree, values: Sequence[float | None]) -> float | None:
     """Add up what the steps say; a step that reports the sum of those below it adds nothing."""
-    if not any(value is not None for value in values):
+    if all(value is None for value in values):
         return None
     sums = [0.0] * len(tree.nodes)
     for index in range(len(sums) - 1, 0, -1):

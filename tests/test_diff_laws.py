@@ -154,9 +154,12 @@ def two_runs(seed: int, unique: bool) -> tuple[Step, Step]:
     return before, after
 
 
+MIRRORED = {"added": "removed", "removed": "added", "slower": "faster", "faster": "slower"}
+
+
 def mirrored(difference: TraceDiff) -> Counter[str]:
     return Counter(
-        repr((change.mirrored_kind, change.after, change.before, change.steps))
+        repr((MIRRORED.get(change.kind, change.kind), change.after, change.before, change.steps))
         + repr(sorted((item.path, repr(item.after), repr(item.before)) for item in change.fields))
         for change in difference.changes
     )
