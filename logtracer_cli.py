@@ -1369,11 +1369,9 @@ def _add_diff_bounds(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--timing", action="store_true", help="slower or faster is different too")
     parser.add_argument(
-        "--time-pct", type=_count, default=20, metavar="N", help="by how many percent (20)"
+        "--time-pct", type=_count, metavar="N", help="by how many percent of the shorter time (20)"
     )
-    parser.add_argument(
-        "--time-min", type=_count, default=50, metavar="MS", help="and milliseconds (50)"
-    )
+    parser.add_argument("--time-min", type=_count, metavar="MS", help="and milliseconds (50)")
     parser.add_argument("--limit", type=_count, default=200, metavar="N", help="lines, 0 for all")
     parser.add_argument(
         "--exit-code", action="store_true", help="as for git diff; here it is always so"
@@ -1387,14 +1385,27 @@ def _diff(options: argparse.Namespace, screen: Screen) -> int:
         raise UsageError("diff", "needs two runs: logtracer diff A B")
     if options.against is None:
         before = before[:1]
-    if options.html and len(before) + len(after) > 2:
-        raise UsageError("diff", "--html shows two runs: logtracer diff A B --html FILE")
+    _check_diff(options, are_groups=len(before) + len(after) > 2)
     try:
         if len(before) == len(after) == 1:
             return _diff_runs(before[0], after[0], options, screen)
         return _diff_groups(before, after, options, screen)
     except (LogtracerError, OSError, re.error) as error:
         raise CommandError("diff", _reason(error), code=2) from None
+
+
+_OF_TWO_RUNS = ("ignore", "mask", "timing", "stat", "html")  # no groups
+
+
+def _check_diff(options: argparse.Namespace, *, are_groups: bool) -> None:
+    """Refuse what would be ignored without a word."""
+    for name in _OF_TWO_RUNS if are_groups else ():
+        if getattr(options, name):
+            raise UsageError(
+                "diff", f"--{name} is for two runs; groups are compared by how often and how long"
+            )
+    if not options.timing and (options.time_pct is not None or options.time_min is not None):
+        raise UsageError("diff", "--time-pct and --time-min go with --timing")
 
 
 def _diff_runs(before: str, after: str, options: argparse.Namespace, screen: Screen) -> int:
@@ -1404,8 +1415,8 @@ def _diff_runs(before: str, after: str, options: argparse.Namespace, screen: Scr
         ignore=options.ignore,
         mask=options.mask,
         timing=options.timing,
-        time_share=options.time_pct / 100,
-        time_minimum_ms=options.time_min,
+        time_share=(20 if options.time_pct is None else options.time_pct) / 100,
+        time_minimum_ms=50 if options.time_min is None else options.time_min,
         cost=_cost_of_node(options),
     )
     text, style = extra("diff_text"), screen.style
@@ -1443,11 +1454,14 @@ def _diff_groups(
         (find_trace(name, options.store) for name in after),
         cost=_cost_of_node(options),
     )
+    style, limit = screen.style, options.limit or sys.maxsize
+    look = {"width": style.width, "unicode": style.unicode, "whole": style.is_wide}
     if options.json:
         screen.show_json(comparison.to_dict())
+    elif options.brief:
+        lines = groups.render_groups_brief(comparison, unicode=style.unicode)
+        screen.show(map(_signed, lines))
     else:
-        look = {"width": screen.style.width, "unicode": screen.style.unicode}
-        limit = options.limit or sys.maxsize
         screen.show(map(_signed, groups.render_groups(comparison, limit=limit, **look)))
     return 1 if comparison.different else 0
 

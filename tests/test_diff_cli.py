@@ -83,6 +83,37 @@ def test_several_runs_are_compared_as_groups(
     assert json.loads(text)["runs"] == {"before": 2, "after": 2}
 
 
+@pytest.mark.parametrize(
+    "options",
+    [["--ignore", "output"], ["--mask", "x"], ["--timing"], ["--stat"], ["--html", "p.html"]],
+    ids=lambda options: options[0],
+)
+def test_what_only_two_runs_can_be_asked_is_refused_for_groups(
+    runs: list[str], capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    assert main(["diff", *runs[:3], *options]) == 2
+    assert capsys.readouterr().err.startswith(f"logtracer: diff: {options[0]} is for two runs")
+
+
+def test_bounds_of_time_without_timing_are_refused(
+    runs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["diff", *runs[:2], "--time-min", "5"]) == 2
+    assert "go with --timing" in capsys.readouterr().err
+
+
+def test_groups_have_a_brief_form_a_limit_and_prices(
+    runs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("prices.json").write_text('{"large": {"input": 1000, "output": 1000}}', encoding="utf-8")
+    code, text = said(capsys, "diff", *runs[:3], "--brief", "--ascii", "--exit-code")
+    assert (code, text) == (0, "0 different | 1 flaky | 2 alike\n")
+    _, text = said(capsys, "diff", *runs[:3], "--limit", "1")
+    assert "2 more lines" in text
+    _, text = said(capsys, "diff", *runs[:3], "--json", "--prices", "prices.json")
+    assert json.loads(text)["steps"][1]["before"]["cost"]["median"] == 0.013
+
+
 def test_why_explains_failures_and_says_1_when_there_are_none(
     runs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

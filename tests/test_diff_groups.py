@@ -47,7 +47,7 @@ def test_the_interval_holds_the_median_and_is_the_same_every_time() -> None:
     assert low < (Distribution(values).median or 0) < high
     assert Distribution(values).interval() == (low, high)
     assert Distribution(values, seed=1).interval() != (low, high)
-    assert Distribution((1.0, 2.0)).interval() is None
+    assert Distribution((1.0, 2.0, 3.0, 4.0)).interval() is None
 
 
 def test_the_interval_covers_the_true_median_about_as_often_as_it_says() -> None:
@@ -70,7 +70,7 @@ def test_a_clear_difference_is_told_and_noise_is_not() -> None:
 
 
 def test_one_run_proves_nothing_about_time() -> None:
-    comparison = compare_groups([run(1)], [run(5), run(6), run(7)])
+    comparison = compare_groups([run(1)], [run(5 + at) for at in range(5)])
     assert comparison.different == []
     assert render_groups(comparison)[2].startswith("no verdicts on time")
 
@@ -138,30 +138,68 @@ def test_a_deep_run_is_read_in_linear_time() -> None:
 
 
 def test_the_lines_name_what_differs_and_what_is_flaky() -> None:
-    slow = [run(2 + at / 5, FAILED if at == 1 else OK) for at in range(4)]
-    quick = [run(1 + at / 5, extra="search") for at in range(4)]
+    slow = [run(2 + at / 5, FAILED if at == 1 else OK) for at in range(5)]
+    quick = [run(1 + at / 5, extra="search") for at in range(5)]
     lines = render_groups(compare_groups(quick, slow), width=78)
     assert [" ".join(line.split()) for line in lines] == [
-        "--- a 4 runs",
-        "+++ b 4 runs",
+        "--- a 5 runs",
+        "+++ b 5 runs",
         "~ agent / llm_call call slower, flaky in b",
-        "- in 4 of 4, 0 failed, 1.30s [1.00s..1.60s] p95 1.57s, 10 tok",
-        "+ in 4 of 4, 1 failed, 2.30s [2.00s..2.60s] p95 2.57s, 10 tok",
+        "- in 5 of 5, 0 failed, 1.40s [1.00s..1.80s] p95 1.76s, 10 tok",
+        "+ in 5 of 5, 1 failed, 2.40s [2.00s..2.80s] p95 2.76s, 10 tok",
         "- agent / tool_call search only in a",
-        "- in 4 of 4, 0 failed, 0ms",
+        "- in 5 of 5, 0 failed, 0ms",
         "",
         "2 different · 1 flaky · 1 alike",
     ]
 
 
 def test_the_json_form_holds_the_numbers() -> None:
-    document = compare_groups([run(1), run(2), run(3)], [run(2)] * 3).to_dict()
+    document = compare_groups([run(1 + at) for at in range(5)], [run(2)] * 5).to_dict()
     call = document["steps"][1]["before"]
-    assert (call["present"], call["flaky"], call["time_ms"]["median"]) == (3, False, 2_000.0)
-    assert call["time_ms"]["interval"] == [1_000.0, 3_000.0]
+    assert (call["present"], call["flaky"], call["time_ms"]["median"]) == (5, False, 3_000.0)
+    assert call["time_ms"]["interval"] == [1_000.0, 5_000.0]
 
 
 @pytest.mark.parametrize(("hits", "size"), [(0, 1), (3, 3)])
 def test_equal_rates_are_no_difference(hits: int, size: int) -> None:
     group = [run(status=FAILED)] * hits + [run()] * (size - hits)
     assert compare_groups(group, group).different == []
+
+
+def test_verdicts_on_time_are_right_as_often_as_they_say() -> None:
+    random = Random(11)
+    wrong = 0
+    for _ in range(100):
+        group = [run(random.gauss(5, 1)) for _ in range(10)]
+        wrong += bool(compare_groups(group[:5], group[5:]).different)
+    assert wrong <= 10  # 5 in 100 by chance
+
+
+@pytest.mark.parametrize(("failing", "verdicts"), [(3, []), (4, ["fails more often"])])
+def test_rates_differ_by_fishers_exact_test(failing: int, verdicts: list[str]) -> None:
+    good, bad = [run()] * failing, [run(status=FAILED)] * failing  # 2 in 20, and 2 in 70, by chance
+    assert step(compare_groups(good, bad), "llm_call call").verdicts() == verdicts
+
+
+def test_groups_of_unequal_size_and_a_run_beside_itself_are_compared() -> None:
+    one = run(extra="search")
+    for groups in (([one], [one]), ([one], [one] * 9), ([one] * 7, [one] * 6)):
+        comparison = compare_groups(*groups)
+        assert (comparison.different, comparison.flaky) == ([], [])
+        assert all(item.before.present == len(groups[0]) for item in comparison.steps)
+
+
+def test_the_tenth_attempt_keeps_its_name() -> None:
+    sample = Sample("agent", 9.0)
+    attempts = [sample.node("call", "llm_call") for _ in range(10)]
+    for earlier, later in zip(attempts, attempts[1:]):
+        sample.link(earlier, later, EdgeType.RETRY_OF)
+    comparison = compare_groups([sample.trace], [sample.trace])
+    assert comparison.steps[-1].path[-1] == "llm_call call #10 (retry)"
+
+
+def test_lines_that_are_not_shown_are_counted() -> None:
+    groups = [[run(extra=f"{name} {at}") for at in range(1)] for name in ("one", "two")]
+    lines = render_groups(compare_groups(*groups), limit=1)
+    assert lines[-3:-1] == ["  ⋯ 3 more lines", ""]
