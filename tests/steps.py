@@ -11,6 +11,7 @@ from typing import Any
 from logtracer import Edge, EdgeType, Node, NodeStatus, TraceGraph
 
 START = datetime(2026, 11, 22, 18, 0, tzinfo=timezone.utc)
+TOKENS = "gen_ai.usage.input_tokens"
 
 
 @dataclass(eq=False)
@@ -46,6 +47,8 @@ def random_run(random: Random, *, most: int = 24, unique: bool = True) -> Step:
         step.is_parallel = random.random() < 0.2
         if not unique and random.random() < 0.5:
             step.given = {}
+        else:
+            step.facts["metadata"] = {"gen_ai.request.model": "large", TOKENS: question}
         random.choice(steps[-6:]).children.append(step)
         steps.append(step)
     return root

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logtracer import Node, TraceGraph
+from logtracer import Node, NodeStatus, TraceGraph
 from logtracer_extras.diff import Change, TraceDiff, diff
-from steps import Step, copy_of, parents_of, random_run, trace_of
+from steps import TOKENS, Step, copy_of, parents_of, random_run, trace_of
 
 SEEDS = st.integers(0, 2**32)
 ORDINARY = settings(max_examples=100)  # of each law
@@ -41,6 +41,7 @@ def insert_at_random(random: Random, parent: Step, step: Step) -> None:
 # Each of these changes a tree and returns what the one reported change must be.
 
 Expected = tuple[str, str, dict[str, Any], int]  # kind, name, input, steps
+Mutation = Callable[[Random, Step], Expected]
 
 
 def insert(random: Random, root: Step) -> Expected:
@@ -101,15 +102,50 @@ def duplicate(random: Random, root: Step) -> Expected:
     return "added", step.name, step.given, len(step.walk())
 
 
-MUTATIONS = [insert, delete, move, rename, retry, edit_prompt, change_argument, duplicate]
+def change_status(random: Random, root: Step) -> Expected:
+    return set_fact(some_step(random, root), "status", NodeStatus.CANCELLED)
 
 
-@pytest.mark.parametrize("mutate", MUTATIONS, ids=lambda mutate: mutate.__name__)
+def change_error(random: Random, root: Step) -> Expected:
+    return set_fact(some_step(random, root), "error", "no such file")
+
+
+def change_model(random: Random, root: Step) -> Expected:
+    step = some_step(random, root)
+    return set_fact(step, "metadata", step.facts["metadata"] | {"gen_ai.request.model": "small"})
+
+
+def change_tokens(random: Random, root: Step) -> Expected:
+    step = some_step(random, root)
+    return set_fact(step, "metadata", step.facts["metadata"] | {TOKENS: 999})
+
+
+def set_fact(step: Step, name: str, value: object) -> Expected:
+    step.facts[name] = value
+    return "changed", step.name, step.given, 1
+
+
+# And where the change is, for those that change a value.
+PLACES: dict[Mutation, list[str]] = {
+    insert: [],
+    delete: [],
+    move: [],
+    rename: ["name"],
+    retry: [],
+    edit_prompt: ["input.prompt"],
+    change_argument: ["input.arguments.items[1].n"],
+    duplicate: [],
+    change_status: ["status"],
+    change_error: ["error"],
+    change_model: ["metadata.gen_ai.request.model"],
+    change_tokens: [f"metadata.{TOKENS}"],
+}
+
+
+@pytest.mark.parametrize("mutate", PLACES, ids=lambda mutate: mutate.__name__)
 @given(seed=SEEDS)
 @ORDINARY
-def test_each_change_of_a_run_is_reported_exactly_and_alone(
-    mutate: Callable[[Random, Step], Expected], seed: int
-) -> None:
+def test_each_change_of_a_run_is_reported_exactly_and_alone(mutate: Mutation, seed: int) -> None:
     random = Random(seed)
     before = random_run(random)
     after = copy_of(before)
@@ -117,9 +153,7 @@ def test_each_change_of_a_run_is_reported_exactly_and_alone(
     change = only_change(before, after)
     assert (change.kind, change.node.name, change.steps) == (kind, name, steps)
     assert change.node.input_data == given_
-    places = {"edit_prompt": "input.prompt", "change_argument": "input.arguments.items[1].n"}
-    place = places.get(mutate.__name__, "name" if kind == "renamed" else None)
-    assert [item.path for item in change.fields] == ([place] if place else [])
+    assert [item.path for item in change.fields] == PLACES[mutate]
 
 
 @given(seed=SEEDS)
@@ -143,12 +177,15 @@ def test_a_rerun_with_other_ids_and_times_is_the_same(seed: int, unique: bool) -
     assert difference.counts["same"] == len(run.walk()) == len(difference.pairs)
 
 
+MANY = [insert, delete, move, rename, retry, duplicate, edit_prompt, change_status, change_error]
+
+
 def two_runs(seed: int, unique: bool) -> tuple[Step, Step]:
     """Return two trees: one changed many times, or nothing alike at all."""
     random = Random(seed)
     before = random_run(random, unique=unique)
     after = copy_of(before) if random.random() < 0.7 else random_run(random, unique=unique)
-    for mutate in random.choices([insert, delete, move, rename, retry, duplicate], k=4):
+    for mutate in random.choices(MANY, k=4):
         if len(after.walk()) > 1:
             mutate(random, after)
     return before, after
