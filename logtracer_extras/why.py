@@ -223,6 +223,8 @@ class _Search:
                 seen.add(step.id)
                 explanation.causes.append(Cause(step, PART_OF, 1))
                 self._trace_back(step, 2, seen, explanation.causes)
+            if recovery is not None and step.id == recovery.parent_id:
+                break  # what is further out never knew of the failure
         return explanation
 
     def _trace_back(self, node: Node, level: int, seen: set[str], causes: list[Cause]) -> None:
@@ -292,6 +294,8 @@ class _Drawing:
         sign = " " if node.status != NodeStatus.FAILED else "~" if recovery else "!"
         yield self._paper.line(sign, 0, self._path(node), str(node.status))
         yield from self._facts(node, 0, shows_output=False)
+        if node.input_data:
+            yield self._paper.line(" ", 1, f"given: {self._paper.value(node.input_data)}")
         if recovery is not None:
             yield self._paper.line(" ", 1, f"made good by {self._label(recovery)}")
         if explanation.consequences:

@@ -25,6 +25,7 @@ def failed_run() -> tuple[Sample, Node]:
     second = sample.node("large", "llm_call", 3, 4, **FAILED)
     small = sample.node("small", "llm_call", 5, 6, output_data={"to": "nobody@"})
     mail = sample.node("mail", "tool_call", 7, 8, status=NodeStatus.FAILED, error="no such address")
+    mail.input_data = {"to": "nobody@"}
     sample.link(first, second, EdgeType.RETRY_OF)
     sample.link(second, small, EdgeType.FALLBACK_OF)
     sample.link(small, mail, EdgeType.DATA_FLOW)
@@ -84,6 +85,15 @@ def test_a_step_around_the_failure_with_a_reason_is_a_cause() -> None:
     assert relations(sample.trace) == [("part_of", "outer")]
 
 
+def test_what_is_around_the_recovery_is_no_cause() -> None:
+    sample = Sample("agent", 9.0)
+    sample.root.annotations = ["the mail was not sent"]
+    outer = sample.node("outer", "sub_agent", 0, 8, annotations=["the large one is busy"])
+    first = sample.node("large", "llm_call", 0, 1, parent=outer, **FAILED)
+    sample.link(first, sample.node("small", "llm_call", 2, 3, parent=outer), EdgeType.FALLBACK_OF)
+    assert relations(sample.trace) == [("part_of", "outer")]
+
+
 def test_one_step_can_be_asked_for_whether_it_failed_or_not() -> None:
     sample, _ = failed_run()
     small = next(node for node in sample.trace.nodes.values() if node.name == "small")
@@ -124,6 +134,7 @@ def test_a_chain_of_ten_thousand_attempts_is_followed() -> None:
 EXPECTED = """\
 ! tool_call mail                                       failed
      error: no such address
+     given: {'to': 'nobody@'}
      so failed: agent
      fed by llm_call small (fallback)                  completed
         gave: {'to': 'nobody@'}
@@ -139,8 +150,8 @@ EXPECTED = """\
 
 def test_an_explanation_reads_from_the_failure_to_its_cause() -> None:
     lines = render_why(failed_run()[0].trace)
-    assert "\n".join(lines[:12]) + "\n" == EXPECTED
-    assert lines[12:15] == [
+    assert "\n".join(lines[:13]) + "\n" == EXPECTED
+    assert lines[13:16] == [
         "",
         "~ llm_call large #2 (retry)                            failed",
         "     error: Busy: try later",
