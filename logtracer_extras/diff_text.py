@@ -15,7 +15,7 @@ import reprlib
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -164,7 +164,14 @@ def render(
     hidden = sum(1 for _ in body)
     if hidden:
         shown.append(f"  {paper.glyph('fold')} {hidden} more lines")
-    return [*lines, *shown, "", _count_line(difference, paper)]
+    return [*lines, *shown, "", _with_hint(_count_line(difference, paper), paper)]
+
+
+_HINT = "   (--brief, --stat, --json, --html)"
+
+
+def _with_hint(line: str, paper: Paper) -> str:
+    return line + _HINT if len(line + _HINT) <= paper.width else line
 
 
 def _heads(difference: TraceDiff, paper: Paper) -> Iterator[str]:
@@ -178,10 +185,17 @@ def _heads(difference: TraceDiff, paper: Paper) -> Iterator[str]:
     root = difference.rows[0]
     is_single = sum(row.level == 0 for row in difference.rows) == 1
     name = difference.label(root.node) if is_single else difference.after.name
-    words = [f"@@ {paper.text(name)} @@", *_total_notes(*difference.totals)]
+    words = [f"@@ run {paper.text(name)} @@", *_total_notes(*difference.totals)]
     if is_single and root.change is not None:
-        words.append(_Sheet(difference, paper).note(root.change))
+        words.append(_root_note(root.change, difference, paper))
     yield paper.clip("  ".join(filter(None, words)), paper.width)
+
+
+def _root_note(change: Change, difference: TraceDiff, paper: Paper) -> str:
+    """Return how the root of a run changed; its time is said with the totals."""
+    fields = tuple(item for item in change.fields if item.path != "duration_ms")
+    note = _Sheet(difference, paper).note(replace(change, fields=fields))
+    return f"status {note}" if any(item.path == "status" for item in fields[:1]) else note
 
 
 def _total_notes(before: Totals, after: Totals) -> Iterator[str]:
@@ -190,11 +204,12 @@ def _total_notes(before: Totals, after: Totals) -> Iterator[str]:
         sign = "+" if apart >= 0 else "-"
         share = _percent(before.milliseconds, after.milliseconds)
         yield f"time {sign}{duration_text(abs(apart))} ({share})"
-    if before.tokens != after.tokens and before.tokens is not None and after.tokens is not None:
-        yield f"tokens {after.tokens - before.tokens:+,}"
-    if before.cost != after.cost and before.cost is not None and after.cost is not None:
+    if before.cost is not None and after.cost is not None:
         apart = after.cost - before.cost
-        yield f"cost {'+' if apart >= 0 else '-'}${abs(apart):.4f}"
+        if apart:
+            yield f"cost {'+' if apart >= 0 else '-'}${abs(apart):.4f}"
+    elif before.tokens != after.tokens and before.tokens is not None and after.tokens is not None:
+        yield f"tokens {after.tokens - before.tokens:+,}"  # where no prices make it dollars
 
 
 def render_brief(difference: TraceDiff, *, width: int = 80, unicode: bool = True) -> list[str]:
@@ -266,7 +281,7 @@ class _Sheet:
             if index < until or self._is_joined(index):
                 continue
             if not self._is_drawn(index):
-                hidden.append(self._paper.line(" ", level, self._label(row)))
+                hidden.append(self._paper.line(" ", level, self._label(row), self._times_note(row)))
                 continue
             yield from self._folded(hidden)
             hidden.clear()
@@ -376,7 +391,7 @@ class _Sheet:
         elif row.change is None:
             if not self._is_heading(index):
                 sign = " " if row.before and row.after else "+" if row.after else "-"
-                yield paper.line(sign, level, label)
+                yield paper.line(sign, level, label, self._times_note(row))
         else:
             if not self._is_heading(index):
                 yield paper.line(_SIGNS[row.change.kind], level, label, self.note(row.change))
@@ -389,6 +404,15 @@ class _Sheet:
         else:
             sign = "+" if after else "-"
             yield self._paper.line(sign, level, label, f"x{before or after}")
+
+    def _times_note(self, row: Row) -> str:
+        """Return how long a step that is only there as context took in either run."""
+        if row.before is None or row.after is None:
+            return ""
+        before, after = row.before.duration_ms, row.after.duration_ms
+        if before is None or after is None or duration_text(before) == duration_text(after):
+            return ""
+        return self._paper.pair(duration_text(before), duration_text(after))
 
     def note(self, change: Change) -> str:
         """Return what stands beside a step: how its state, its name, its model or time changed."""
@@ -427,8 +451,6 @@ class _Sheet:
     def _values(self, change: Change, level: int) -> Iterator[str]:
         """Yield the values that differ in a step, old and new."""
         hidden = (*_IN_NOTE, "error", "error_type")
-        if any(item.path in hidden[-2:] for item in change.fields):
-            yield from self._errors(change, level)
         fields = [item for item in change.fields if item.path not in hidden]
         shown = fields if self._paper.whole else fields[:_FIELDS]
         for item in shown:
@@ -436,6 +458,8 @@ class _Sheet:
                 yield self._paper.line(sign, level, text)
         if len(fields) > len(shown):
             yield self._paper.line("~", level, f"{len(fields) - len(shown)} more values differ")
+        if any(item.path in hidden[-2:] for item in change.fields):
+            yield from self._errors(change, level)
 
     def _errors(self, change: Change, level: int) -> Iterator[str]:
         for sign, node in (("-", change.before), ("+", change.after)):

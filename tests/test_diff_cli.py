@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from logtracer import NodeStatus, save_trace_json
 from logtracer_cli import main
+from needs import needs
+from sample_runs import GOLDEN, GOLDEN_ASCII, support
 from sample_traces import Sample
 
 
@@ -112,6 +115,24 @@ def test_groups_have_a_brief_form_a_limit_and_prices(
     assert "2 more lines" in text
     _, text = said(capsys, "diff", *runs[:3], "--json", "--prices", "prices.json")
     assert json.loads(text)["steps"][1]["before"]["cost"]["median"] == 0.013
+
+
+def test_the_terminal_says_it_to_the_letter_in_colour_and_in_ascii(
+    empty_directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needs("rich")
+    price = {"input": 10, "output": 0}
+    Path("prices.json").write_text(json.dumps({"large-1": price, "small-1": price}))
+    for name, is_bad in (("a.json", False), ("b.json", True)):
+        save_trace_json(support(is_bad=is_bad), name)
+    command = ["diff", "a.json", "b.json", "--prices", "prices.json", "--no-pager"]
+    assert main([*command, "--ascii", "--color", "never"]) == 1
+    assert capsys.readouterr().out == GOLDEN_ASCII + "\n"
+    assert main([*command, "--color", "always", "--width", "80"]) == 1
+    coloured = capsys.readouterr().out
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == GOLDEN + "\n"
+    signs = dict(re.findall(r"\x1b\[([0-9;]+)m([-+~]) ", coloured))
+    assert sorted(signs.values()) == ["+", "-", "~"]  # a colour for each
 
 
 def test_why_explains_failures_and_says_1_when_there_are_none(
