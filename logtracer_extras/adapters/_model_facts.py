@@ -6,7 +6,8 @@ names. Answers may be the SDK's objects or plain dictionaries: `read` takes both
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +17,16 @@ def read(value: Any, *names: str) -> Any:
     for name in names:
         value = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
     return value
+
+
+def read_extra(value: Any, *names: str) -> Any:
+    """Return the first of some fields that only some servers send.
+
+    Asking an SDK's object for what it has not costs more than all that it has, so this looks
+    where such objects keep what they do not know.
+    """
+    extra = value if isinstance(value, dict) else getattr(value, "model_extra", None)
+    return first(*map(extra.get, names)) if extra else None
 
 
 def first(*values: Any) -> Any:
@@ -159,7 +170,7 @@ def _choice_message(choice: Any) -> dict[str, Any]:
         _called(read(call, "function") or read(call, "custom"), read(call, "id"))
         for call in read(message, "tool_calls") or ()
     ]
-    reasoning = first(read(message, "reasoning_content"), read(message, "reasoning"))
+    reasoning = read_extra(message, "reasoning_content", "reasoning")
     return _message(read(message, "content"), calls, reasoning, read(message, "refusal"))
 
 
@@ -213,17 +224,15 @@ def _embeddings_output(answer: Any) -> dict[str, Any]:
 
 def usage_facts(usage: Any) -> dict[str, Any]:
     """Return the token counts of an OpenAI-like usage, whichever of its two spellings it has."""
-    sent = first(read(usage, "prompt_tokens"), read(usage, "input_tokens"))
-    received = first(read(usage, "completion_tokens"), read(usage, "output_tokens"))
-    sent_details = first(read(usage, "prompt_tokens_details"), read(usage, "input_tokens_details"))
-    received_details = first(
-        read(usage, "completion_tokens_details"), read(usage, "output_tokens_details")
-    )
+    sent, received = "prompt_tokens", "completion_tokens"
+    if read(usage, sent) is None:
+        sent, received = "input_tokens", "output_tokens"
+    reasoning = read(usage, f"{received}_details", "reasoning_tokens")
     return {
-        "gen_ai.usage.input_tokens": sent,
-        "gen_ai.usage.output_tokens": received,
-        "gen_ai.usage.cache_read.input_tokens": read(sent_details, "cached_tokens"),
-        "gen_ai.usage.reasoning.output_tokens": read(received_details, "reasoning_tokens"),
+        "gen_ai.usage.input_tokens": read(usage, sent),
+        "gen_ai.usage.output_tokens": read(usage, received),
+        "gen_ai.usage.cache_read.input_tokens": read(usage, f"{sent}_details", "cached_tokens"),
+        "gen_ai.usage.reasoning.output_tokens": reasoning,
     }
 
 
@@ -269,10 +278,11 @@ class ChatChunks:
 
     def add(self, chunk: Any) -> None:
         """Take one chunk."""
-        for name in ("id", "model", "usage"):
-            value = read(chunk, name)
-            if value:
-                self._answer[name] = value
+        if not self._answer:  # both are the same in every chunk
+            self._answer.update(id=read(chunk, "id"), model=read(chunk, "model"))
+        usage = read(chunk, "usage")
+        if usage:
+            self._answer["usage"] = usage
         for choice in read(chunk, "choices") or ():
             index = read(choice, "index") or 0
             known = self._choices.get(index)
@@ -298,7 +308,7 @@ class _Choice:
         text = read(choice, "text") if delta is None else read(delta, "content")
         if text:
             self._texts.append(text)
-        thought = first(read(delta, "reasoning_content"), read(delta, "reasoning"))
+        thought = read_extra(delta, "reasoning_content", "reasoning")
         if isinstance(thought, str):
             self._thoughts.append(thought)
         for call in read(delta, "tool_calls") or ():
@@ -424,7 +434,8 @@ _ENDPOINTS = (
 )
 
 
-def api_of(path: str, endpoints: Iterable[tuple[str, Api]] = _ENDPOINTS) -> Api | None:
+@functools.lru_cache(maxsize=256)
+def api_of(path: str) -> Api | None:
     """Return how the endpoint at a path reads, None for one that is no model call."""
     path = path.partition("?")[0].rstrip("/")
-    return next((api for ending, api in endpoints if path.endswith(ending)), None)
+    return next((api for ending, api in _ENDPOINTS if path.endswith(ending)), None)

@@ -107,9 +107,11 @@ def _begin(
         body = options.json_data
         if api is None or not isinstance(body, dict) or request_in_progress() is not None:
             return None
-        body = {**body, **(getattr(options, "extra_json", None) or {})}
+        extra = getattr(options, "extra_json", None)
+        if extra:
+            body = {**body, **extra}
         facts = api.request_facts(body)
-        facts["gen_ai.provider.name"] = _provider_of(client, provider)
+        facts["gen_ai.provider.name"] = _provider_of(client.__class__, provider)
         facts["server.address"] = read(client, "base_url", "host")
         parent = parent_span()
         shared = shared_call(parent)
@@ -130,9 +132,20 @@ def _begin(
     return None
 
 
-def _provider_of(client: Any, provider: str) -> str:
-    name = type(client).__name__.lower()
+@functools.lru_cache(maxsize=64)
+def _provider_of(client_class: type, provider: str) -> str:
+    name = client_class.__name__.lower()
     return next((cloud for part, cloud in _CLOUDS if part in name), provider)
+
+
+@functools.lru_cache(maxsize=256)
+def _is_stream(answer_class: type) -> bool:
+    return hasattr(answer_class, "__next__") or hasattr(answer_class, "__anext__")
+
+
+@functools.lru_cache(maxsize=256)
+def _is_raw(answer_class: type) -> bool:
+    return hasattr(answer_class, "http_request") and hasattr(answer_class, "parse")
 
 
 class _Request:
@@ -163,9 +176,9 @@ class _Request:
     def take(self, answer: Any) -> None:
         """Take what the SDK returns, of whatever kind it is."""
         with quietly("answer"):
-            if hasattr(answer, "http_response") and hasattr(answer, "parse"):
+            if _is_raw(answer.__class__):
                 self._take_raw(answer)
-            elif hasattr(type(answer), "__next__") or hasattr(type(answer), "__anext__"):
+            elif _is_stream(answer.__class__):
                 self._watch_stream(answer)
             else:
                 self._finish(answer, read(answer, "_request_id"))
@@ -198,7 +211,7 @@ class _Request:
         with quietly("parse"):
             if self._is_finished:
                 return
-            if hasattr(type(parsed), "__next__") or hasattr(type(parsed), "__anext__"):
+            if _is_stream(parsed.__class__):
                 self._watch_stream(parsed)
             else:
                 self._finish(parsed)

@@ -34,6 +34,8 @@ def parent_span() -> Span | None:
     Frameworks nest in each other, so each answer is asked again what was opened below it.
     """
     span = current_span()
+    if not _resolvers:
+        return span
     waiting = _resolvers[:]
     while waiting:
         nearer = next((found for found in map(_below(span), waiting) if found), None)
