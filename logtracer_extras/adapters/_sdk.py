@@ -120,13 +120,12 @@ def _begin(
             step = open_step(adapter, name, api.node_type, parent)
             if step is None:
                 return None
-            with quietly(adapter.name):  # recorded badly or well: what is open must be ended
-                step.span.input(**api.read_input(body))
             call = ModelCall(step)
         else:
             call = shared
             call.is_taken = True
-        with quietly(adapter.name):
+        with quietly(adapter.name):  # recorded badly or well: what is open must be ended
+            call.span.input(**api.read_input(body))  # not every framework tells of its tools
             call.add(**facts)
         return _Request(call, api, owns_call=shared is None)
     return None

@@ -122,7 +122,7 @@ def _record_start(span: Span, event: Any, node_type: str) -> None:
 def _record_end(span: Span, event: Any) -> None:
     response = read(event, "response")
     if response is not None:
-        span.output(message={"role": "assistant", "content": response})
+        span.output(message=_message(response))
     for name in ("output", "result"):
         value = read(event, name)
         if value is not None:
@@ -133,6 +133,13 @@ def _record_end(span: Span, event: Any) -> None:
     known = {name: fact for name, fact in facts.items() if fact is not None}
     if known:
         span.metadata(**known)
+
+
+def _message(response: Any) -> dict[str, Any]:
+    """Return what a model answered: a text, or the tools it calls, as a chat message."""
+    if isinstance(response, list) and all(read(call, "function") for call in response):
+        return {"role": "assistant", "content": None, "tool_calls": response}
+    return {"role": "assistant", "content": response}
 
 
 def _make_prepare(adapter: Adapter, original: Any, patch: Patch) -> Any:

@@ -92,7 +92,7 @@ class _Events:
         elif kind in _ENDS:
             self._end_node(data)
         elif kind == "workflow_finished" and self._run is not None:
-            self._run.span.output(outputs=data.get("outputs"))
+            self._run.span.output(**_known({"outputs": data.get("outputs")}))
             self._note_usage(data)
             self._note_status(self._run.span, data)
             if data.get("error"):
@@ -144,7 +144,7 @@ class _Events:
         self._steps[str(data.get("id"))] = step
         if kind != "node_started" or node_type in ("iteration", "loop"):
             self._boxes[str(data.get("node_id"))] = step.span
-        step.span.input(inputs=data.get("inputs"))
+        step.span.input(**_known({"inputs": data.get("inputs")}))
         facts = {"node_type": node_type, "predecessor": data.get("predecessor_node_id")}
         step.span.metadata(**_known({f"dify.{name}": fact for name, fact in facts.items()}))
 
@@ -152,7 +152,7 @@ class _Events:
         step = self._steps.pop(str(data.get("id")), None)
         if step is None:
             return
-        step.span.output(outputs=data.get("outputs"))
+        step.span.output(**_known({"outputs": data.get("outputs")}))
         step.span.metadata(**_known(usage_facts(read(data, "process_data", "usage"))))
         price = read(data, "execution_metadata", "total_price")
         tokens = read(data, "execution_metadata", "total_tokens")

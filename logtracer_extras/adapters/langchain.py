@@ -359,6 +359,9 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if hasattr(value, "goto") and hasattr(value, "update"):  # what to write, and where to go on
+        fields = {name: read(value, name) for name in ("graph", "update", "resume", "goto")}
+        return {name: _plain(field) for name, field in fields.items() if field not in (None, ())}
     if hasattr(value, "content") and hasattr(value, "type"):
         return _message(value)
     return value

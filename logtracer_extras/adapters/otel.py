@@ -13,11 +13,12 @@ has no way to unset a provider: after `uninstall` it stays, and its spans record
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 from logtracer import Span
-from logtracer_extras.conventions import facts_of, type_of
+from logtracer_extras.conventions import facts_of, parse_json, to_json, type_of
 
 from ._installing import Adapter, quietly
 from ._model_facts import read
@@ -31,6 +32,7 @@ from ._steps import (
     request_in_progress,
 )
 
+_ALL_MESSAGES = "pydantic_ai.all_messages"
 _NAMES = ("gen_ai.tool.name", "gen_ai.agent.name")
 
 
@@ -106,6 +108,7 @@ class _SpanMethods:
         self._is_open = False
         with quietly("otel"):
             try:
+                _forget_answers(self._attributes)
                 facts = facts_of(self._attributes, self._name)
                 span = self._step.span
                 for add, values in (
@@ -125,6 +128,14 @@ class _SpanMethods:
         if error is not None and self._is_open:
             self._error = error
         self.end()
+
+
+def _forget_answers(attributes: dict[str, Any]) -> None:
+    """Leave of a whole conversation what it began with: the model calls tell the rest."""
+    messages = parse_json(attributes.get(_ALL_MESSAGES))
+    if isinstance(messages, list):
+        asked = itertools.takewhile(lambda message: read(message, "role") != "assistant", messages)
+        attributes[_ALL_MESSAGES] = to_json(list(asked))
 
 
 class _TracerMethods:

@@ -41,7 +41,8 @@ def _finish_run(span: Span, result: Any) -> None:
     response = read(result, "response") or result  # the last item of a stream holds it
     messages = read(response, "messages")
     if messages:
-        span.output(message=messages[-1])
+        known = {name: value for name, value in messages[-1].items() if value is not None}
+        span.output(message=known)
         span.metadata(last_agent=read(response, "agent", "name"), messages=len(messages))
 
 

@@ -12,12 +12,15 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from adapters.trees import last_trace, nodes_of_type, tree
+from conftest import ROOT
 from logtracer import NodeStatus, Span, Tracer, current_span, trace_to_json
 
 SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
@@ -179,6 +182,19 @@ class StreamConformance:
             asyncio.run(main())
         assert any(node.status == "cancelled" for node in last_trace(tracer).nodes.values())
         assert all(node.end_time for node in last_trace(tracer).nodes.values())
+
+
+@pytest.mark.usefixtures("model_apis")
+class ExampleConformance:
+    """The script that shows the product, run as a user would run it."""
+
+    example: str
+
+    def test_the_example_runs_and_prints_its_trace(self) -> None:
+        command = [sys.executable, "-W", "ignore", f"examples/frameworks/{self.example}.py"]
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
+        assert run.returncode == 0, run.stderr
+        assert run.stdout.startswith("Trace: ")
 
 
 def owner_of(path: str) -> tuple[Any, str]:

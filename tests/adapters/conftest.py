@@ -9,11 +9,13 @@ import time
 import urllib.request
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from logtracer import Tracer, current_span
+from adapters.trees import begin_trace
+from logtracer import Span, Tracer, current_span
 from needs import needs
 
 ANSWERS = Path(__file__).parent / "model_answers.json"
@@ -96,3 +98,12 @@ def model_apis(model_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def tracer() -> Tracer:
     """Return a tracer that keeps its traces in memory."""
     return Tracer()
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest, tracer: Tracer) -> Iterator[Span]:
+    """Record a trace with the adapters that the test file lists installed."""
+    with ExitStack() as stack:
+        for adapter in request.module.ADAPTERS:
+            stack.enter_context(adapter.install(tracer))
+        yield begin_trace(stack, tracer)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance
+from adapters.conformance import Conformance, ExampleConformance
 from adapters.products import product
-from adapters.trees import begin_run, nodes_of_type, tree
-from logtracer import Span, Tracer, current_span, trace_node
+from adapters.trees import nodes_of_type, tree
+from adapters.weather import AGENT_TREE, get_weather
+from logtracer import Span, current_span
 from logtracer_extras.adapters import agno as adapter
 from logtracer_extras.adapters import openai as sdk
 
@@ -21,20 +20,10 @@ Team = product("agno.team").Team
 OpenAIChat = product("agno.models.openai").OpenAIChat
 make_tool = product("agno.tools").tool
 
+ADAPTERS = [sdk, adapter]
+
 # The product and its clients warn, and leave sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@trace_node("look_up")
-def look_up(city: str) -> str:
-    if city == "Atlantis":
-        raise ValueError("no such city")
-    return f"21 in {city}"
-
-
-def get_weather(city: str) -> str:
-    """Return the weather of a city."""
-    return look_up(city)
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_apis")]
 
 
 def make_model() -> Any:
@@ -46,8 +35,9 @@ def make_agent(**settings: Any) -> Any:
     return Agent(name="forecaster", model=make_model(), telemetry=False, **{**tools, **settings})
 
 
-class TestAgent(Conformance):
+class TestAgent(Conformance, ExampleConformance):
     adapter = adapter
+    example = "agno_agent"
     patched = [
         "agno.agent.agent:Agent.run",
         "agno.agent.agent:Agent.arun",
@@ -58,25 +48,6 @@ class TestAgent(Conformance):
 
     def ask(self, question: str) -> str:
         return str(make_agent(tools=[]).run(question).content)
-
-
-@pytest.fixture
-def run(tracer: Tracer, model_apis: str) -> Iterator[Span]:
-    """Record a trace with both adapters installed."""
-    with ExitStack() as stack:
-        stack.enter_context(sdk.install(tracer))
-        yield begin_run(stack, adapter, tracer)
-
-
-AGENT_TREE = [
-    "sub_agent forecaster",
-    "  llm_call chat gpt-4o",
-    "  tool_call get_weather",
-    "    custom look_up",
-    "  tool_call get_weather",
-    "    custom look_up",
-    "  llm_call chat gpt-4o",
-]
 
 
 def test_an_agent_is_a_tree(run: Span) -> None:

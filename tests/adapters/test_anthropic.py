@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance, StreamConformance
+from adapters.conformance import Conformance, ExampleConformance, StreamConformance
 from adapters.products import product
-from adapters.trees import begin_run, only_call
-from logtracer import Span, Tracer
+from adapters.trees import only_call
+from logtracer import Span
 from logtracer_extras.adapters import anthropic as adapter
 
 anthropic = product("anthropic")
+
+ADAPTERS = [adapter]
 
 SETTINGS: dict[str, Any] = {"model": "claude-test", "max_tokens": 200}
 TOOL = {
@@ -27,8 +28,9 @@ def said(text: str) -> list[Any]:
     return [{"role": "user", "content": text}]
 
 
-class TestMessages(Conformance, StreamConformance):
+class TestMessages(Conformance, StreamConformance, ExampleConformance):
     adapter = adapter
+    example = "anthropic_sdk"
     patched = [
         "anthropic._base_client:SyncAPIClient.request",
         "anthropic._base_client:AsyncAPIClient.request",
@@ -64,13 +66,6 @@ def client(model_apis: str) -> Iterator[Any]:
     """Return a client made before the adapter is installed."""
     with anthropic.Anthropic(max_retries=1) as client:
         yield client
-
-
-@pytest.fixture
-def run(tracer: Tracer, client: Any) -> Iterator[Span]:
-    """Record a trace with the adapter installed."""
-    with ExitStack() as stack:
-        yield begin_run(stack, adapter, tracer)
 
 
 def finish(root: Span) -> Any:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance
+from adapters.conformance import Conformance, ExampleConformance
 from adapters.products import product
-from adapters.trees import begin_run, nodes_of_type, tree
-from logtracer import Span, Tracer, current_span, trace_node
+from adapters.trees import nodes_of_type, tree
+from adapters.weather import AGENT_TREE, look_up
+from logtracer import Span, current_span
 from logtracer_extras.adapters import autogen as adapter
 from logtracer_extras.adapters import openai as sdk
 
@@ -21,15 +21,10 @@ teams = product("autogen_agentchat.teams")
 conditions = product("autogen_agentchat.conditions")
 models = product("autogen_ext.models.openai")
 
+ADAPTERS = [sdk, adapter]
+
 # The product and its clients warn, and leave sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@trace_node("look_up")
-def look_up(city: str) -> str:
-    if city == "Atlantis":
-        raise ValueError("no such city")
-    return f"21 in {city}"
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_apis")]
 
 
 async def get_weather(city: str) -> str:
@@ -56,8 +51,9 @@ def text_of(result: Any) -> str:
     return str(result.messages[-1].content)
 
 
-class TestAgent(Conformance):
+class TestAgent(Conformance, ExampleConformance):
     adapter = adapter
+    example = "autogen_team"
     patched = [
         "autogen_agentchat.agents:BaseChatAgent.run",
         "autogen_agentchat.agents:BaseChatAgent.run_stream",
@@ -66,25 +62,6 @@ class TestAgent(Conformance):
 
     def ask(self, question: str) -> str:
         return text_of(asyncio.run(make_agent(tools=[]).run(task=question)))
-
-
-@pytest.fixture
-def run(tracer: Tracer, model_apis: str) -> Iterator[Span]:
-    """Record a trace with both adapters installed."""
-    with ExitStack() as stack:
-        stack.enter_context(sdk.install(tracer))
-        yield begin_run(stack, adapter, tracer)
-
-
-AGENT_TREE = [
-    "sub_agent forecaster",
-    "  llm_call chat gpt-4o",
-    "  tool_call get_weather",
-    "    custom look_up",
-    "  tool_call get_weather",
-    "    custom look_up",
-    "  llm_call chat gpt-4o",
-]
 
 
 def test_an_agent_is_a_tree(run: Span) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any, TypedDict
 
 import pytest
 
-from adapters.conformance import Conformance
+from adapters.conformance import Conformance, ExampleConformance
 from adapters.products import product
-from adapters.trees import begin_run, nodes_of_type, tree
-from logtracer import Span, Tracer, current_span, trace_node
+from adapters.trees import nodes_of_type, tree
+from adapters.weather import get_weather
+from logtracer import Span, current_span
 from logtracer_extras.adapters import crewai as adapter
 from logtracer_extras.adapters import langchain
 from logtracer_extras.adapters import openai as sdk
@@ -20,20 +19,10 @@ crewai = product("crewai")
 make_tool = product("crewai.tools").tool
 langgraph = product("langgraph.graph")
 
+ADAPTERS = [sdk, adapter]
+
 # The product and its clients warn, and leave sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@trace_node("look_up")
-def look_up(city: str) -> str:
-    if city == "Atlantis":
-        raise ValueError("no such city")
-    return f"21 in {city}"
-
-
-def get_weather(city: str) -> str:
-    """Return the weather of a city."""
-    return look_up(city)
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_apis")]
 
 
 def make_crew(question: str, *tools: Any) -> Any:
@@ -49,20 +38,13 @@ def ask(question: str, *tools: Any) -> str:
     return str(make_crew(question, *tools).kickoff())
 
 
-class TestCrew(Conformance):
+class TestCrew(Conformance, ExampleConformance):
     adapter = adapter
+    example = "crewai_crew"
     patched = ["crewai.events.event_bus:CrewAIEventsBus._prepare_event"]
 
     def ask(self, question: str) -> str:
         return ask(question)
-
-
-@pytest.fixture
-def run(tracer: Tracer, model_apis: str) -> Iterator[Span]:
-    """Record a trace with both adapters installed."""
-    with ExitStack() as stack:
-        stack.enter_context(sdk.install(tracer))
-        yield begin_run(stack, adapter, tracer)
 
 
 def test_a_crew_is_a_tree_and_each_call_is_one_node(run: Span) -> None:

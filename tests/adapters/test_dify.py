@@ -8,16 +8,22 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from adapters.conformance import ExampleConformance
 from adapters.products import product
-from adapters.trees import begin_trace, tree
-from logtracer import Span, Tracer, current_span
+from adapters.trees import tree
+from logtracer import Span, current_span
 from logtracer_extras.adapters import dify as adapter
+
+ADAPTERS: list[Any] = []
+
+
+class TestExample(ExampleConformance):
+    example = "dify_app"
 
 
 def node(event: str, run: str, title: str, node_type: str, **data: Any) -> dict[str, Any]:
@@ -64,13 +70,6 @@ TREE = [
     "    tool_call Fetch (failed)",
 ]
 LINES = [b"data: " + json.dumps(event).encode() for event in EVENTS] + [b"event: ping", b""]
-
-
-@pytest.fixture
-def run(tracer: Tracer) -> Iterator[Span]:
-    """Record a trace."""
-    with ExitStack() as stack:
-        yield begin_trace(stack, tracer)
 
 
 @pytest.mark.parametrize("lines", [EVENTS, LINES, [line.decode() for line in LINES]])

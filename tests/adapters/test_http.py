@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance
+from adapters.conformance import Conformance, ExampleConformance
 from adapters.products import product
-from adapters.trees import begin_run, tree
-from logtracer import Span, Tracer, trace_to_json
+from adapters.trees import tree
+from logtracer import Span, trace_to_json
 from logtracer_extras.adapters import http as adapter
 from logtracer_extras.adapters import openai as sdk
 
 requests = product("requests")
 httpx = product("httpx")
 aiohttp = product("aiohttp")
+
+
+ADAPTERS = [adapter]
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -79,8 +81,9 @@ def by_aiohttp(url: str) -> int:
 CLIENTS = [by_requests, by_httpx, by_async_httpx, by_aiohttp]
 
 
-class TestRequests(Conformance):
+class TestRequests(Conformance, ExampleConformance):
     adapter = adapter
+    example = "http_requests"
     patched = ["requests:Session.send"]
 
     @pytest.fixture(autouse=True)
@@ -100,13 +103,6 @@ class TestRequests(Conformance):
 def raise_refused() -> None:
     with requests.Session() as session:
         session.get("http://127.0.0.1:9/")
-
-
-@pytest.fixture
-def run(tracer: Tracer) -> Iterator[Span]:
-    """Record a trace with the adapter installed."""
-    with ExitStack() as stack:
-        yield begin_run(stack, adapter, tracer)
 
 
 @pytest.mark.parametrize("get", CLIENTS)

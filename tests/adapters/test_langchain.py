@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import operator
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
 from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from adapters.conformance import Conformance, StreamConformance
+from adapters.conformance import Conformance, ExampleConformance, StreamConformance
 from adapters.products import product
-from adapters.trees import begin_run, nodes_of_type, tree
-from logtracer import EdgeType, Span, Tracer, current_span, trace_node
+from adapters.trees import nodes_of_type, tree
+from adapters.weather import get_weather
+from logtracer import EdgeType, Span, current_span
 from logtracer_extras.adapters import langchain as adapter
 from logtracer_extras.adapters import openai as sdk
 
@@ -24,26 +24,16 @@ ChatOpenAI = product("langchain_openai").ChatOpenAI
 make_tool = product("langchain_core.tools").tool
 InMemorySaver = product("langgraph.checkpoint.memory").InMemorySaver
 
+ADAPTERS = [sdk, adapter]
+
 # The product and its clients warn, and leave sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_apis")]
 
 
 class State(TypedDict):
     """What the graphs below work on."""
 
     found: Annotated[list[Any], operator.add]
-
-
-@trace_node("look_up")
-def look_up(city: str) -> str:
-    if city == "Atlantis":
-        raise ValueError("no such city")
-    return f"21 in {city}"
-
-
-def get_weather(city: str) -> str:
-    """Return the weather of a city."""
-    return look_up(city)
 
 
 def said(text: str) -> dict[str, Any]:
@@ -88,8 +78,9 @@ class TestModel(Conformance, StreamConformance):
                 yield chunk.content
 
 
-class TestGraph(Conformance, StreamConformance):
+class TestGraph(Conformance, StreamConformance, ExampleConformance):
     adapter = adapter
+    example = "langgraph_agent"
     patched: list[str] = []
 
     def ask(self, question: str) -> str:
@@ -104,14 +95,6 @@ class TestGraph(Conformance, StreamConformance):
         async for chunk, _ in make_agent().astream(said(question), stream_mode="messages"):
             if chunk.content:
                 yield chunk.content
-
-
-@pytest.fixture
-def run(tracer: Tracer, model_apis: str) -> Iterator[Span]:
-    """Record a trace with both adapters installed."""
-    with ExitStack() as stack:
-        stack.enter_context(sdk.install(tracer))
-        yield begin_run(stack, adapter, tracer)
 
 
 AGENT_TREE = [

@@ -9,18 +9,21 @@ import urllib.request
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance, StreamConformance
+from adapters.conformance import Conformance, ExampleConformance, StreamConformance
 from adapters.products import product
-from adapters.trees import begin_run, only_call, tree
-from logtracer import Span, Tracer, propagate_context
+from adapters.trees import only_call, tree
+from logtracer import Span, propagate_context
 from logtracer_extras.adapters import openai as adapter
 
 openai = product("openai")
+
+ADAPTERS = [adapter]
+
+pytestmark = pytest.mark.usefixtures("model_apis")
 
 TOOL = {
     "type": "function",
@@ -39,8 +42,9 @@ def text_of(chunk: Any) -> str:
     return (chunk.choices[0].delta.content or "") if chunk.choices else ""
 
 
-class TestChat(Conformance, StreamConformance):
+class TestChat(Conformance, StreamConformance, ExampleConformance):
     adapter = adapter
+    example = "openai_sdk"
     patched = [
         "openai._base_client:SyncAPIClient.request",
         "openai._base_client:AsyncAPIClient.request",
@@ -75,13 +79,6 @@ def client(model_apis: str) -> Iterator[Any]:
     """Return a client made before the adapter is installed."""
     with openai.OpenAI(max_retries=1) as client:
         yield client
-
-
-@pytest.fixture
-def run(tracer: Tracer, client: Any) -> Iterator[Span]:
-    """Record a trace with the adapter installed."""
-    with ExitStack() as stack:
-        yield begin_run(stack, adapter, tracer)
 
 
 def finish(root: Span) -> Any:

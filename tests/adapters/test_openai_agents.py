@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance
+from adapters.conformance import Conformance, ExampleConformance
 from adapters.products import product
-from adapters.trees import begin_run, last_trace, nodes_of_type, tree
-from logtracer import Span, Tracer, current_span, trace_node
+from adapters.trees import last_trace, nodes_of_type, tree
+from adapters.weather import get_weather
+from logtracer import Span, Tracer, current_span
 from logtracer_extras.adapters import openai as sdk
 from logtracer_extras.adapters import openai_agents as adapter
 
@@ -20,20 +19,10 @@ agents = product("agents")
 openai = product("openai")
 
 
+ADAPTERS = [sdk, adapter]
+
 # The SDK and its clients warn, and leave sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@trace_node("look_up")
-def look_up(city: str) -> str:
-    if city == "Atlantis":
-        raise ValueError("no such city")
-    return f"21 in {city}"
-
-
-def get_weather(city: str) -> str:
-    """Return the weather of a city."""
-    return look_up(city)
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_apis")]
 
 
 WEATHER = agents.function_tool(get_weather)
@@ -56,20 +45,13 @@ async def answer_to(agent: Any, question: Any) -> Any:
     return await agents.Runner.run(agent, question)
 
 
-class TestRunner(Conformance):
+class TestRunner(Conformance, ExampleConformance):
     adapter = adapter
+    example = "openai_agents_run"
     patched: list[str] = []  # it is told by a processor
 
     def ask(self, question: str) -> str:
         return str(asyncio.run(answer_to(make_agent(), question)).final_output)
-
-
-@pytest.fixture
-def run(tracer: Tracer, model_apis: str) -> Iterator[Span]:
-    """Record a trace with both adapters installed."""
-    with ExitStack() as stack:
-        stack.enter_context(sdk.install(tracer))
-        yield begin_run(stack, adapter, tracer)
 
 
 def test_tools_run_in_parallel_and_each_call_is_one_node(run: Span) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance
+from adapters.conformance import Conformance, ExampleConformance
 from adapters.products import product
-from adapters.trees import begin_run, nodes_of_type, tree
-from logtracer import Span, Tracer, current_span, trace_node
+from adapters.trees import nodes_of_type, tree
+from adapters.weather import look_up
+from logtracer import Span, current_span
 from logtracer_extras.adapters import anthropic as anthropic_sdk
 from logtracer_extras.adapters import openai as sdk
 from logtracer_extras.adapters import otel as adapter
@@ -20,13 +19,10 @@ api = product("opentelemetry.trace")
 pydantic_ai = product("pydantic_ai")
 models = product("pydantic_ai.models.openai")
 
+ADAPTERS = [sdk, anthropic_sdk, adapter]
+
 # The product and its clients warn, and leave sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@trace_node("look_up")
-def look_up(city: str) -> str:
-    return f"21 in {city}"
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_apis")]
 
 
 async def get_weather(city: str) -> str:
@@ -39,21 +35,13 @@ def make_agent(*tools: Any) -> Any:
     return pydantic_ai.Agent(models.OpenAIChatModel("gpt-4o"), name="forecaster", tools=tools)
 
 
-class TestPydanticAI(Conformance):
+class TestPydanticAI(Conformance, ExampleConformance):
     adapter = adapter
+    example = "pydantic_ai_agent"
     patched: list[str] = []  # it is a tracer provider
 
     def ask(self, question: str) -> str:
         return str(make_agent().run_sync(question).output)
-
-
-@pytest.fixture
-def run(tracer: Tracer, model_apis: str) -> Iterator[Span]:
-    """Record a trace with the SDKs' adapters installed too."""
-    with ExitStack() as stack:
-        stack.enter_context(sdk.install(tracer))
-        stack.enter_context(anthropic_sdk.install(tracer))
-        yield begin_run(stack, adapter, tracer)
 
 
 def test_an_agent_is_a_tree_and_each_call_is_one_node(run: Span) -> None:

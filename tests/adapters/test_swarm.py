@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance
+from adapters.conformance import Conformance, ExampleConformance
 from adapters.products import product
-from adapters.trees import begin_run, nodes_of_type, tree
-from logtracer import Span, Tracer, current_span, trace_node
+from adapters.trees import nodes_of_type, tree
+from adapters.weather import look_up
+from logtracer import Span, current_span
 from logtracer_extras.adapters import openai as sdk
 from logtracer_extras.adapters import swarm as adapter
 
 swarm = product("swarm")
 openai = product("openai")
 
+ADAPTERS = [sdk, adapter]
+
 # The product and its clients warn, and leave sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@trace_node("look_up")
-def look_up(city: str) -> str:
-    if city == "Atlantis":
-        raise ValueError("no such city")
-    return f"21 in {city}"
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_apis")]
 
 
 def get_weather(city: str, context_variables: dict[str, Any]) -> str:
@@ -51,8 +45,9 @@ def ask(agent: Any, question: str, **settings: Any) -> Any:
     return client.run(agent=agent, messages=messages, context_variables=context, **settings)
 
 
-class TestSwarm(Conformance):
+class TestSwarm(Conformance, ExampleConformance):
     adapter = adapter
+    example = "swarm_handoff"
     patched = [
         "swarm.core:Swarm.run",
         "swarm.core:Swarm.get_chat_completion",
@@ -61,14 +56,6 @@ class TestSwarm(Conformance):
 
     def ask(self, question: str) -> str:
         return str(ask(FORECASTER, question).messages[-1]["content"])
-
-
-@pytest.fixture
-def run(tracer: Tracer, model_apis: str) -> Iterator[Span]:
-    """Record a trace with both adapters installed."""
-    with ExitStack() as stack:
-        stack.enter_context(sdk.install(tracer))
-        yield begin_run(stack, adapter, tracer)
 
 
 def test_a_handoff_is_a_tree_of_turns(run: Span) -> None:

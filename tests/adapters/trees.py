@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any
 
 from logtracer import Node, Span, TraceGraph, Tracer
 
@@ -36,12 +35,6 @@ def only_call(trace: TraceGraph) -> Node:
     """Return the trace's one model call."""
     (call,) = nodes_of_type(trace, "llm_call")
     return call
-
-
-def begin_run(stack: ExitStack, adapter: Any, tracer: Tracer) -> Span:
-    """Install an adapter and open a trace, for as long as the stack is."""
-    stack.enter_context(adapter.install(tracer))
-    return begin_trace(stack, tracer)
 
 
 def begin_trace(stack: ExitStack, tracer: Tracer) -> Span:
