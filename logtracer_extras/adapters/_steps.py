@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from logtracer import Span, current_span
+from logtracer import EdgeType, Span, current_span
 
 from ._installing import Adapter, quietly
 
@@ -96,6 +96,64 @@ def open_step(
     span = parent.node(name, node_type).start()
     _opened_below[span] = None if root is not None else parent
     return Step(span, root)
+
+
+# ---- Pauses: what waits for a person, and what goes on later -------------------------------------
+
+_MAX_PAUSED = 1_000  # runs that wait; some are never resumed
+
+
+class Pauses:
+    """The steps that wait, by the framework's own id, which `name` in their metadata holds too.
+
+    What goes on is linked to where it stopped. In a trace that `Tracer.resume` opened again, the
+    paused step is in the store, and the new one names it in its metadata as `resumes`.
+    """
+
+    def __init__(self, adapter: Adapter, name: str) -> None:
+        self._adapter = adapter
+        self._name = name
+        self._spans: dict[str, Span] = {}
+
+    def __contains__(self, framework_id: object) -> bool:
+        return framework_id in self._spans
+
+    def pause(self, span: Span, framework_id: str, reason: str) -> None:
+        """Let a step, and those above it, end as paused."""
+        span.metadata(**{self._name: framework_id})
+        span.pause(reason)
+        if len(self._spans) < _MAX_PAUSED:
+            self._spans[framework_id] = span
+
+    def resume(self, span: Span, framework_id: str) -> None:
+        """Link the step that goes on to the one that waits."""
+        paused = self._spans.pop(framework_id, None)
+        if paused is None:
+            self._note(span, self._stored(trace_of(span), framework_id))
+        elif trace_of(paused) != trace_of(span):
+            span.metadata(resumes=paused.id, resumes_trace=trace_of(paused))
+        elif paused.trace.end_time is None:
+            paused.resume()
+            paused.link(span, EdgeType.CAUSED_BY, "resumed")
+        else:  # its trace was saved and opened again
+            self._note(span, paused.id)
+
+    def _note(self, span: Span, node_id: str | None) -> None:
+        if node_id is not None:
+            span.metadata(resumes=node_id)
+
+    def _stored(self, trace_id: str, framework_id: str) -> str | None:
+        tracer = self._adapter.tracer
+        stored = None if tracer is None else tracer.storage.load(trace_id)
+        for node in reversed(stored.nodes.values() if stored else ()):
+            if node.status == "paused" and node.metadata.get(self._name) == framework_id:
+                return node.id
+        return None
+
+
+def trace_of(span: Span) -> str:
+    """Return the id of a span's trace."""
+    return span.traceparent.split("-")[1]
 
 
 # ---- Model calls: one node, however many adapters see the call -----------------------------------

@@ -21,7 +21,7 @@ from logtracer import NodeStatus, Span
 from ._calls import Call, watch_calls
 from ._installing import Adapter
 from ._model_facts import read
-from ._steps import ReportedError
+from ._steps import Pauses, ReportedError
 
 _RUNS = (
     ("agno.agent.agent", "Agent"),
@@ -45,7 +45,29 @@ def _is_always_later(*args: Any, **kwargs: Any) -> bool:
     return True
 
 
-def _finish_run(span: Span, run: Any) -> BaseException | None:
+class _Continuation(Call):
+    """A run that goes on after a person has answered."""
+
+    pauses: Pauses
+    run_id: str | None
+
+    def record(self, span: Span) -> None:
+        """Record what the run was given, and link it to where it stopped."""
+        super().record(span)
+        if self.run_id:
+            self.pauses.resume(span, self.run_id)
+
+
+def _describe_continuation(pauses: Pauses, runner: Any, *args: Any, **kwargs: Any) -> Call:
+    call = _describe_run(runner)
+    going_on = _Continuation(call.name, call.node_type, call.given, call.facts)
+    going_on.pauses = pauses
+    run = kwargs.get("run_response", args[0] if args else None)
+    going_on.run_id = kwargs.get("run_id") or read(run, "run_id")
+    return going_on
+
+
+def _finish_run(pauses: Pauses, span: Span, run: Any) -> BaseException | None:
     content = read(run, "content")
     if content is not None:
         span.output(content=content)
@@ -53,7 +75,7 @@ def _finish_run(span: Span, run: Any) -> BaseException | None:
     span.metadata(**{f"agno.{name}": fact for name, fact in facts.items() if fact})
     status = str(read(run, "status", "value") or "").lower()
     if status == "paused" or "paused" in str(read(run, "event") or "").lower():
-        span.set_status(NodeStatus.PAUSED)
+        pauses.pause(span, str(facts["run_id"]), "the run waits for a person")
     elif status == "cancelled":
         span.set_status(NodeStatus.CANCELLED)
     return ReportedError(str(content)) if status == "error" else None
@@ -75,12 +97,15 @@ def _finish_tool(span: Span, result: Any) -> BaseException | None:
 
 def _connect(adapter: Adapter) -> None:
     watch: Callable[..., None] = functools.partial(watch_calls, adapter)
+    pauses = Pauses(adapter, "agno.run_id")
+    finish = functools.partial(_finish_run, pauses)
+    go_on = functools.partial(_describe_continuation, pauses)
     for module, name in _RUNS:
         runner = getattr(adapter.load(module), name)
-        for method in ("run", "continue_run"):
-            watch(runner, method, _describe_run, _finish_run, _is_streamed)
-        for method in ("arun", "acontinue_run"):
-            watch(runner, method, _describe_run, _finish_run, _is_always_later)
+        watch(runner, "run", _describe_run, finish, _is_streamed)
+        watch(runner, "arun", _describe_run, finish, _is_always_later)
+        watch(runner, "continue_run", go_on, finish, _is_streamed)
+        watch(runner, "acontinue_run", go_on, finish, _is_always_later)
     tool = adapter.load("agno.tools.function").FunctionCall
     for method in ("execute", "aexecute"):
         watch(tool, method, _describe_tool, _finish_tool)

@@ -18,11 +18,18 @@ from logtracer import EdgeType, NodeStatus, Span
 
 from ._installing import Adapter, quietly
 from ._model_facts import read
-from ._steps import ModelCall, Step, add_resolver, open_model_call, open_step, parent_span
+from ._steps import (
+    ModelCall,
+    Pauses,
+    Step,
+    add_resolver,
+    open_model_call,
+    open_step,
+    parent_span,
+)
 
 _ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
 _HIDDEN = "langsmith:hidden"  # the product's own tag for runs that nobody wants to see
-_MAX_PAUSED = 1_000  # graphs that wait to be resumed; some never are
 _model_run: contextvars.ContextVar[ModelCall | None] = contextvars.ContextVar(
     "logtracer_langchain", default=None
 )
@@ -59,7 +66,7 @@ class _Handler:
         self._adapter = adapter
         self._runs: dict[Any, _Run] = {}
         self._failed: dict[object, Span] = {}  # attempts of graph nodes, to link their retries
-        self._paused: dict[str, Span] = {}  # by the graph's thread
+        self._pauses = Pauses(adapter, "thread_id")
 
     def span_of(self, run_id: Any) -> Span | None:
         """Return the span of an open run."""
@@ -99,8 +106,9 @@ class _Handler:
         known = {name: value for name, value in output.items() if value is not None}
         with quietly("langchain"):  # recorded badly or well: what is open must be ended
             run.span.output(**known)
-        if _is_interrupt(error):
-            self._pause(run)
+            if _is_a("GraphInterrupt", error):
+                self._pause(run, error)
+        if _is_a("GraphBubbleUp", error):  # no failure: an interrupt, or a command to the graph
             error = None
         elif error is not None and run.key is not None:
             self._failed[run.key] = run.span
@@ -142,16 +150,16 @@ class _Handler:
             span.input(value=_plain(inputs))
             names = ("langgraph_node", "langgraph_step", "thread_id")
             span.metadata(**{name: place[name] for name in names if name in place})
-            self._link(span, key, place.get("thread_id") if above is None else None)
+            failed = self._failed.pop(key, None)
+            if failed is not None:
+                failed.link(span, EdgeType.RETRY_OF)
+            if above is None and "thread_id" in place:
+                self._resume(span, place["thread_id"], read(inputs, "resume") is not None)
 
-    def _link(self, span: Span, key: object, thread_id: Any) -> None:
-        """Join a retry to the attempt that failed, and a resumed graph to where it stopped."""
-        failed = self._failed.pop(key, None)
-        if failed is not None:
-            failed.link(span, EdgeType.RETRY_OF)
-        paused = self._paused.pop(str(thread_id), None)
-        if paused is not None and _trace_of(paused) == _trace_of(span):
-            paused.link(span, EdgeType.CAUSED_BY, "resumed")
+    def _resume(self, span: Span, thread_id: str, is_answer: bool) -> None:
+        """Join a graph that goes on to where it stopped."""
+        if is_answer or thread_id in self._pauses:
+            self._pauses.resume(span, thread_id)
 
     def on_chain_end(self, outputs: Any, *, run_id: Any, **rest: Any) -> None:
         """End the node; a graph that was interrupted returns, and is paused."""
@@ -163,16 +171,16 @@ class _Handler:
         with quietly("langchain"):
             self._close(run_id, error)
 
-    def _pause(self, run: _Run) -> None:
+    def _pause(self, run: _Run, error: BaseException | None) -> None:
         """Mark a graph's node and all above it: the graph will return as if it had finished."""
         outermost = run
         while outermost.above is not None:
-            outermost.span.set_status(NodeStatus.PAUSED)
             outermost = outermost.above
-        outermost.span.set_status(NodeStatus.PAUSED)
+        values = [read(interrupt, "value") for interrupt in (error and error.args[0]) or ()]
+        run.span.pause("; ".join(map(str, values)) or "interrupt")
         thread_id = outermost.span.node_record.metadata.get("thread_id")
-        if thread_id is not None and len(self._paused) < _MAX_PAUSED:
-            self._paused[str(thread_id)] = outermost.span
+        if thread_id is not None:
+            self._pauses.pause(outermost.span, thread_id, "a node was interrupted")
 
     # Model calls
 
@@ -326,12 +334,8 @@ def _repeats(name: Any, above: _Run, metadata: Any) -> bool:
     return above.key is not None and name == read(metadata, "langgraph_node") == above.span.name
 
 
-def _is_interrupt(error: BaseException | None) -> bool:
-    return any(base.__name__ == "GraphBubbleUp" for base in type(error).__mro__)
-
-
-def _trace_of(span: Span) -> str:
-    return span.traceparent[3:35]
+def _is_a(name: str, error: BaseException | None) -> bool:
+    return any(base.__name__ == name for base in type(error).__mro__)
 
 
 def _message(message: Any) -> dict[str, Any]:

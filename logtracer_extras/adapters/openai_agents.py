@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from logtracer import NodeStatus, Span
+from logtracer import Span
 
 from ._installing import Adapter, quietly
 from ._model_facts import RESPONSES, read, usage_facts
 from ._steps import (
     ModelCall,
+    Pauses,
     ReportedError,
     Step,
     add_resolver,
@@ -46,6 +47,7 @@ class _Processor:
         self.is_active = True
         self._adapter = adapter
         self._steps: dict[str, Step | ModelCall] = {}  # by the id of the SDK's trace or span
+        self._pauses = Pauses(adapter, "openai_agents.trace_id")
 
     def current(self, tracing: Any) -> Span | None:
         """Return the node of the SDK's current span."""
@@ -90,6 +92,7 @@ class _Processor:
                 step.span.__enter__()
                 if above is None:  # a paused run goes on: its workflow has ended before
                     step.span.metadata(**{"openai_agents.trace_id": span.trace_id})
+                    self._pauses.resume(step.span, span.trace_id)
 
     def on_span_end(self, span: Any) -> None:
         """Record what the span holds by now, and end its node."""
@@ -101,7 +104,8 @@ class _Processor:
             try:
                 _record(step.span, data)
                 if data.type == _PAUSABLE and data.output is None and not span.error:
-                    step.span.set_status(NodeStatus.PAUSED)
+                    reason = f"{data.name} waits for approval"
+                    self._pauses.pause(step.span, span.trace_id, reason)
             finally:
                 step.end(_error_of(span.error))
 

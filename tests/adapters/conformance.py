@@ -14,14 +14,15 @@ import importlib
 import inspect
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.trees import last_trace, nodes_of_type, tree
 from conftest import ROOT
-from logtracer import NodeStatus, Span, Tracer, current_span, trace_to_json
+from logtracer import FileStore, NodeStatus, Span, Tracer, current_span, load_trace, trace_to_json
 
 SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -195,6 +196,21 @@ class ExampleConformance:
         run = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
         assert run.returncode == 0, run.stderr
         assert run.stdout.startswith("Trace: ")
+
+
+def assert_goes_on(directory: Path, adapter: Any, go_on: Callable[[], object]) -> None:
+    """Resume the one trace in a directory, with nothing left in memory of what paused it."""
+    tracer = Tracer(storage=FileStore(directory))
+    (trace_id,) = tracer.storage.list_traces()
+    before = load_trace(directory, trace_id)
+    assert before.root_nodes[0].status == NodeStatus.PAUSED
+    with adapter.install(tracer), tracer.resume(trace_id):
+        go_on()
+    after = load_trace(directory, trace_id)
+    assert after.root_nodes[0].status == NodeStatus.COMPLETED
+    assert len(after.nodes) > len(before.nodes)
+    (resumed,) = [node for node in after.nodes.values() if "resumes" in node.metadata]
+    assert before.nodes[resumed.metadata["resumes"]].status == NodeStatus.PAUSED
 
 
 def owner_of(path: str) -> tuple[Any, str]:

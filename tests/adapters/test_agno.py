@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance, ExampleConformance
+from adapters.conformance import Conformance, ExampleConformance, assert_goes_on
 from adapters.products import product
 from adapters.trees import nodes_of_type, tree
 from adapters.weather import AGENT_TREE, get_weather
-from logtracer import Span, current_span
+from logtracer import FileStore, Span, Tracer, current_span
 from logtracer_extras.adapters import agno as adapter
 from logtracer_extras.adapters import openai as sdk
 
@@ -33,6 +34,11 @@ def make_model() -> Any:
 def make_agent(**settings: Any) -> Any:
     tools = {"tools": [get_weather]}
     return Agent(name="forecaster", model=make_model(), telemetry=False, **{**tools, **settings})
+
+
+def make_guarded_agent() -> Any:
+    confirmed = make_tool(requires_confirmation=True, name="get_weather")(get_weather)
+    return make_agent(tools=[confirmed])
 
 
 class TestAgent(Conformance, ExampleConformance):
@@ -94,8 +100,7 @@ def test_a_member_of_a_team_runs_below_the_team(run: Span) -> None:
 
 
 def test_a_run_that_waits_for_a_person_is_paused_and_goes_on(run: Span) -> None:
-    confirmed = make_tool(requires_confirmation=True, name="get_weather")(get_weather)
-    agent = make_agent(tools=[confirmed])
+    agent = make_guarded_agent()
     paused = agent.run("weather?")
     for tool in paused.tools:
         tool.confirmed = True
@@ -103,3 +108,16 @@ def test_a_run_that_waits_for_a_person_is_paused_and_goes_on(run: Span) -> None:
     first, second = nodes_of_type(run.trace, "sub_agent")
     assert (first.status, second.status) == ("paused", "completed")
     assert first.metadata["agno.run_id"] == second.metadata["agno.run_id"]
+    (edge,) = [edge for edge in run.trace.edges if edge.label == "resumed"]
+    assert (edge.source_id, edge.target_id) == (first.id, second.id)
+    assert run.node_record.status == "running"  # it waited, and goes on
+
+
+def test_a_run_goes_on_in_its_trace_an_hour_later(tmp_path: Path) -> None:
+    agent = make_guarded_agent()
+    tracer = Tracer(storage=FileStore(tmp_path))
+    with adapter.install(tracer), tracer.trace("run"):
+        paused = agent.run("weather?")
+    for tool in paused.tools:
+        tool.confirmed = True
+    assert_goes_on(tmp_path, adapter, lambda: agent.continue_run(run_response=paused))

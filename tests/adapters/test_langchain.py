@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import operator
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from adapters.conformance import Conformance, ExampleConformance, StreamConformance
+from adapters.conformance import Conformance, ExampleConformance, StreamConformance, assert_goes_on
 from adapters.products import product
 from adapters.trees import nodes_of_type, tree
 from adapters.weather import get_weather
-from logtracer import EdgeType, Span, current_span
+from logtracer import EdgeType, FileStore, Span, Tracer, current_span
 from logtracer_extras.adapters import langchain as adapter
 from logtracer_extras.adapters import openai as sdk
 
@@ -58,6 +59,10 @@ def make_graph(**nodes: Any) -> Any:
         graph.add_edge(last, name)
         last = name
     return graph
+
+
+def approve(state: State) -> dict[str, Any]:
+    return {"found": [types.interrupt({"question": "go on?"})]}
 
 
 class TestModel(Conformance, StreamConformance):
@@ -180,9 +185,6 @@ def test_a_retried_node_is_linked_to_the_attempt_that_failed(run: Span) -> None:
 
 
 def test_an_interrupt_is_a_pause_and_its_resumption_is_linked(run: Span) -> None:
-    def approve(state: State) -> dict[str, Any]:
-        return {"found": [types.interrupt({"question": "go on?"})]}
-
     graph = make_graph(approve=approve).compile(checkpointer=InMemorySaver())
     config = {"configurable": {"thread_id": "thread-1"}}
     graph.invoke({"found": []}, config)
@@ -195,6 +197,26 @@ def test_an_interrupt_is_a_pause_and_its_resumption_is_linked(run: Span) -> None
         node.metadata.get("thread_id") == "thread-1"
         for node in nodes_of_type(run.trace, "sub_agent")
     )
+    assert run.node_record.status == "running"  # it waited, and goes on
+
+
+def test_a_graph_goes_on_in_its_trace_an_hour_later(tmp_path: Path) -> None:
+    graph = make_graph(approve=approve).compile(checkpointer=InMemorySaver())
+    config = {"configurable": {"thread_id": "thread-1"}}
+    tracer = Tracer(storage=FileStore(tmp_path))
+    with adapter.install(tracer), tracer.trace("run"):
+        graph.invoke({"found": []}, config)
+    assert_goes_on(tmp_path, adapter, lambda: graph.invoke(types.Command(resume="yes"), config))
+
+
+def test_a_command_to_the_graph_above_is_no_failure(run: Span) -> None:
+    def hand_over(state: State) -> Any:
+        return types.Command(graph=types.Command.PARENT, update={"found": ["over"]})
+
+    inner = make_graph(hand_over=hand_over).compile()
+    make_graph(inner=inner).compile().invoke({"found": []})
+    assert run.trace.failed_nodes == []
+    assert not [line for line in tree(run.trace) if "(" in line]
 
 
 def test_branches_that_run_at_once_are_lanes_of_their_own(run: Span) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance, ExampleConformance
+from adapters.conformance import Conformance, ExampleConformance, assert_goes_on
 from adapters.products import product
 from adapters.trees import last_trace, nodes_of_type, tree
 from adapters.weather import get_weather
-from logtracer import Span, Tracer, current_span
+from logtracer import FileStore, Span, Tracer, current_span
 from logtracer_extras.adapters import openai as sdk
 from logtracer_extras.adapters import openai_agents as adapter
 
@@ -116,6 +117,23 @@ def test_a_tool_that_waits_for_approval_is_paused_and_goes_on(run: Span) -> None
         "paused",
         "completed",
     ]
+    assert [edge.label for edge in run.trace.edges].count("resumed") == 1
+    assert run.node_record.status == "running"  # it waited, and goes on
+
+
+def test_a_run_goes_on_in_its_trace_an_hour_later(tmp_path: Path) -> None:
+    tracer = Tracer(storage=FileStore(tmp_path))
+    with adapter.install(tracer), tracer.trace("run"):
+        paused = asyncio.run(answer_to(make_agent(tools=[GUARDED]), "weather?"))
+    kept = paused.to_state().to_json()
+
+    async def go_on() -> None:
+        agent = make_agent(tools=[GUARDED])
+        state = await agents.RunState.from_json(agent, kept)
+        state.approve(state.get_interruptions()[0])
+        await answer_to(agent, state)
+
+    assert_goes_on(tmp_path, adapter, lambda: asyncio.run(go_on()))
 
 
 def test_parallel_runs_keep_to_their_workflow(run: Span) -> None:
