@@ -1009,17 +1009,25 @@ def _inspect(options: argparse.Namespace, screen: Screen) -> int:
     elif options.node is not None:
         screen.show(node_lines(trace, find_node(trace, options.node), screen.style))
     else:
-        screen.show(_inspect_lines(trace, options, screen.style))
+        _show_run(trace, options, screen)
     return int(options.exit_status and run_status(trace) != NodeStatus.COMPLETED)
 
 
-def _inspect_lines(trace: TraceGraph, options: argparse.Namespace, style: Style) -> Iterator[Line]:
-    """Yield the summary, the tree or the timeline, and how many nodes are not in it."""
-    depth = 3 * options.timeline if options.depth is None else options.depth
+def _show_run(trace: TraceGraph, options: argparse.Namespace, screen: Screen) -> None:
+    """Show the summary, at once however long the trace is, then its nodes."""
     is_priced = bool(options.prices or os.environ.get("LOGTRACER_PRICES"))
     run = measured(trace, options) if options.timeline or options.filter or is_priced else None
+    screen.show(summary_lines(trace, screen.style, run))
+    screen.flush()
+    screen.show(_nodes_lines(trace, options, run, screen.style))
+
+
+def _nodes_lines(
+    trace: TraceGraph, options: argparse.Namespace, run: Any, style: Style
+) -> Iterator[Line]:
+    """Yield the tree or the timeline, and how many nodes are not in it."""
+    depth = 3 * options.timeline if options.depth is None else options.depth
     shown = _shown(trace, options, depth, run)
-    yield from summary_lines(trace, style, run)
     yield []
     if options.timeline:
         timeline = extra("timeline")
@@ -1159,17 +1167,19 @@ def summary_lines(trace: TraceGraph, style: Style, run: Any = None) -> Iterator[
 
 
 def _token_facts(trace: TraceGraph) -> list[str]:
-    tokens = [tokens_of(node) for node in trace.nodes.values()]
+    tokens = [tokens_of(node) for node in trace.nodes.values() if node.metadata]
     read, wrote = sum(read for read, _ in tokens), sum(wrote for _, wrote in tokens)
     return [f"tokens {read:,} in / {wrote:,} out"] if read or wrote else []
 
 
 def _counts(trace: TraceGraph) -> list[str]:
     """Return the counts worth a word: nodes, lanes, types, failures, retries, fallbacks."""
-    types = Counter(node.node_type for node in trace.nodes.values())
+    nodes = trace.nodes.values()
+    types = Counter([node.node_type for node in nodes])
     types.pop("trace", None)
-    lanes = {str(node.metadata.get("lane", "")) for node in trace.nodes.values()}
-    edges = Counter(edge.edge_type for edge in trace.edges)
+    lanes = {str(node.metadata.get("lane", "")) if node.metadata else "" for node in nodes}
+    # Comparing first: the hash of an enum is worked out anew each time, for most edges in vain.
+    edges = Counter([edge.edge_type for edge in trace.edges if edge.edge_type != "caused_by"])
     counts = [counted(len(trace.nodes), "node")]
     if len(lanes) > 1:
         counts.append(counted(len(lanes), "lane"))
@@ -1250,6 +1260,8 @@ def _since(text: str) -> datetime:
 
 # ---- stats: where the time and the money went ----------------------------------------------------
 
+_COLLECTED = 50_000  # nodes read of a store until memory is collected
+
 
 def _add_stats(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
@@ -1290,11 +1302,18 @@ def traces_of(argument: str | None, store: str) -> Iterator[TraceGraph]:
     if argument is not None and not os.path.isdir(argument):
         yield find_trace(argument, store)
         return
-    for trace in stored_traces(argument or store):
+    nodes = 0
+    for stored in stored_traces(argument or store):
         try:
-            yield trace.load()
+            trace = stored.load()
         except (LogtracerError, OSError) as error:
             complain(f"warning: {_reason(error)}; left out")
+            continue
+        yield trace
+        nodes += len(trace.nodes)
+        if nodes >= _COLLECTED:
+            gc.collect()  # it is switched off, and what was measured holds itself in circles
+            nodes = 0
 
 
 # ---- search: which steps of which runs -----------------------------------------------------------
@@ -1812,8 +1831,15 @@ def main(argv: list[str] | None = None) -> int:
         options = _build_parser().parse_args(argv)
     except SystemExit as stop:  # argparse has said all there is to say
         return stop.code if isinstance(stop.code, int) else 2
-    with _without_collector():
+    was_on = gc.isenabled()
+    gc.disable()  # loading 100,000 nodes takes half the time without the garbage collector
+    try:
         return _run(options)
+    finally:
+        if argv is None:  # a program that ends now: looking at what is left takes 0.3 s of them
+            gc.freeze()
+        elif was_on:
+            gc.enable()
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -1841,18 +1867,6 @@ def _silence_stdout() -> None:
     """Let the interpreter's last flush of a closed pipe or a full disk go nowhere."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """Switch the garbage collector off: loading 100,000 nodes takes half the time without it."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 if __name__ == "__main__":

@@ -742,7 +742,10 @@ def critical_path(run: Run) -> list[Segment]:
             continue
         floor = max(child.start, frame.floor)
         frame.cursor, frame.later = floor, child
-        frames.append(_Frame(child, floor, end, _by_end(child.children, end)))
+        if child.children:
+            frames.append(_Frame(child, floor, end, _by_end(child.children, end)))
+        elif end > floor:
+            found.append(Segment(child, False, floor, end - floor))
     return found[::-1]
 
 

@@ -9,6 +9,8 @@ for line in lines([measure(trace)], pen):
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import nlargest
+from operator import attrgetter
 from typing import Any
 
 from logtracer import NodeType
@@ -201,7 +203,7 @@ def _path(run: Run, pen: Pen) -> Iterator[Line]:
     time = sum(part.time for part in parts)
     total = f"{seconds_text(time)} of {seconds_text(run.wall)}"
     yield [("CRITICAL PATH  ", "heading"), (total, "")]
-    longest = sorted(parts, key=lambda part: -part.time)[:_PATH_ROWS]
+    longest = nlargest(_PATH_ROWS, parts, key=attrgetter("time"))
     shown = [part for part in longest if 100 * part.time >= run.wall]
     for part in sorted(shown, key=lambda part: part.start):
         text = pen.fit(_place(part), max(16, pen.width - 20))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from logtracer import save_trace_json
+import logtracer_cli
+from logtracer import Node, save_trace_json
 from logtracer_cli import cell_width, main
+from logtracer_extras.analysis import measure
 from sample_traces import START, Sample, failing, support_agent
 
 Search = Callable[..., list[str]]
@@ -110,3 +113,31 @@ def test_match_deep_in_a_long_text_is_shown_in_the_middle(tmp_path: Path, search
 def test_search_fits_the_width(width: int, search: Search) -> None:
     shown = search("type:llm_call OR type:tool_call", "--width", str(width))
     assert all(cell_width(line) <= width for line in shown[:-1])  # the last is a command
+
+
+def test_runs_that_were_read_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(9):
+        save_trace_json(Sample("run", 1.0, f"{number:x}").trace, tmp_path / f"{number:x}.json")
+    monkeypatch.setattr(logtracer_cli, "_COLLECTED", 2)
+    gc.collect()
+    gc.disable()
+    try:
+        alive = []
+        for trace in logtracer_cli.traces_of(None, str(tmp_path)):
+            trace.add_node(Node("child", 1, "child", parent_id=trace.root_nodes[0].id))
+            run = measure(trace)  # parents and children that hold each other
+            alive.append(sum(type(thing) is type(run.steps[0]) for thing in gc.get_objects()))
+    finally:
+        gc.enable()
+    assert max(alive) <= 6  # of two or three runs, not of nine
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_the_collector_is_left_as_it_was(is_on: bool, search: Search) -> None:
+    if not is_on:
+        gc.disable()
+    try:
+        search("name:chat")
+        assert gc.isenabled() is is_on
+    finally:
+        gc.enable()
