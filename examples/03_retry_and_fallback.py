@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # a checkout needs no instal
 from logtracer import EdgeType, NodeStatus, Span, Tracer
 from logtracer_cli import render_trace
 
+QUESTION = "What is the answer?"
+
 
 class ModelOverloaded(Exception):
     """What the busy model answers."""
@@ -35,6 +37,7 @@ def main() -> None:
         attempts: list[Span] = []
         for number in range(2):
             attempt = root.node(f"attempt_{number + 1}", node_type="llm_call")
+            attempt.input(question=QUESTION)
             try:
                 with attempt:
                     call_model(attempt, "large")
@@ -43,7 +46,8 @@ def main() -> None:
         attempts[0].link(attempts[1], EdgeType.RETRY_OF)
 
         with root.node("small_model", node_type="llm_call") as fallback:
-            attempts[-1].link(fallback, EdgeType.FALLBACK_OF, label="the large model is busy")
+            fallback.input(question=QUESTION)
+            attempts[0].link(fallback, EdgeType.FALLBACK_OF, label="the large model is busy")
             fallback.output(text=call_model(fallback, "small"))
 
     trace = root.trace
@@ -55,7 +59,7 @@ def main() -> None:
 
     assert reasons == [
         ("attempt_1", EdgeType.RETRY_OF, "attempt_2"),
-        ("attempt_2", EdgeType.FALLBACK_OF, "small_model"),
+        ("attempt_1", EdgeType.FALLBACK_OF, "small_model"),
     ]
     assert [node.name for node in trace.failed_nodes] == ["attempt_1", "attempt_2"]
     assert {node.error_type for node in trace.failed_nodes} == {"ModelOverloaded"}

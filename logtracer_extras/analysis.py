@@ -32,6 +32,7 @@ from typing import Any
 from logtracer import Edge, EdgeType, LogtracerError, Node, NodeStatus, NodeType, TraceGraph
 
 __all__ = [
+    "DataFlow",
     "ModelRow",
     "NameRow",
     "PriceError",
@@ -942,12 +943,14 @@ def _plain_name(name: str) -> tuple[str, bool]:
 
     >>> _plain_name("api_call_attempt_2"), _plain_name("turn 3"), _plain_name("registry")
     (('api_call', True), ('turn', False), ('registry', False))
+    >>> _plain_name("attempt_2")
+    ('attempt', True)
     """
     stem = name.rstrip(_NUMBERING)
     for word in _TRY_WORDS:
         rest = stem[: -len(word)]
         if stem.lower().endswith(word) and not rest[-1:].isalnum():
-            return rest.rstrip(_NUMBERING) or name, True
+            return rest.rstrip(_NUMBERING) or stem, True
     return stem or name, False
 
 
@@ -984,37 +987,75 @@ def infer_data_flow(trace: TraceGraph, *, min_size: int = _MIN_SIZE) -> list[Edg
     """Return a `data_flow` edge for each pair of steps whose output is found in a later input.
 
     Compares values (texts, lists, objects) of at least `min_size` characters by a hash of their
-    content. A value that was an input before it was an output did not come from there. The
-    edge's metadata tells where the value lay: `{"inferred": True, "source_path": "$.result",
-    "target_path": "$.messages[1].content"}`.
+    content. A value that was an input before it was an output did not come from there, and what
+    is recorded already is left out. The edge's metadata tells where the value lay:
+    `{"inferred": True, "source_path": "$.result", "target_path": "$.messages[1].content"}`.
     """
-    steps = sorted(measure(trace, infer=False).steps, key=_by_start)
-    sources: dict[bytes, list[tuple[Step, str]]] = {}
-    seen: set[bytes] = set()
-    edges: dict[tuple[str, str], Edge] = {}
-    for step in steps:
-        for path, key in _values(step.node.input_data, min_size):
-            source = _source(sources.get(key, []), step)
-            if source is not None:
-                edge = _data_edge(source[0], source[1], step, path)
-                edges.setdefault((edge.source_id, edge.target_id), edge)
-            seen.add(key)
-        for path, key in _values(step.node.output_data, min_size):
-            if key not in seen:
-                sources.setdefault(key, []).append((step, path))
-    return list(edges.values())
+    flow = DataFlow(min_size=min_size)
+    for step in measure(trace, infer=False).steps:
+        flow.add(step.node, step.start, step.end, step.level)
+    return flow.edges(trace.edges)
 
 
-def _source(candidates: list[tuple[Step, str]], later: Step) -> tuple[Step, str] | None:
+class DataFlow:
+    """Finds what one step gave and a later one took; keeps hashes of values, not the values."""
+
+    def __init__(self, *, min_size: int = _MIN_SIZE) -> None:
+        self._min_size = min_size
+        self._steps: list[_Exchange] = []
+
+    def add(self, node: Node, start: int, end: int, level: int) -> None:
+        """Take a step with its times and its level in the tree, in any order."""
+        given = _values(node.input_data, self._min_size)
+        gave = _values(node.output_data, self._min_size)
+        if given or gave:
+            self._steps.append(_Exchange(node.id, start, end, level, given, gave))
+
+    def edges(self, recorded: Iterable[Edge] = ()) -> list[Edge]:
+        """Return an edge for each pair of steps, without those that are recorded."""
+        sources: dict[bytes, list[tuple[_Exchange, str]]] = {}
+        seen: set[bytes] = set()
+        flows = [edge for edge in recorded if edge.edge_type == EdgeType.DATA_FLOW]
+        known = {(edge.source_id, edge.target_id) for edge in flows}
+        edges: dict[tuple[str, str], Edge] = {}
+        for step in sorted(self._steps, key=_by_start):
+            for path, key in step.given:
+                source = _source(sources.get(key, []), step)
+                if source is not None and (source[0].node_id, step.node_id) not in known:
+                    edge = _data_edge(source[0], source[1], step, path)
+                    edges.setdefault((edge.source_id, edge.target_id), edge)
+                seen.add(key)
+            for path, key in step.gave:
+                if key not in seen:
+                    sources.setdefault(key, []).append((step, path))
+        return list(edges.values())
+
+
+@dataclass(slots=True, eq=False)
+class _Exchange:
+    """Where in a step's input and output which values lay: a path and a hash of each."""
+
+    node_id: str
+    start: int
+    end: int
+    level: int
+    given: list[tuple[str, bytes]]
+    gave: list[tuple[str, bytes]]
+
+
+def _source(
+    candidates: list[tuple[_Exchange, str]], later: _Exchange
+) -> tuple[_Exchange, str] | None:
     """Return the last to end before a step began, the outermost of several."""
     ended = [item for item in candidates[-_RECENT:] if item[0].end <= later.start]
     ended = [item for item in ended if item[0] is not later]
     return max(ended, key=lambda item: (item[0].end, -item[0].level), default=None)
 
 
-def _data_edge(earlier: Step, source_path: str, later: Step, target_path: str) -> Edge:
+def _data_edge(earlier: _Exchange, source_path: str, later: _Exchange, target_path: str) -> Edge:
     paths = {"source_path": source_path, "target_path": target_path}
-    return Edge(earlier.node.id, later.node.id, EdgeType.DATA_FLOW, "", {"inferred": True, **paths})
+    facts = {"inferred": True, **paths}
+    return Edge(earlier.node_id, later.node_id, EdgeType.DATA_FLOW, "", facts)
 
 
 def _values(data: Mapping[str, Any], min_size: int) -> list[tuple[str, bytes]]:

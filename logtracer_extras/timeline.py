@@ -136,9 +136,8 @@ class _Table:
             self._bar += unused
         self._name = max(_LEAST_NAME, pen.width - spare - self._bar)
         self._again = {
-            edge.target_id: (_AGAIN[edge.edge_type], edges is run.inferred)
-            for edges in (run.inferred, run.trace.edges)
-            for edge in edges
+            edge.target_id: (_AGAIN[edge.edge_type], edge.metadata.get("inferred") is True)
+            for edge in reversed(run.edges)  # recorded ones come first there, and win
             if edge.edge_type in _AGAIN
         }
 
