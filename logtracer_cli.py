@@ -28,6 +28,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from logtracer import (
+    Edge,
     LogtracerError,
     Node,
     NodeStatus,
@@ -194,6 +195,7 @@ _GLYPHS = {
     "last": ("└── ", "`-- "),
     "bar": ("│   ", "|   "),
     "from": ("←", "<-"),
+    "to": (" → ", " -> "),
     "into": (" › ", " > "),
     "tee": ("├─ ", "+- "),
     "elbow": ("└─ ", "`- "),
@@ -668,6 +670,30 @@ def prices_of(options: argparse.Namespace) -> Any:
     return extra("analysis").load_prices(path) if path else None
 
 
+def _add_data_flow(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-flow", action="store_true", help="also find what steps gave to later ones"
+    )
+
+
+def with_data_flow(trace: TraceGraph, options: argparse.Namespace) -> TraceGraph:
+    """Add to a trace in memory the data flow nobody recorded, where the user asks for it."""
+    if options.data_flow:
+        trace.edges += extra("analysis").infer_data_flow(trace)
+    return trace
+
+
+def inferred_edges(trace: TraceGraph) -> list[Edge]:
+    """Return the retries and fallbacks nobody recorded; none where the extra was not copied."""
+    if not any(node.status in ("failed", "cancelled") for node in trace.nodes.values()):
+        return []
+    try:
+        edges: list[Edge] = extra("analysis").infer_retries(trace)
+    except CommandError:
+        return []
+    return edges
+
+
 def measured(trace: TraceGraph, options: argparse.Namespace) -> Any:
     """Return the trace measured by `logtracer_extras.analysis`."""
     return extra("analysis").measure(trace, prices_of(options))
@@ -821,12 +847,14 @@ def tree_lines(
     style: Style,
     shown: set[str] | None = None,
     costs: Mapping[str, float] = MappingProxyType({}),
+    inferred: Iterable[Edge] = (),
 ) -> Iterator[Line]:
     """Yield the published tree of a trace, line by line.
 
-    `shown` are the ids of the nodes to draw, None for all; `costs` what nodes cost, by id.
+    `shown` are the ids of the nodes to draw, None for all; `costs` what nodes cost, by id;
+    `inferred` edges beside the recorded ones.
     """
-    tree = _Tree(trace, verbosity, style, costs)
+    tree = _Tree(trace, verbosity, style, costs, _reasons_of(trace, style, inferred))
     rows = rows_of(trace, shown)
     yield from tree.title(bool(rows))
     for row in rows:
@@ -852,13 +880,18 @@ class _Tree:
     """Draw the rows of one trace."""
 
     def __init__(
-        self, trace: TraceGraph, verbosity: str, style: Style, costs: Mapping[str, float]
+        self,
+        trace: TraceGraph,
+        verbosity: str,
+        style: Style,
+        costs: Mapping[str, float],
+        reasons: Mapping[str, Line],
     ) -> None:
         self._trace = trace
         self._costs = costs
         self._verbosity = verbosity
         self._style = style
-        self._reasons = _reasons_of(trace, style)
+        self._reasons = reasons
         self._indents = [""]  # what stands before a row, level by level
 
     def title(self, has_rows: bool) -> Iterator[Line]:
@@ -955,22 +988,32 @@ class _Tree:
         return clip(text, _MOST_TEXT, self._style.glyph("cut"))
 
 
-def _reasons_of(trace: TraceGraph, style: Style) -> dict[str, list[tuple[str, str]]]:
+def _reasons_of(trace: TraceGraph, style: Style, inferred: Iterable[Edge]) -> dict[str, Line]:
     """Return, by the id of the later node, its edges in words; the tree shows its parent."""
-    reasons: dict[str, list[tuple[str, str]]] = {}
-    for edge in trace.edges:
+    reasons: dict[str, Line] = {}
+    for edge in itertools.chain(trace.edges, inferred):
         target = trace.nodes.get(edge.target_id)
         if target is None or (edge.edge_type, edge.source_id) == ("caused_by", target.parent_id):
             continue
-        source = trace.nodes.get(edge.source_id)
-        words = _EDGE_WORDS.get(edge.edge_type, f"{edge.edge_type}:")
-        text = f"{words} {source.name if source else edge.source_id}"
-        text += f" ({edge.label})" if edge.label else ""
         known = reasons.setdefault(target.id, [])
         before = ", " if known else f"{style.glyph('from')} "
-        text = before + clip(text, _MOST_TEXT, style.glyph("cut"))
+        text = before + clip(_edge_text(trace, edge, style), _MOST_TEXT, style.glyph("cut"))
         known.append((text, _EDGE_ROLES.get(edge.edge_type, "dim")))
     return reasons
+
+
+def _edge_text(trace: TraceGraph, edge: Edge, style: Style) -> str:
+    source = trace.nodes.get(edge.source_id)
+    words = _EDGE_WORDS.get(edge.edge_type, f"{edge.edge_type}:")
+    said = [edge.label] if edge.label else []
+    if "source_path" in edge.metadata and "target_path" in edge.metadata:
+        paths = (str(edge.metadata[end]) for end in ("source_path", "target_path"))
+        said.append(style.glyph("to").join(paths))
+    if edge.metadata.get("inferred") is True:
+        said.append("inferred")
+    return f"{words} {source.name if source else edge.source_id}" + (
+        f" ({', '.join(said)})" if said else ""
+    )
 
 
 # ---- inspect: one trace, its summary and its tree ----------------------------------------------
@@ -993,6 +1036,7 @@ def _add_inspect(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exit-status", action="store_true", help="exit 1 if the run has not succeeded"
     )
+    _add_data_flow(parser)
     _add_prices(parser)
     parser.set_defaults(run=_inspect)
 
@@ -1007,7 +1051,8 @@ def _inspect(options: argparse.Namespace, screen: Screen) -> int:
     elif options.json:
         screen.show_json(summary_of(trace))
     elif options.node is not None:
-        screen.show(node_lines(trace, find_node(trace, options.node), screen.style))
+        node = find_node(trace, options.node)
+        screen.show(node_lines(with_data_flow(trace, options), node, screen.style))
     else:
         _show_run(trace, options, screen)
     return int(options.exit_status and run_status(trace) != NodeStatus.COMPLETED)
@@ -1019,7 +1064,7 @@ def _show_run(trace: TraceGraph, options: argparse.Namespace, screen: Screen) ->
     run = measured(trace, options) if options.timeline or options.filter or is_priced else None
     screen.show(summary_lines(trace, screen.style, run))
     screen.flush()
-    screen.show(_nodes_lines(trace, options, run, screen.style))
+    screen.show(_nodes_lines(with_data_flow(trace, options), options, run, screen.style))
 
 
 def _nodes_lines(
@@ -1034,7 +1079,8 @@ def _nodes_lines(
         yield from timeline.lines(run, style, shown=shown, bars=not options.no_bars)
     else:
         costs = {step.node.id: step.cost for step in run.steps if step.cost} if run else {}
-        yield from tree_lines(trace, options.verbosity, style, shown, costs)
+        inferred = run.inferred if run else inferred_edges(trace)
+        yield from tree_lines(trace, options.verbosity, style, shown, costs, inferred)
     hidden = 0 if shown is None else len(trace.nodes) - len(shown)
     if hidden:
         flags = ["--failed"] * options.failed + ["--filter"] * bool(options.filter)
@@ -1110,7 +1156,7 @@ def node_lines(trace: TraceGraph, node: Node, style: Style) -> Iterator[Line]:
     yield [("in: ", "dim"), (style.glyph("into").join(_names_above(trace, node)), "")]
     if node.start_time is not None:
         yield [("started: ", "dim"), (node.start_time.isoformat(" ", "milliseconds"), "")]
-    for text, role in _reasons_of(trace, style).get(node.id, ()):
+    for text, role in _reasons_of(trace, style, inferred_edges(trace)).get(node.id, ()):
         yield [(text.removeprefix(", "), role)]
     for note in node.annotations:
         yield [("annotation: ", "dim"), (f'"{note}"', "")]
@@ -1329,6 +1375,7 @@ def _add_search(commands: Commands, shared: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limit", type=_count, default=50, metavar="N", help="steps, 0 for all")
     parser.add_argument("--json", action="store_true", help="print the matches as JSON")
+    _add_data_flow(parser)
     _add_prices(parser)
     parser.set_defaults(run=_search)
 
@@ -1339,7 +1386,8 @@ def _search(options: argparse.Namespace, screen: Screen) -> int:
     query = parsed_query(options.query)
     try:
         prices = prices_of(options)
-        traces = traces_of(options.trace, options.store)
+        read = traces_of(options.trace, options.store)
+        traces = (with_data_flow(trace, options) for trace in read)
         found = results.search(traces, query, prices, limit=options.limit or sys.maxsize)
         if options.json:
             screen.show_json([match for result in found for match in results.to_dicts(result)])
@@ -1514,13 +1562,15 @@ def _add_why(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", help=TRACE_HELP)
     parser.add_argument("node", nargs="?", help="a node's id, or how it ends; else every failure")
     parser.add_argument("--json", action="store_true", help="print the explanations as JSON")
+    _add_data_flow(parser)
     parser.set_defaults(run=_why)
 
 
 def _why(options: argparse.Namespace, screen: Screen) -> int:
     """Explain; a run in which nothing failed is answered with 1."""
     why, style = extra("why"), screen.style
-    trace = find_trace(options.trace, options.store)
+    trace = with_data_flow(find_trace(options.trace, options.store), options)
+    trace.edges += inferred_edges(trace)
     node_id = None if options.node is None else find_node(trace, options.node).id
     explanations = why.explain(trace, node_id)
     if options.json:
