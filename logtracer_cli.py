@@ -1743,10 +1743,12 @@ _POLL = 0.25  # seconds between two looks for a run to start
 def _add_watch(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser = commands.add_parser("watch", parents=[shared], help="follow a run while it goes on")
     parser.add_argument("trace", nargs="?", help=f"{TRACE_HELP}; without it the newest that runs")
+    _add_prices(parser)
     parser.set_defaults(run=_watch, no_pager=True)
 
 
 def _watch(options: argparse.Namespace, screen: Screen) -> int:
+    prices = prices_of(options)
     found = _to_watch(options)
     follower: Any = None
     if found.path.endswith(".jsonl"):
@@ -1755,7 +1757,7 @@ def _watch(options: argparse.Namespace, screen: Screen) -> int:
         follower = extra("watching").StoreFollower(found.load)
     if follower is not None:
         with contextlib.closing(follower):
-            loop = extra("watch_loop").WatchLoop(follower, screen)
+            loop = extra("watch_loop").WatchLoop(follower, screen, prices)
             live = _live_screen(screen)
             if live is None:
                 loop.by_line()
@@ -1763,7 +1765,8 @@ def _watch(options: argparse.Namespace, screen: Screen) -> int:
                 loop.on_screen(live)
     document = found.path.removesuffix("l")  # what a journal becomes when its run ends
     trace = load_trace(document) if os.path.exists(document) else found.load()
-    screen.show(summary_lines(trace, screen.style))
+    run = extra("analysis").measure(trace, prices) if prices else None
+    screen.show(summary_lines(trace, screen.style, run))
     return 0
 
 

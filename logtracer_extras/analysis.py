@@ -50,6 +50,7 @@ __all__ = [
     "measure",
     "merge_path",
     "models_of",
+    "own_usage",
     "usage_of",
 ]
 
@@ -454,7 +455,8 @@ def _roll_up(steps: list[Step], prices: PriceTable | None) -> None:
     for step in reversed(steps):  # so that `total` holds what the steps below used
         recorded = usage_of(step.node) if step.node.metadata else None
         if recorded is not None:
-            step.usage = _own_share(step, recorded)
+            parts = [child.total for child in step.children if child.total is not None]
+            step.usage = own_usage(step.node, recorded, step.total, parts)
         if step.usage is not None:
             _add_usage(step, step.usage)
             if prices is not None:
@@ -465,19 +467,22 @@ def _roll_up(steps: list[Step], prices: PriceTable | None) -> None:
             _add_cost(step.parent, step.total_cost, step.unpriced)
 
 
-def _own_share(step: Step, recorded: Usage) -> Usage | None:
-    """Return what the steps below do not account for already.
+def own_usage(
+    node: Node, recorded: Usage, below: Usage | None, parts: Iterable[Usage]
+) -> Usage | None:
+    """Return what of its recorded tokens the steps below a step do not account for already.
 
-    A model call adds to calls made within it, unless it is one of them seen from a layer above.
-    Any other step that reports tokens reports the sum of what happened in it.
+    `below` are the tokens of all of them, `parts` those of its children. A model call adds to
+    calls made within it, unless it is one of them seen from a layer above. Any other step that
+    reports tokens reports the sum of what happened in it.
     """
-    below = step.total
     if below is None:
         return recorded
-    if step.node.node_type == NodeType.LLM_CALL:
-        totals = [below, *(child.total for child in step.children if child.total is not None)]
+    if node.node_type == NodeType.LLM_CALL:
         numbers = (recorded.input, recorded.output)
-        return None if numbers in [(each.input, each.output) for each in totals] else recorded
+        return (
+            None if numbers in [(each.input, each.output) for each in (below, *parts)] else recorded
+        )
     share = recorded.beyond(below)
     return share if share.tokens else None
 

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
+from .analysis import PriceTable
 from .columns import Line, Pen
 from .watching import Happening, Progress, event_line, screen_lines
 
@@ -62,9 +63,15 @@ class _Live(AbstractContextManager[Any], Protocol):
 class WatchLoop:
     """One run that is followed."""
 
-    def __init__(self, follower: _Follower, screen: _Screen, quiet: float = _QUIET) -> None:
+    def __init__(
+        self,
+        follower: _Follower,
+        screen: _Screen,
+        prices: PriceTable | None = None,
+        quiet: float = _QUIET,
+    ) -> None:
         self._follower = follower
-        self._progress = Progress()
+        self._progress = Progress(prices)
         self._screen = screen
         self._quiet = quiet
         self._last_event = time.monotonic()

@@ -33,8 +33,8 @@ from logtracer import (
     trace_from_journal,
 )
 
-from .analysis import usage_of
-from .columns import Line, Pen, seconds_text, tokens_text
+from .analysis import PriceTable, Usage, models_of, own_usage, usage_of
+from .columns import Line, Pen, cost_text, seconds_text, tokens_text
 
 __all__ = ["Follower", "Happening", "Progress", "StoreFollower", "event_line", "screen_lines"]
 
@@ -180,8 +180,9 @@ class _Open:
 
 @dataclass
 class Progress:
-    """What is known of a run from its events so far."""
+    """What is known of a run from its events so far; with prices also what it cost."""
 
+    prices: PriceTable | None = None
     name: str = ""
     trace_id: str = ""
     start_time: datetime | None = None
@@ -190,12 +191,15 @@ class Progress:
     errors: int = 0
     retries: int = 0
     tokens: int = 0
+    cost: float | None = None  # of the steps whose model has a price
+    unpriced: int = 0  # steps with tokens that have none
     types: Counter[str] = field(default_factory=Counter)
     open_steps: dict[str, _Open] = field(default_factory=dict)
     last: deque[Happening] = field(default_factory=lambda: deque(maxlen=_LAST))
     last_errors: deque[Happening] = field(default_factory=lambda: deque(maxlen=_LAST))
     _names: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     _durations: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
+    _used: dict[str, list[Usage]] = field(default_factory=dict)  # by children of an open step
 
     def take(self, event: dict[str, Any]) -> Happening | None:
         """Take an event and return what happened, None when it is nothing worth a line."""
@@ -237,8 +241,7 @@ class Progress:
 
     def _end(self, node: Node) -> Happening | None:
         self.open_steps.pop(node.id, None)
-        usage = usage_of(node)
-        self.tokens += 0 if usage is None else usage.tokens
+        self._spend(node)
         took = node.duration_ms or 0.0
         alike = self._durations.setdefault((node.node_type, node.name), deque(maxlen=_DURATIONS))
         alike.append(took)
@@ -249,6 +252,22 @@ class Progress:
         happening = self._happened(node.end_time, node.status.value, node, outcome)
         self._keep(happening)
         return happening
+
+    def _spend(self, node: Node) -> None:
+        """Count the tokens of an ended step, and what they cost, once: parents may repeat them."""
+        parts = self._used.pop(node.id, [])
+        total = sum(parts, Usage()) if parts else None
+        recorded = usage_of(node) if node.metadata else None
+        own = None if recorded is None else own_usage(node, recorded, total, parts)
+        if own is not None:
+            self.tokens += own.tokens
+            cost = self.prices.cost(own, models_of(node)) if self.prices else None
+            self.unpriced += cost is None
+            if cost is not None:
+                self.cost = (self.cost or 0.0) + cost
+            total = own if total is None else total + own
+        if total is not None and node.parent_id is not None:
+            self._used.setdefault(node.parent_id, []).append(total)
 
     def _link(self, event: dict[str, Any]) -> Happening | None:
         edge_type = event["edge_type"]
@@ -343,6 +362,9 @@ def _title(progress: Progress, now: datetime, rate: float, pen: Pen) -> Iterator
         numbers.append(f"retries {progress.retries:,}")
     if progress.tokens:
         numbers.append(f"tokens {tokens_text(progress.tokens)}")
+        if progress.prices is not None:
+            is_part = progress.cost is not None and progress.unpriced > 0
+            numbers.append(f"cost {cost_text(progress.cost)}{'+' * is_part}")
     yield [("  " + pen.clip(pen.glyph("dot").join(numbers), pen.width - 2), "")]
 
 

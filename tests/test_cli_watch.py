@@ -14,11 +14,12 @@ import pytest
 import logtracer_cli
 from logtracer import Node, TraceGraph, save_trace_json
 from logtracer_cli import Style, cell_width, main
+from logtracer_extras.analysis import PriceTable
 from logtracer_extras.sqlite import SQLiteStore
 from logtracer_extras.watch_loop import WatchLoop
 from logtracer_extras.watching import Follower, Progress, StoreFollower, screen_lines
 from needs import needs
-from sample_traces import START, Sample, failing
+from sample_traces import PRICES, START, Sample, failing, usage
 
 
 def event(kind: str, **facts: Any) -> dict[str, Any]:
@@ -132,6 +133,37 @@ def test_screen_can_show_errors_only() -> None:
     assert shown[2:] == ["", "LAST ERRORS", SCREEN[-2]]
 
 
+def spent(*calls: tuple[str, str, dict[str, Any]], prices: str = PRICES) -> str:
+    """Return the line of counts after calls, each a type, a parent's name and its metadata."""
+    sample, progress = Sample("run", 1.0), Progress(PriceTable(json.loads(prices)))
+    agent = sample.node("agent", "sub_agent", 0.0, 0.5)
+    for node_type, parent, metadata in calls:
+        above = {"root": sample.root, "agent": agent}[parent]
+        node = sample.node("call", node_type, 0.0, 0.5, parent=above, metadata=metadata)
+        progress.take(ended(node))
+    agent.metadata = usage("large-1", 1_000_000, 0)
+    progress.take(ended(agent))
+    return [
+        Style(unicode=False).text(line) for line in screen_lines(progress, START, 0.0, Style())
+    ][1]
+
+
+def test_cost_is_shown_and_a_parent_that_repeats_it_counts_once() -> None:
+    line = spent(("llm_call", "agent", usage("large-1", 1_000_000, 0)))
+    assert line.endswith("tokens 1.0M | cost $3.0000")
+
+
+def test_cost_of_an_unknown_model_is_a_dash_never_zero() -> None:
+    unknown = {"other": {"input": 1, "output": 1}}
+    line = spent(("llm_call", "root", usage("odd", 10, 0)), prices=json.dumps(unknown))
+    assert line.endswith("cost -")
+
+
+def test_cost_that_leaves_calls_out_says_so() -> None:
+    line = spent(("llm_call", "root", usage("odd", 10, 0)))
+    assert line.endswith("cost $3.0000+")
+
+
 def test_finished_run_prints_each_event_and_then_the_summary(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,7 +183,7 @@ def test_finished_run_prints_each_event_and_then_the_summary(
 def test_run_of_a_dead_process_ends_the_watch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(WatchLoop.__init__, "__defaults__", (0.0,))
+    monkeypatch.setattr(WatchLoop.__init__, "__defaults__", (None, 0.0))
     write(tmp_path / "c1.jsonl", *batch()[1])
     assert main(["watch", "c1", "--store", str(tmp_path)]) == 0
     assert "◌ interrupted" in capsys.readouterr().out
@@ -178,6 +210,17 @@ def test_store_follower_tells_each_thing_once() -> None:
     assert first.count("node.started") == len(sample.trace.nodes)
     late = sample.node("late", "custom", 8.0, 8.5)
     assert [item["node"]["id"] for item in follower.poll() if "node" in item] == [late.id] * 2
+
+
+def test_summary_at_the_end_tells_the_cost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = Sample("done", 1.0)
+    sample.node("chat", "llm_call", metadata=usage("large-1", 1_000_000, 0))
+    save_trace_json(sample.trace, tmp_path / "done.json")
+    (tmp_path / "prices").write_text(PRICES)
+    assert main(["watch", str(tmp_path / "done.json"), "--prices", str(tmp_path / "prices")]) == 0
+    assert "cost $3.0000" in capsys.readouterr().out
 
 
 def test_finished_trace_is_its_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
