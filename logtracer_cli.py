@@ -1762,7 +1762,8 @@ def _watch(options: argparse.Namespace, screen: Screen) -> int:
             if live is None:
                 loop.by_line()
             else:
-                loop.on_screen(live)
+                loop.on_screen(live, functools.partial(choose_style, options, sys.stdout))
+                screen.style = choose_style(options, sys.stdout)  # the terminal may have changed
     document = found.path.removesuffix("l")  # what a journal becomes when its run ends
     trace = load_trace(document) if os.path.exists(document) else found.load()
     run = extra("analysis").measure(trace, prices) if prices else None

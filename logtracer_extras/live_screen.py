@@ -50,6 +50,11 @@ class LiveScreen:
         self._live.stop()
         _stop_listening(self._before)
 
+    @property
+    def height(self) -> int:
+        """How many lines the terminal has now."""
+        return self._console.size.height
+
     def draw(self, lines: Iterable[Line]) -> None:
         """Draw the lines; texts must be printable already."""
         text = Text(no_wrap=True, overflow="crop")

@@ -35,7 +35,8 @@ def facts(run: Run) -> list[str]:
         told.append(f"tokens {read:,} in / {wrote:,} out")
     costs = [step.total_cost for step in run.top if step.total_cost is not None]
     if costs:
-        told.append(f"cost {cost_text(sum(costs))}")
+        is_part = any(step.unpriced for step in run.top)
+        told.append(f"cost {cost_text(sum(costs))}{'+' * is_part}")
     held_up = sum(part.time for part in critical_path(run) if not is_whole_run(part.step))
     if run.wall and len(run.steps) > 1:
         told.append(f"critical path {seconds_text(held_up)} ({100 * held_up // run.wall}%)")

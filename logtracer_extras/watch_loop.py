@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from typing import Any, Protocol
@@ -53,6 +53,10 @@ class _Screen(Protocol):
 
 
 class _Live(AbstractContextManager[Any], Protocol):
+    @property
+    def height(self) -> int:
+        """How many lines there are now."""
+
     def draw(self, lines: Iterable[Line]) -> None:
         """Draw lines in place of those before."""
 
@@ -86,19 +90,18 @@ class WatchLoop:
                 return
             time.sleep(_POLL)
 
-    def on_screen(self, live: _Live) -> None:
-        """Draw the run in place until it ends or the user presses q."""
-        only_errors, is_paused = False, False
+    def on_screen(self, live: _Live, choose_style: Callable[[], _Style]) -> None:
+        """Draw the run in place until it ends or the user presses q; the style may change."""
+        only_errors, is_paused, key = False, False, ""
         seen: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], _RATE_WINDOW)
         with live:
-            while True:
+            while key != "q":
                 self._news()
                 seen.append((time.monotonic(), self._progress.nodes))
-                if not is_paused:
-                    live.draw(self._drawn(seen, only_errors))
+                if key or not is_paused:
+                    lines = self._drawn(seen, choose_style(), live.height, only_errors)
+                    live.draw([*lines, [], [(_keys(only_errors, is_paused), "dim")]])
                 key = "q" if self._is_over() else live.key(_POLL)
-                if key == "q":
-                    return
                 only_errors ^= key == "e"
                 is_paused ^= key == " "
 
@@ -115,11 +118,19 @@ class WatchLoop:
         is_quiet = time.monotonic() - self._last_event >= self._quiet
         return is_quiet and self._follower.is_abandoned()
 
-    def _drawn(self, seen: deque[tuple[float, int]], only_errors: bool) -> Iterator[Line]:
+    def _drawn(
+        self, seen: deque[tuple[float, int]], style: _Style, height: int, only_errors: bool
+    ) -> Iterator[Line]:
         (began, nodes_then), (now, nodes_now) = seen[0], seen[-1]
         rate = (nodes_now - nodes_then) / max(now - began, _POLL)
-        style, clock = self._screen.style, datetime.now(timezone.utc)
-        for line in screen_lines(self._progress, clock, rate, style, only_errors=only_errors):
-            yield [(style.plain(text), role) for text, role in line]
-        yield []
-        yield [("q quit   space pause   e errors only", "dim")]
+        clock = datetime.now(timezone.utc)
+        lines = screen_lines(
+            self._progress, clock, rate, style, only_errors=only_errors, height=height
+        )
+        yield from ([(style.plain(text), role) for text, role in line] for line in lines)
+
+
+def _keys(only_errors: bool, is_paused: bool) -> str:
+    """Return what the keys do now."""
+    events = "all events" if only_errors else "errors only"
+    return f"q quit   space {'go on' if is_paused else 'pause'}   e {events}"

@@ -21,7 +21,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any, BinaryIO
 
 from logtracer import (
@@ -40,7 +40,8 @@ __all__ = ["Follower", "Happening", "Progress", "StoreFollower", "event_line", "
 
 _CHUNK = 1 << 20  # bytes read of a journal at a time
 _LAST = 8  # events shown as the last ones
-_OPEN = 10  # open steps shown
+_HEIGHT = 27  # lines of the screen, where nobody says how many there are
+_FRAME = 9  # of them that hold neither an open step nor an event
 _DURATIONS = 512  # of the latest steps of a name, from which its p95 is taken
 _FEW = 5  # steps of a name from which on a p95 says something
 _PART = re.compile(r"\.[0-9a-f]{16}\.jsonl")
@@ -325,29 +326,39 @@ def event_line(happening: Happening, pen: Pen, indent: str = "") -> Line:
 
 
 def screen_lines(
-    progress: Progress, now: datetime, rate: float, pen: Pen, *, only_errors: bool = False
+    progress: Progress,
+    now: datetime,
+    rate: float,
+    pen: Pen,
+    *,
+    only_errors: bool = False,
+    height: int = _HEIGHT,
 ) -> Iterator[Line]:
     """Yield the whole screen: the run, what is open now, what happened last."""
     yield from _title(progress, now, rate, pen)
     oldest = sorted(progress.open_steps.values(), key=lambda step: _age(step, now), reverse=True)
+    spare = max(4, height - _FRAME)
+    opened = 0 if only_errors else min(len(oldest), max(spare - _LAST, spare // 2))
     if not only_errors:
         yield []
         yield [(f"OPEN NOW ({len(oldest):,})", "heading")]
-        yield from (_open_line(step, progress, now, pen) for step in oldest[:_OPEN])
-        if len(oldest) > _OPEN:
-            yield [(f"  and {len(oldest) - _OPEN:,} more", "dim")]
+        yield from (_open_line(step, progress, now, pen) for step in oldest[:opened])
+        if len(oldest) > opened:
+            yield [(f"  and {len(oldest) - opened:,} more", "dim")]
     yield []
     yield [("LAST ERRORS" if only_errors else "LAST EVENTS", "heading")]
-    for happening in progress.last_errors if only_errors else progress.last:
+    happened = progress.last_errors if only_errors else progress.last
+    for happening in [*happened][opened - spare :]:
         yield event_line(happening, pen, "  ")
 
 
 def _title(progress: Progress, now: datetime, rate: float, pen: Pen) -> Iterator[Line]:
     state = "ENDED" if progress.has_ended else "RUNNING"
-    since = now - (progress.start_time or now)
-    clock = str(timedelta(seconds=max(0, int(since.total_seconds())))).rjust(8, "0")
+    since = max(0, int((now - (progress.start_time or now)).total_seconds()))
+    clock = f"{since // 3600:02}:{since // 60 % 60:02}:{since % 60:02}"
     trace_id = pen.clip(progress.trace_id[:8], 8)
     facts = f"{state} {clock}   {progress.nodes:,} nodes   +{rate:,.0f}/s"
+    facts = pen.clip(facts, max(16, pen.width - len(trace_id) - 16))
     name = pen.clip(progress.name, max(8, pen.width - len(facts) - len(trace_id) - 8))
     yield [
         (f"{pen.glyph('running')} ", "running"),
@@ -355,9 +366,12 @@ def _title(progress: Progress, now: datetime, rate: float, pen: Pen) -> Iterator
         (f"{trace_id}   ", "dim"),
         (facts, ""),
     ]
-    counts = [(kind, number) for kind, number in progress.types.most_common(5) if kind != "trace"]
-    numbers = [f"{pen.clip(kind, 16)} {number:,}" for kind, number in counts[:3]]
-    numbers.append(f"errors {progress.errors:,}")
+    yield [("  " + pen.clip(_counts(progress, pen), pen.width - 2), "")]
+
+
+def _counts(progress: Progress, pen: Pen) -> str:
+    """Return the counts that fit, of types only the most frequent ones."""
+    numbers = [f"errors {progress.errors:,}"]
     if progress.retries:
         numbers.append(f"retries {progress.retries:,}")
     if progress.tokens:
@@ -365,7 +379,14 @@ def _title(progress: Progress, now: datetime, rate: float, pen: Pen) -> Iterator
         if progress.prices is not None:
             is_part = progress.cost is not None and progress.unpriced > 0
             numbers.append(f"cost {cost_text(progress.cost)}{'+' * is_part}")
-    yield [("  " + pen.clip(pen.glyph("dot").join(numbers), pen.width - 2), "")]
+    dot, facts = pen.glyph("dot"), ""
+    types = [(kind, number) for kind, number in progress.types.most_common(5) if kind != "trace"]
+    for kind, number in types[:3]:
+        longer = f"{facts}{pen.clip(kind, 16)} {number:,}{dot}"
+        if len(longer + dot.join(numbers)) > pen.width - 2:
+            break
+        facts = longer
+    return facts + dot.join(numbers)
 
 
 def _age(step: _Open, now: datetime) -> float:
@@ -380,6 +401,8 @@ def _open_line(step: _Open, progress: Progress, now: datetime, pen: Pen) -> Line
     room = max(16, pen.width - len(mark) - 30)
     place = pen.fit(pen.glyph("into").join(step.place), room)
     line: Line = [(mark, "running"), (place, ""), (f"{seconds_text(round(age * 1_000)):>8}", "")]
-    if usual is not None and age > usual:
-        line.append((f"  slow: p95 is {seconds_text(round(usual * 1_000))}", "interrupted"))
+    left = pen.width - len(mark) - room - 8
+    if usual is not None and age > usual and left > 8:
+        slow = f"  slow: p95 is {seconds_text(round(usual * 1_000))}"
+        line.append((pen.clip(slow, left), "interrupted"))
     return line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 import logtracer_cli
 from logtracer import Node, TraceGraph, save_trace_json
-from logtracer_cli import Style, cell_width, main
+from logtracer_cli import Screen, Style, cell_width, main
 from logtracer_extras.analysis import PriceTable
 from logtracer_extras.sqlite import SQLiteStore
 from logtracer_extras.watch_loop import WatchLoop
@@ -72,12 +73,17 @@ def batch() -> tuple[Sample, list[dict[str, Any]]]:
     return sample, events
 
 
-def drawn(events: list[dict[str, Any]], now: datetime, **flags: Any) -> list[str]:
+def progress_of(events: list[dict[str, Any]]) -> Progress:
     progress = Progress()
     for item in events:
         progress.take(item)
+    return progress
+
+
+def drawn(events: list[dict[str, Any]], now: datetime, **flags: Any) -> list[str]:
     style = Style(unicode=flags.pop("unicode", True))
-    return [style.text(line) for line in screen_lines(progress, now, 212.0, style, **flags)]
+    lines = screen_lines(progress_of(events), now, 212.0, style, **flags)
+    return [style.text(line) for line in lines]
 
 
 def test_screen_shows_the_run_what_is_open_and_what_happened() -> None:
@@ -143,9 +149,8 @@ def spent(*calls: tuple[str, str, dict[str, Any]], prices: str = PRICES) -> str:
         progress.take(ended(node))
     agent.metadata = usage("large-1", 1_000_000, 0)
     progress.take(ended(agent))
-    return [
-        Style(unicode=False).text(line) for line in screen_lines(progress, START, 0.0, Style())
-    ][1]
+    style = Style(unicode=False)
+    return [style.text(line) for line in screen_lines(progress, START, 0.0, style)][1]
 
 
 def test_cost_is_shown_and_a_parent_that_repeats_it_counts_once() -> None:
@@ -162,6 +167,28 @@ def test_cost_of_an_unknown_model_is_a_dash_never_zero() -> None:
 def test_cost_that_leaves_calls_out_says_so() -> None:
     line = spent(("llm_call", "root", usage("odd", 10, 0)))
     assert line.endswith("cost $3.0000+")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_counts_leave_out_types_before_money(width: int) -> None:
+    progress = progress_of(batch()[1])
+    style = Style(width=width)
+    line = style.text([*screen_lines(progress, START, 0.0, style)][1])
+    assert cell_width(line) <= width
+    assert "errors 1 · retries 1" in line
+    assert ("llm_call 2" in line) == (width > 40)
+
+
+@pytest.mark.parametrize("height", [6, 14, 18, 24, 40])
+def test_screen_fits_the_height(height: int) -> None:
+    sample = Sample("many")
+    nodes = [sample.node("step", "custom", 0.0, None) for _ in range(50)]
+    events = [started(sample.trace), *map(opened, nodes)]
+    events += [ended(sample.node("done", "custom", 0.0, 0.5)) for _ in range(12)]
+    shown = drawn(events, START, height=height)
+    assert len(shown) + 2 <= max(height, 13)  # the keys stand below it
+    assert shown[-1].endswith("0.50s")
+    assert any(line.endswith(" more") for line in shown)
 
 
 def test_finished_run_prints_each_event_and_then_the_summary(
@@ -291,6 +318,53 @@ def test_hostile_names_are_printable_on_the_screen() -> None:
     for line in drawn(events, START):
         assert line.isprintable()
         assert cell_width(line) <= 80
+
+
+class Keys:
+    """A screen that keeps what is drawn, and on which keys are pressed one after the other."""
+
+    height = 24
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = list(keys)
+        self.drawn: list[list[str]] = []
+
+    def __enter__(self) -> Keys:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def draw(self, lines: Iterable[list[tuple[str, str]]]) -> None:
+        self.drawn.append([Style().text(line) for line in lines])
+
+    def key(self, seconds: float) -> str:
+        return self.keys.pop(0)
+
+
+def watched(path: Path, *keys: str, widths: Iterable[int] = ()) -> list[list[str]]:
+    """Watch the batch while keys are pressed, and return every screen that was drawn."""
+    write(path, *batch()[1])
+    live, follower, left = Keys(*keys), Follower(str(path)), iter(widths)
+    loop = WatchLoop(follower, Screen(Style()), quiet=60.0)
+    loop.on_screen(live, lambda: Style(width=next(left, 80)))
+    follower.close()
+    return live.drawn
+
+
+def test_space_pauses_and_goes_on(tmp_path: Path) -> None:
+    footers = [screen[-1][:24] for screen in watched(tmp_path / "c1.jsonl", " ", "", "", " ", "q")]
+    assert footers == ["q quit   space pause   e", "q quit   space go on   e", *footers[:1]]
+
+
+def test_e_shows_errors_only_and_then_all_again(tmp_path: Path) -> None:
+    heads = [screen[3] for screen in watched(tmp_path / "c1.jsonl", "e", "e", "q")]
+    assert heads == ["OPEN NOW (3)", "LAST ERRORS", "OPEN NOW (3)"]
+
+
+def test_screen_follows_the_terminal_that_changes_its_width(tmp_path: Path) -> None:
+    screens = watched(tmp_path / "c1.jsonl", "", "q", widths=[80, 44])
+    assert [max(map(cell_width, screen)) > 44 for screen in screens] == [True, False]
 
 
 def test_live_screen_draws_in_place_and_ends_with_the_run(tmp_path: Path) -> None:
