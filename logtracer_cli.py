@@ -1881,8 +1881,10 @@ def main(argv: list[str] | None = None) -> int:
 
     0 done, 1 no or not readable, 2 wrong use, 130 stopped by Ctrl-C.
     """
+    parser = _build_parser()
+    _complete_for_shell(parser)
     try:
-        options = _build_parser().parse_args(argv)
+        options = parser.parse_args(argv)
     except SystemExit as stop:  # argparse has said all there is to say
         return stop.code if isinstance(stop.code, int) else 2
     was_on = gc.isenabled()
@@ -1894,6 +1896,13 @@ def main(argv: list[str] | None = None) -> int:
             gc.freeze()
         elif was_on:
             gc.enable()
+
+
+def _complete_for_shell(parser: argparse.ArgumentParser) -> None:
+    """Answer a shell that asks how a command goes on, where argcomplete is installed."""
+    if "_ARGCOMPLETE" in os.environ:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("argcomplete").autocomplete(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
