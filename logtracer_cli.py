@@ -415,6 +415,7 @@ def _reason(error: Exception) -> str:
 
 # ---- Finding traces: a path, `-`, `latest`, or the start of an id ------------------------------
 
+STORE = "./traces"  # unless --store names another place
 TRACE_HELP = "a file, - (stdin), latest, latest~1, or the start of a trace id in --store"
 
 _LATEST = re.compile(r"latest(?:~([0-9]{1,6}))?")
@@ -1085,10 +1086,20 @@ def _nodes_lines(
     if hidden:
         flags = ["--failed"] * options.failed + ["--filter"] * bool(options.filter)
         flags += [f"--depth {depth}"] * bool(depth)
-        again = f"logtracer inspect {options.trace}{' --timeline --depth 0' * options.timeline}"
+        again = f"logtracer inspect {_again(options.trace, options.store)}"
+        again += " --timeline --depth 0" * options.timeline
         hints = (f"{counted(hidden, 'node')} hidden by {' '.join(flags)}.", f"Show all: {again}")
         yield []
         yield from ([(text, "dim")] for text in _wrapped(hints, "  ", style.width))
+
+
+def _again(named: str | None, store: str, trace_id: str = "") -> str:
+    """Return the arguments that name a trace once more: as it was named, or by its id."""
+    from shlex import quote  # for a hint at the end
+
+    name = named or trace_id[:8]
+    is_enough = store == STORE or os.path.exists(name)
+    return quote(name) + ("" if is_enough else f" --store {quote(_without_password(store))}")
 
 
 def _shown(trace: TraceGraph, options: argparse.Namespace, depth: int, run: Any) -> set[str] | None:
@@ -1392,7 +1403,10 @@ def _search(options: argparse.Namespace, screen: Screen) -> int:
         if options.json:
             screen.show_json([match for result in found for match in results.to_dicts(result)])
         else:
-            screen.show(results.lines(found, screen.style))
+            is_one = options.trace is not None and not os.path.isdir(options.trace)
+            place = options.store if is_one else options.trace or options.store
+            name_of = functools.partial(_again, options.trace if is_one else None, place)
+            screen.show(results.lines(found, screen.style, name_of))
     except (LogtracerError, OSError) as error:
         raise CommandError("search", _reason(error), code=2) from None
     return 0 if found.matches else 1
@@ -1837,7 +1851,7 @@ def _shared_options() -> argparse.ArgumentParser:
     group.add_argument("--wide", action="store_true", help="show long values whole")
     group.add_argument("--no-pager", action="store_true", help="do not page long output")
     place = "where traces are: a directory (default: ./traces) or sqlite://FILE"
-    shared.add_argument("--store", default="./traces", metavar="PLACE", help=place)
+    shared.add_argument("--store", default=STORE, metavar="PLACE", help=place)
     return shared
 
 

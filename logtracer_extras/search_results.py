@@ -3,7 +3,7 @@
     from logtracer_extras.search_results import lines, search
 
     found = search(traces, parse("status:failed"))
-    for line in lines(found, pen):
+    for line in lines(found, pen, str):
         ...
     print(found.matches, found.runs)
 
@@ -12,7 +12,7 @@ Runs are read one by one and let go, so a store of any size can be searched.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from logtracer import TraceGraph
@@ -96,8 +96,11 @@ def to_dicts(result: Result) -> Iterator[dict[str, Any]]:
         }
 
 
-def lines(found: Search, pen: Pen) -> Iterator[Line]:
-    """Yield the matches run by run, and at last how many there were and where to look."""
+def lines(found: Search, pen: Pen, name_of: Callable[[str], str]) -> Iterator[Line]:
+    """Yield the matches run by run, and at last how many there were and where to look.
+
+    `name_of` turns the id of a trace into what a command finds it by.
+    """
     first: Result | None = None
     for result in found:
         first = first or result
@@ -107,7 +110,7 @@ def lines(found: Search, pen: Pen) -> Iterator[Line]:
             yield from _text_lines(match, pen)
     if first is not None:
         yield []
-    yield from _ending(found, first, pen)
+    yield from _ending(found, first, name_of)
 
 
 def _run_line(trace: TraceGraph, pen: Pen) -> Line:
@@ -154,7 +157,7 @@ def _marked(found: Found, room: int, pen: Pen) -> Line:
     return [(before, ""), (f"{opening}{hit}{closing}", "heading"), (after, "")]
 
 
-def _ending(found: Search, first: Result | None, pen: Pen) -> Iterator[Line]:
+def _ending(found: Search, first: Result | None, name_of: Callable[[str], str]) -> Iterator[Line]:
     searched = f"{found.searched:,} run{'s' * (found.searched != 1)}"
     if first is None:
         yield [(f"nothing found in {searched}", "dim")]
@@ -165,6 +168,6 @@ def _ending(found: Search, first: Result | None, pen: Pen) -> Iterator[Line]:
     if found.is_cut:
         counted = f"the first {counted}; --limit 0 shows all"
     yield [(counted, "dim")]
-    node_id = first.matches[0].step.node.id
-    where = f"{pen.clip(first.trace.trace_id[:8], 8)} --node {pen.clip(node_id, 16)}"
+    node_id = first.matches[0].step.node.id[-8:]  # the end of an id will do
+    where = f"{name_of(first.trace.trace_id)} --node {node_id}"
     yield [(f"look at one: logtracer inspect {where}", "dim")]

@@ -21,8 +21,11 @@ from .columns import Line, Pen, cost_text, seconds_text, tokens_text
 __all__ = ["facts", "is_whole_run", "lines"]
 
 _BAR = 14  # columns; what other columns leave is added
+_LEAST_BAR = 10  # where the names need the others
 _TIME, _TOKENS, _COST = 8, 7, 8  # columns
 _LEAST_NAME = 20
+_GOOD_NAME = 26
+_LEAST_LABEL = 10  # columns of a name that marks behind it must leave
 _AGAIN = {EdgeType.RETRY_OF.value: "retry", EdgeType.FALLBACK_OF.value: "fallback"}
 
 
@@ -133,6 +136,8 @@ class _Table:
         spare = _TIME + 1 + _TOKENS * self._has_tokens + _COST * self._has_cost
         unused = (_TOKENS + _COST) * roomy - _TOKENS * self._has_tokens - _COST * self._has_cost
         self._bar = _BAR if bars and pen.width - spare - _BAR >= _LEAST_NAME else 0
+        if self._bar:
+            self._bar = max(_LEAST_BAR, min(_BAR, pen.width - spare - _GOOD_NAME))
         if self._bar and pen.width - spare - _BAR - unused >= 2 * _LEAST_NAME:
             self._bar += unused
         self._name = max(_LEAST_NAME, pen.width - spare - self._bar)
@@ -157,7 +162,9 @@ class _Table:
         glyph, role = self._mark(step)
         mark = self._pen.glyph(glyph) + " "
         room = self._name - len(branch) - len(mark) - 1
-        marks = self._marks(entry)
+        marks = ""
+        for each in self._marks(entry):
+            marks += each if len(marks + each) <= room - _LEAST_LABEL else ""
         name = self._pen.clip(f"{step.node.node_type} {step.node.name}", max(1, room - len(marks)))
         name = self._pen.fit(name + marks, room)
         times = [(step.start, step.end) for step in steps]
@@ -183,22 +190,20 @@ class _Table:
             return again[0], again[0]
         return status, status
 
-    def _marks(self, entry: _Entry) -> str:
-        """Return what is special about a step, to stand behind its name."""
+    def _marks(self, entry: _Entry) -> Iterator[str]:
+        """Yield what is special about a step, to stand behind its name, the gravest first."""
         step = entry.steps[0]
-        marks = ""
         again, inferred = self._again.get(step.node.id, ("", False))
-        if step.attempt is not None and again != "fallback":
-            marks += f"  #{step.attempt}"
-        if again:
-            marks += f" ({again}, inferred)" if inferred else f" ({again})"
-        if len(entry.steps) > 1:
-            marks += f" x{len(entry.steps)}"
-        if entry.parallel > 1:
-            marks += f"  [{entry.parallel} parallel]"
         if step.parent is None and step.node.parent_id is not None:
-            marks += "  detached"
-        return marks
+            yield "  detached"
+        if len(entry.steps) > 1:
+            yield f" x{len(entry.steps)}"
+        if step.attempt is not None and again != "fallback":
+            yield f"  #{step.attempt}"
+        if again:
+            yield f" ({again}, inferred)" if inferred else f" ({again})"
+        if entry.parallel > 1:
+            yield f"  [{entry.parallel} parallel]"
 
     def _bar_of(self, times: list[tuple[int, int]]) -> str:
         """Return the bar: full where a step ran, half where it ran in a part of the column."""

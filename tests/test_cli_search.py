@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shlex
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -20,20 +21,21 @@ Search = Callable[..., list[str]]
 
 
 @pytest.fixture
-def search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Search:
+def search(empty_directory: Path, capsys: pytest.CaptureFixture[str]) -> Search:
     """Search a store of two runs, return the lines."""
-    save_trace_json(support_agent(), tmp_path / f"{support_agent().trace_id}.json")
+    store = empty_directory / "traces"
+    save_trace_json(support_agent(), store / f"{support_agent().trace_id}.json")
     batch = Sample("nightly-batch", 2.0, "c1177d3e")
     coder = batch.node("coder", "sub_agent", 0.0, 2.0)
     turn = batch.node("turn 3", "custom", 0.0, 2.0, parent=coder)
     error = failing(error_type="RateLimit", error="429, retry after 1s")
     batch.node("chat", "llm_call", 0.0, 1.0, parent=turn, **error)
     batch.trace.start_time = START - timedelta(hours=1)
-    save_trace_json(batch.trace, tmp_path / f"{batch.trace.trace_id}.json")
-    save_trace_json(Sample("idle", 0.0, "aa").trace, tmp_path / "aa.json")
+    save_trace_json(batch.trace, store / f"{batch.trace.trace_id}.json")
+    save_trace_json(Sample("idle", 0.0, "aa").trace, store / "aa.json")
 
     def run(*arguments: str, code: int = 0) -> list[str]:
-        assert main(["search", *arguments, "--store", str(tmp_path)]) == code
+        assert main(["search", *arguments]) == code
         return capsys.readouterr().out.splitlines()
 
     return run
@@ -50,12 +52,30 @@ FOUND = [
     "                    error: «RateLimit»: 429, retry after 1s",
     "",
     "3 matches in 2 of 3 runs",
-    "look at one: logtracer inspect 7f3a9c21 --node 000000000000000f",
+    "look at one: logtracer inspect 7f3a9c21 --node 0000000f",
 ]
 
 
 def test_search_shows_where_each_match_is(search: Search) -> None:
     assert search("error:RateLimit OR error:TimeoutError") == FOUND
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["my traces"], "7f3a9c21 --store 'my traces'"),
+        (["--store", "my traces"], "7f3a9c21 --store 'my traces'"),
+        (["latest", "--store", "my traces"], "latest --store 'my traces'"),
+        (["my traces/7f3a9c21.json"], "'my traces/7f3a9c21.json'"),
+    ],
+)
+def test_search_says_where_to_look_in_words_that_find_it(
+    arguments: list[str], named: str, search: Search
+) -> None:
+    save_trace_json(support_agent(), "my traces/7f3a9c21.json")
+    hint = search("name:plan", *arguments)[-1]
+    assert hint == f"look at one: logtracer inspect {named} --node 00000002"
+    assert main([*shlex.split(hint.partition("logtracer ")[2])]) == 0
 
 
 def test_search_in_ascii_says_the_same(search: Search) -> None:
@@ -100,10 +120,10 @@ def test_json_holds_each_match_with_its_path(search: Search) -> None:
     assert match["found"] == [{"where": "error", "text": "RateLimit: 429, retry after 1s"}]
 
 
-def test_match_deep_in_a_long_text_is_shown_in_the_middle(tmp_path: Path, search: Search) -> None:
+def test_match_deep_in_a_long_text_is_shown_in_the_middle(search: Search) -> None:
     sample = Sample("long", 1.0, "bb")
     sample.node("step", "custom", output_data={"text": "x" * 500 + "needle" + "y" * 500})
-    save_trace_json(sample.trace, tmp_path / "bb.json")
+    save_trace_json(sample.trace, "traces/bb.json")
     (line,) = (line for line in search("needle") if "needle" in line)
     assert "«needle»" in line
     assert cell_width(line) <= 80
