@@ -229,6 +229,53 @@ def test_selection_is_in_the_address_and_comes_back(page: Visitor, tmp_path: Pat
     assert "not in this trace" in page.ask("() => document.getElementById('notes').textContent")
 
 
+def test_address_that_is_pasted_later_is_followed(page: Visitor, tmp_path: Path) -> None:
+    trace = small_trace()
+    page.open(written(tmp_path, trace_page(trace)))
+    wanted = next(node.id for node in trace.nodes.values() if node.name == "gather")
+    page.ask("(id) => { location.hash = `n=${id}&v=table`; }", wanted)
+    page.until("() => logtracerApp.tab === 'table' && logtracerApp.selected >= 0")
+    assert page.ask("() => logtracerApp.model.ids[logtracerApp.selected]") == wanted
+
+
+def test_lane_of_the_selected_step_fills_the_width(page: Visitor, tmp_path: Path) -> None:
+    maker = TraceMaker("agent")
+    maker.node("early", "tool_call", maker.root, 2e6, 3e6, metadata={"lane": "side"})
+    maker.node("late", "tool_call", maker.root, 4e6, 5e6, metadata={"lane": "side"})
+    maker.end(maker.root, 60e6)
+    page.open(written(tmp_path, trace_page(maker.trace)))
+    page.ask("() => logtracerApp.select(1)")
+    page.press("F")
+    assert page.ask("() => [logtracerApp.window.from, logtracerApp.window.to]") == [
+        pytest.approx(2e6 - 6e4),
+        pytest.approx(5e6 + 6e4),
+    ]
+
+
+def test_edges_beyond_two_thousand_are_counted(page: Visitor, tmp_path: Path) -> None:
+    maker = TraceMaker("busy")
+    source = maker.node("source", "custom", maker.root, 0, 10)
+    for place in range(2_050):
+        target = maker.node("target", "custom", maker.root, 20 + place, 9_000)
+        maker.trace.edges.append(Edge(source.id, target.id, EdgeType.DATA_FLOW))
+    maker.end(maker.root, 9_000)
+    page.open(written(tmp_path, trace_page(maker.trace)))
+    page.ask(
+        "() => { logtracerApp.timeline.tellHiddenEdges = (count) => { window.told = count; }; }"
+    )
+    page.ask("() => logtracerApp.select(1)")
+    assert page.until("() => window.told") == 50
+
+
+def test_summary_of_the_run_names_its_models_and_first_errors(
+    page: Visitor, tmp_path: Path
+) -> None:
+    page.open(written(tmp_path, trace_page(small_trace())))
+    summary = page.until("() => document.getElementById('detail').innerText")
+    assert "large-1" in summary and "small-1" in summary
+    assert "RateLimit: 429, retry after 1s" in summary
+
+
 def test_filter_marks_hides_and_explains_itself(page: Visitor, tmp_path: Path) -> None:
     page.open(written(tmp_path, trace_page(small_trace())))
     page.press("/")
