@@ -349,12 +349,8 @@ def _plain_element(name: str, text: str) -> str:
 
 
 def _packed_element(name: str, text: str) -> str:
-    return f'<script type="text/plain" id="{name}">{_packed(text)}</script>'
-
-
-def _packed(text: str) -> str:
     packed = gzip.compress(text.encode("utf-8", "replace"), compresslevel=6, mtime=0)
-    return base64.b64encode(packed).decode()
+    return f'<script type="text/plain" id="{name}">{base64.b64encode(packed).decode()}</script>'
 
 
 # ---- Filling the page ---------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 import select
@@ -153,6 +155,29 @@ def test_no_text_becomes_a_script_while_the_policy_stands(
     text = trace_page(small_trace())
     page.open(written(tmp_path, text if has_policy else POLICY.sub("", text)))
     assert page.ask(WAYS_TO_RUN) == [has_policy] * 6
+
+
+def with_other_code(page: str, code: bytes) -> str:
+    """Exchange what a page carries as its packed scripts."""
+    block = re.compile(r'(id="logtracer-code">)[^<]*')
+    return block.sub(lambda found: found[1] + base64.b64encode(code).decode(), page)
+
+
+@pytest.mark.parametrize("has_policy", [True, False])
+def test_exchanged_code_does_not_run_while_the_policy_stands(
+    page: Visitor, tmp_path: Path, has_policy: bool
+) -> None:
+    text = with_other_code(trace_page(small_trace()), gzip.compress(b"window.pwned = 1"))
+    page.page.goto(written(tmp_path, text if has_policy else POLICY.sub("", text)))
+    page.page.wait_for_timeout(300)
+    assert page.ask("() => window.pwned === undefined") == has_policy
+
+
+def test_page_that_was_damaged_says_so(page: Visitor, tmp_path: Path) -> None:
+    damaged = with_other_code(trace_page(small_trace()), b"no gzip")
+    page.page.goto(written(tmp_path, damaged))
+    told = page.until("() => document.getElementById('facts').textContent")
+    assert told.startswith("This page cannot be shown: ")
 
 
 def test_keyboard_alone_finds_reads_and_copies_an_error(page: Visitor, tmp_path: Path) -> None:
