@@ -17,7 +17,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from logtracer import Node, NodeStatus, TraceGraph  # noqa: E402
+from logtracer import Edge, Node, NodeStatus, TraceGraph  # noqa: E402
 from logtracer_extras.diff import diff  # noqa: E402
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -46,6 +46,8 @@ def run(steps: int, shape: str, edited: float, prefix: str) -> TraceGraph:
         node.output_data = {"answer": [1, 2, number]}
         node.metadata = {"gen_ai.usage.input_tokens": 12}
         trace.add_node(node)
+        if node.parent_id is not None:
+            trace.edges.append(Edge(node.parent_id, node.id))
     return trace
 
 

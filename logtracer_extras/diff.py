@@ -61,7 +61,7 @@ Kind = Literal["changed", "renamed", "moved", "added", "removed", "slower", "fas
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: there may be one for every step, and frozen ones take longer
 class Change:
     """One difference: a step that changed, or a branch that came, went or moved.
 
@@ -85,7 +85,7 @@ class Change:
         return node
 
 
-@dataclass(slots=True)  # not frozen: there is one for every step, and frozen ones take longer
+@dataclass(slots=True)
 class Row:
     """A step of the two trees laid over each other; `before` or `after` is None in one of them.
 

@@ -53,7 +53,7 @@ ABSENT = _Absent()
 _KNOWN_AT_START = ("input", "lane", "links", "metadata.gen_ai.request")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: there may be one for every step, and frozen ones take longer
 class FieldChange:
     """One value of a step that differs, by its path: `output.items[2].price`."""
 

@@ -218,6 +218,46 @@ def test_siblings_that_changed_places_are_moved_even_when_they_changed_below() -
     ]
 
 
+def test_a_branch_that_moved_and_changed_below_is_both() -> None:
+    def branch(question: str) -> Step:
+        below = [Step("y", "tool_call", {"q": question})]
+        return Step("x", "sub_agent", {"task": "look"}, children=below)
+
+    one, two = Step("one", children=[branch("old")]), Step("two", "tool_call")
+    other_two = Step("two", "tool_call", children=[branch("new")])
+    assert kinds([one, two], [Step("one"), other_two]) == [("moved", "x", 1), ("changed", "y", 1)]
+
+
+def both_at_once(first: Step, second: Step) -> list[Step]:
+    return [Step("fork", children=[first, second], is_parallel=True)]
+
+
+def test_parallel_steps_that_changed_are_paired_whichever_started_first() -> None:
+    old = Step("a", "tool_call", {"q": 1}), Step("b", "tool_call", {"q": 2})
+    new = Step("b", "tool_call", {"q": 3}), Step("a", "tool_call", {"q": 4})
+    changes = kinds(both_at_once(*old), both_at_once(*new))
+    assert changes == [("changed", "b", 1), ("changed", "a", 1)]
+
+
+def test_steps_that_now_run_at_once_did_not_move() -> None:
+    one, two = Step("a", "tool_call", {"q": 1}), Step("b", "tool_call", {"q": 2})
+    assert kinds([Step("fork", children=[one, two])], both_at_once(two, one)) == []
+
+
+@pytest.mark.parametrize("answers", [("1", "2"), ("2", "1")])
+def test_of_steps_given_the_same_the_one_with_the_same_result_is_it(answers: list[str]) -> None:
+    one, *two = (
+        Step("a", "tool_call", {"q": 0}, facts={"output_data": {"v": answer}})
+        for answer in ("1", *answers)
+    )
+    after = [Step("pay", "tool_call"), *two, Step("mail", "llm_call")]
+    runs = (Step("agent", "trace", children=children) for children in ([one], after))
+    changes = diff(*map(trace_of, runs)).changes
+    assert [change.node.output_data for change in changes if change.node.name == "a"] == [
+        {"v": "2"}
+    ]
+
+
 def test_steps_that_tell_nothing_do_not_tie_branches_together() -> None:
     gone = Step("gone", "sub_agent", children=[Step("x", "tool_call", {"q": 1}), Step("log")])
     come = Step("come", "retrieval", children=[Step("log"), Step("y", "tool_call", {"q": 2})])
