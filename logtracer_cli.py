@@ -341,6 +341,11 @@ class Screen:
         """Write a value as indented JSON in pure ASCII."""
         self._write(json_text(value))
 
+    def expect(self, lines: int) -> None:
+        """Start the pager now if that many lines will need it: so the first ones are seen."""
+        if self._pager and self._process is None and lines >= _terminal_size(self._stream)[1]:
+            self._start_pager()
+
     def flush(self) -> None:
         """Let what was written be seen at once."""
         self._stream.flush()
@@ -1063,6 +1068,8 @@ def _show_run(trace: TraceGraph, options: argparse.Namespace, screen: Screen) ->
     """Show the summary, at once however long the trace is, then its nodes."""
     is_priced = bool(options.prices or os.environ.get("LOGTRACER_PRICES"))
     run = measured(trace, options) if options.timeline or options.filter or is_priced else None
+    if not (options.timeline or options.depth or options.failed or options.filter):
+        screen.expect(len(trace.nodes))  # a line at least for each
     screen.show(summary_lines(trace, screen.style, run))
     screen.flush()
     screen.show(_nodes_lines(with_data_flow(trace, options), options, run, screen.style))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from logtracer import save_trace_json
+from logtracer_cli import Screen, Style
 from sample_traces import Sample
 
 pty = pytest.importorskip("pty")
@@ -43,6 +46,18 @@ def on_a_terminal(*arguments: str, **environment: str) -> bytes:
 def test_long_output_goes_through_the_pager(long_trace: str) -> None:
     shown = on_a_terminal("inspect", long_trace, PAGER="sed s/^/paged:/")
     assert shown.count(b"paged:") > 300
+
+
+def test_first_lines_of_what_will_be_long_are_paged_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "seen")
+    seen = os.open(tmp_path / "seen", os.O_RDONLY | os.O_NONBLOCK)
+    with closing(Screen(Style(), sys.stdout, pager=f"tee {tmp_path / 'seen'}")) as screen:
+        screen.expect(1_000)
+        screen.show([[("first", "")]])
+        screen.flush()
+        assert select.select([seen], [], [], 60.0)[0]
+        assert os.read(seen, 100) == b"first\n"
+    os.close(seen)
 
 
 def test_short_output_does_not(tmp_path: Path) -> None:
