@@ -111,6 +111,7 @@ def cell_width(text: str) -> int:
     return sum(map(_cells, text))
 
 
+@functools.lru_cache(maxsize=4096)  # a text uses few characters, many times each
 def _cells(char: str) -> int:
     if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me"):
         return 0
@@ -120,9 +121,11 @@ def _cells(char: str) -> int:
 def clip(text: str, width: int, mark: str = "…") -> str:
     """Return the text as printed, cut to `width` columns with a mark where something is missing."""
     text = printable(text[: 8 * width + 8])
-    if len(text) <= width and text.isascii() or cell_width(text) <= width:
+    if cell_width(text) <= width:
         return text
     room = width - cell_width(mark)
+    if text.isascii():  # most is, and needs no counting
+        return text[: max(room, 0)] + mark
     kept = itertools.accumulate(map(_cells, text))
     return text[: sum(1 for columns in kept if columns <= room)] + mark
 
