@@ -59,7 +59,6 @@ __all__ = [
     "printable",
     "render_trace",
     "stored_traces",
-    "trace_files",
     "value_text",
 ]
 
@@ -428,8 +427,6 @@ TRACE_HELP = "a file, - (stdin), latest, latest~1, or the start of a trace id in
 
 _LATEST = re.compile(r"latest(?:~([0-9]{1,6}))?")
 _TRACE_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}(?:\.json|(?:\.[0-9a-f]{16})?\.jsonl)")
-_STARTED = re.compile(rb'"start_time": ?"([^"]{1,40})"')
-_TAIL = 16_384  # bytes at the end of a document, or at the start of a journal, that say when
 
 
 def find_trace(argument: str, store: str) -> TraceGraph:
@@ -486,6 +483,7 @@ class Stored(NamedTuple):
     trace_id: str
     path: str  # "" in a database
     load: Callable[[], TraceGraph]
+    summary: Any = None  # what a list says of it: a logtracer_extras.listing.TraceSummary
 
 
 def _find(argument: str, store: str) -> str | Stored:
@@ -504,33 +502,75 @@ def _find(argument: str, store: str) -> str | Stored:
     return _of_id(argument, store)
 
 
-def stored_traces(store: str) -> list[Stored]:
-    """Return the traces of a directory or of a store's URL, the run that started last first."""
-    if "://" in store and not store.startswith("file://"):
-        return _traces_in_database(store)
-    paths = trace_files(store.removeprefix("file://"))
-    return [Stored(trace_id_of(path), path, functools.partial(load_file, path)) for path in paths]
+def stored_traces(store: str, limit: int | None = None, **wanted: Any) -> Iterator[Stored]:
+    """Yield traces of a directory or of a store's URL, the run that started last first.
+
+    `wanted` are the fields of a logtracer_extras.listing.TraceFilter. Only of what is yielded,
+    and as little as can be, is read.
+    """
+    chosen = extra("listing").TraceFilter(**wanted)
+    if _is_database(store):
+        return itertools.islice(_in_database(store, chosen, limit), limit)
+    return itertools.islice(_in_directory(store.removeprefix("file://"), chosen), limit)
 
 
-def _traces_in_database(url: str) -> list[Stored]:
-    def load(trace_id: str) -> TraceGraph:
-        with opened_store(url) as store:
-            trace = store.load(trace_id)
-        if trace is None:
-            raise CommandError(trace_id, f"is no longer in {_without_password(url)}")
-        return trace
+def _is_database(store: str) -> bool:
+    return "://" in store and not store.startswith("file://")
 
-    path = url.removeprefix("sqlite://")
-    if path != url and not os.path.isfile(path):  # opening it would make an empty one
-        raise CommandError(url, "no such file")
-    with opened_store(url) as store:
-        ids = store.list_traces()
-    return [Stored(trace_id, "", functools.partial(load, trace_id)) for trace_id in reversed(ids)]
+
+def _in_directory(directory: str, wanted: Any) -> Iterator[Stored]:
+    try:
+        for summary in extra("file_listing").list_directory(directory, wanted):
+            path = summary.path
+            if path.endswith(".json"):
+                load = functools.partial(load_file, path)
+            else:
+                load = functools.partial(load_trace, directory, summary.trace_id)
+            yield Stored(summary.trace_id, path, load, summary)
+    except OSError as error:
+        raise _no_directory(directory, error) from None
+
+
+def _no_directory(directory: str, error: OSError) -> CommandError:
+    reason = (error.strerror or str(error)).lower()
+    return CommandError(directory, f"{reason}; name the directory with --store")
+
+
+def _in_database(url: str, wanted: Any, limit: int | None) -> Iterator[Stored]:
+    with opened_store(url, must_exist=True) as store:
+        for summary in extra("listing").list_summaries(store, wanted, limit):
+            load = functools.partial(_load_from, store, summary.trace_id, url)
+            yield Stored(summary.trace_id, "", load, summary)
+
+
+def _load_from(store: StorageBackend, trace_id: str, url: str) -> TraceGraph:
+    trace = store.load(trace_id)
+    if trace is None:
+        raise CommandError(trace_id, f"is no longer in {_without_password(url)}")
+    return trace
+
+
+def count_traces(store: str) -> int:
+    """Return how many traces a directory or the store of a URL has."""
+    if _is_database(store):
+        with opened_store(store, must_exist=True) as opened:
+            return len(opened.list_traces())
+    directory = store.removeprefix("file://")
+    try:
+        return len(extra("file_listing").trace_ids_in(directory))
+    except OSError as error:
+        raise _no_directory(directory, error) from None
 
 
 @contextlib.contextmanager
-def opened_store(place: str) -> Iterator[StorageBackend]:
-    """Open the store of a directory or a URL for a while; wrong use when it is neither."""
+def opened_store(place: str, *, must_exist: bool = False) -> Iterator[StorageBackend]:
+    """Open the store of a directory or a URL for a while; wrong use when it is neither.
+
+    What is not there is made, unless it must exist.
+    """
+    path = place.removeprefix("file://").removeprefix("sqlite://")
+    if must_exist and "://" not in path and not os.path.exists(path):
+        raise CommandError(place, "no such file or directory")
     try:
         store = open_store(place if "://" in place else f"file://{place}")
     except ImportError as error:
@@ -547,23 +587,6 @@ def opened_store(place: str) -> Iterator[StorageBackend]:
 
 def _without_password(url: str) -> str:
     return re.sub(r"://[^/@]*@", "://", url)
-
-
-def trace_files(store: str) -> list[str]:
-    """Return one file for each trace of a directory, the run that started last first.
-
-    That is the finished document where there is one, else a journal.
-    """
-    try:
-        names = os.listdir(store)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CommandError(store, f"{reason}; name the directory with --store") from None
-    chosen: dict[str, str] = {}
-    for name in sorted(names):  # a document, then its journal, then its parts
-        if _TRACE_FILE.fullmatch(name):
-            chosen.setdefault(trace_id_of(name), os.path.join(store, name))
-    return sorted(chosen.values(), key=_started, reverse=True)
 
 
 def trace_id_of(path: str) -> str:
@@ -589,31 +612,15 @@ def _shared(directory: str, changed: int) -> frozenset[str]:
     return frozenset(trace_id for trace_id, number in files.items() if number > 1)
 
 
-def _started(path: str) -> str:
-    """Return when the run of a file started, as sortable text, without reading all of the file.
-
-    A journal says it first, in its header; a document last, behind its nodes and edges.
-    """
-    try:
-        with open(path, "rb") as file:
-            if path.endswith(".json"):
-                file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-            found = _STARTED.findall(file.read(_TAIL))
-    except OSError:
-        return ""
-    place = -1 if path.endswith(".json") else 0
-    return found[place].decode("ascii", "replace") if found else ""
-
-
 def _latest(argument: str, steps: int, store: str) -> Stored:
-    traces = stored_traces(store)
-    if steps >= len(traces):
-        raise CommandError(argument, f"{store} holds {counted(len(traces), 'trace')}")
-    return traces[steps]
+    found = next(itertools.islice(stored_traces(store, steps + 1), steps, None), None)
+    if found is None:
+        raise CommandError(argument, f"{store} holds {counted(count_traces(store), 'trace')}")
+    return found
 
 
 def _of_id(prefix: str, store: str) -> Stored:
-    traces = [trace for trace in stored_traces(store) if trace.trace_id.startswith(prefix)]
+    traces = list(stored_traces(store, prefix=prefix))
     exact = [trace for trace in traces if trace.trace_id == prefix]
     if exact or len(traces) == 1:
         return (exact or traces)[0]
@@ -1279,37 +1286,56 @@ def _add_list(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", nargs="?", help="where the traces are, instead of --store")
     parser.add_argument("--sort", choices=("started", "time", "cost", "errors"), default="started")
     parser.add_argument("--limit", type=_count, default=20, metavar="N", help="0 for all")
-    parser.add_argument("--since", type=_since, metavar="TIME", help="2h, 30m, 7d or 2026-11-22")
-    parser.add_argument("--status", choices=[status.value for status in NodeStatus])
+    _add_narrowing(parser)
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
     _add_prices(parser)
     parser.set_defaults(run=_list)
 
 
+def _add_narrowing(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say which runs of a store are meant."""
+    group = parser.add_argument_group("which runs")
+    group.add_argument("--since", type=_since, metavar="TIME", help="2h, 30m, 7d or 2026-11-22")
+    group.add_argument("--until", type=_since, metavar="TIME", help="started before; the same")
+    group.add_argument("--status", choices=[status.value for status in NodeStatus])
+    group.add_argument("--name", metavar="TEXT", default="", help="the name contains it")
+    group.add_argument("--session", metavar="ID", dest="session_id")
+    group.add_argument("--user", metavar="ID", dest="user_id")
+    group.add_argument("--tag", metavar="TEXT")
+
+
+def _wanted(options: argparse.Namespace) -> dict[str, Any]:
+    """Return which runs the flags mean, as fields of a TraceFilter; empty for all."""
+    names = ("since", "until", "status", "name", "session_id", "user_id", "tag")
+    return {name: getattr(options, name) for name in names if getattr(options, name)}
+
+
 def _list(options: argparse.Namespace, screen: Screen) -> int:
-    listing = extra("listing")
+    table = extra("list_table")
     place = options.directory or options.store
-    stored = stored_traces(place)
-    prices = prices_of(options)
-    briefs = (listing.describe(*trace, prices) for trace in stored)
-    chosen: Iterable[Any] = (brief for brief in briefs if _is_wanted(brief, options))
-    if options.sort != "started":
-        chosen = sorted(chosen, key=listing.sort_key(options.sort), reverse=True)
-    chosen = itertools.islice(chosen, options.limit or None)
-    ordered = sorted(chosen, key=lambda brief: bool(brief.problem))  # broken files go last
+    limit = options.limit or None
+    is_sorted = options.sort != "started"
+    found = list(stored_traces(place, None if is_sorted else limit, **_wanted(options)))
+    costs = _costs_of(found, prices_of(options))
+    summaries = [stored.summary for stored in found]
+    if is_sorted:
+        summaries.sort(key=table.sort_key(options.sort, costs), reverse=True)
+    summaries = sorted(summaries[:limit], key=lambda summary: bool(summary.problem))
     if options.json:
-        screen.show_json([listing.to_dict(brief) for brief in ordered])
+        screen.show_json([table.to_dict(summary, costs) for summary in summaries])
     else:
-        screen.show(listing.lines(ordered, len(stored), place, screen.style))
+        total = count_traces(place)
+        screen.show(table.lines(summaries, total, place, screen.style, costs))
     return 0
 
 
-def _is_wanted(brief: Any, options: argparse.Namespace) -> bool:
-    if options.status is not None and brief.status != options.status:
-        return False
-    if options.since is None:
-        return True
-    return brief.start_time is not None and bool(brief.start_time >= options.since)
+def _costs_of(found: Iterable[Stored], prices: Any) -> dict[str, float | None]:
+    """Return what runs cost, by their ids; each is loaded for it."""
+    costs: dict[str, float | None] = {}
+    for stored in found if prices else ():
+        with contextlib.suppress(LogtracerError, OSError):  # the list says what is wrong with it
+            costs[stored.trace_id] = extra("list_table").cost_of(stored.load(), prices)
+    return costs
 
 
 def _since(text: str) -> datetime:
@@ -1361,8 +1387,8 @@ def _stats(options: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
-def traces_of(argument: str | None, store: str) -> Iterator[TraceGraph]:
-    """Yield the one trace a user names, or those of a directory, or of the whole store.
+def traces_of(argument: str | None, store: str, **wanted: Any) -> Iterator[TraceGraph]:
+    """Yield the one trace a user names, or the wanted ones of a directory or the whole store.
 
     Of many, those that cannot be read are named on stderr and left out.
     """
@@ -1370,7 +1396,7 @@ def traces_of(argument: str | None, store: str) -> Iterator[TraceGraph]:
         yield find_trace(argument, store)
         return
     nodes = 0
-    for stored in stored_traces(argument or store):
+    for stored in stored_traces(argument or store, **wanted):
         try:
             trace = stored.load()
         except (LogtracerError, OSError) as error:
@@ -1395,6 +1421,7 @@ def _add_search(commands: Commands, shared: argparse.ArgumentParser) -> None:
         "trace", nargs="?", help=f"{TRACE_HELP}; a directory; without it the whole store"
     )
     parser.add_argument("--limit", type=_count, default=50, metavar="N", help="steps, 0 for all")
+    _add_narrowing(parser)
     parser.add_argument("--json", action="store_true", help="print the matches as JSON")
     _add_data_flow(parser)
     _add_prices(parser)
@@ -1407,7 +1434,7 @@ def _search(options: argparse.Namespace, screen: Screen) -> int:
     query = parsed_query(options.query)
     try:
         prices = prices_of(options)
-        read = traces_of(options.trace, options.store)
+        read = traces_of(options.trace, options.store, **_wanted(options))
         traces = (with_data_flow(trace, options) for trace in read)
         found = results.search(traces, query, prices, limit=options.limit or sys.maxsize)
         if options.json:

@@ -17,10 +17,12 @@ import queue
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 from logtracer import StorageBackend, StoreError, TraceGraph
 
+from .listing import EVERYTHING, TraceFilter, TraceSummary, list_summaries
 from .streaming import as_streaming
 
 __all__ = ["BackgroundStore"]
@@ -78,13 +80,23 @@ class BackgroundStore:
         ids: list[str] = self._stream.list_traces()
         return ids
 
+    def list_summaries(
+        self, wanted: TraceFilter = EVERYTHING, limit: int | None = None
+    ) -> Iterator[TraceSummary]:
+        """Yield the wanted traces, newest first, once what waits has been written."""
+        self.flush(_EXIT_SECONDS)
+        return list_summaries(self._stream, wanted, limit)
+
     def write_event(self, trace_id: str, event: str, line: str) -> None:
         """Queue one event; raises StoreError when the queue is full."""
         self._put((trace_id, event, line))
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was given so far has been written; tell whether it was."""
-        if self._thread is None or not self._thread.is_alive():
+        thread = self._thread
+        if thread is None and self._queue.empty():
+            return True
+        if thread is not None and thread.ident is not None and not thread.is_alive():
             return True
         written = threading.Event()
         self._queue.put(("flush", written))
@@ -126,11 +138,12 @@ class BackgroundStore:
         if not self._starting.acquire(blocking=False):  # another thread, or we were interrupted
             return True
         try:
-            thread = threading.Thread(target=self._work, name="logtracer", daemon=True)
-            thread.start()
-            self._thread = thread
+            # set before it starts: a flush in another thread must see that there is one
+            self._thread = threading.Thread(target=self._work, name="logtracer", daemon=True)
+            self._thread.start()
             return True
         except RuntimeError:
+            self._thread = None
             return False
         finally:
             self._starting.release()

@@ -1,16 +1,19 @@
-"""Hold a database connection for each thread of each process."""
+"""Hold a database connection for each thread of each process, and forks while one is used."""
 
 from __future__ import annotations
 
 import os
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Connections"]
+__all__ = ["Connections", "ForkGate"]
 
 C = TypeVar("C", bound=Any)
+
+_FORK_SECONDS = 5.0  # how long a fork may wait for calls that are under way
 
 
 class Connections(Generic[C]):
@@ -49,3 +52,53 @@ def _close_all(connections: dict[tuple[int, int], Any]) -> None:
     for key in list(connections):
         if key[0] == os.getpid():
             connections.pop(key).close()
+
+
+class ForkGate:
+    """Lets calls into a library run side by side, and makes a fork wait until none is under way.
+
+    What locks of its own the library holds for another thread while the process forks would be
+    locked in the child for ever. Keep one gate for all that shares such locks.
+    """
+
+    def __init__(self) -> None:
+        self._start_afresh()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=self._close,
+                after_in_parent=self._open,
+                after_in_child=self._start_afresh,
+            )
+
+    def __enter__(self) -> None:
+        here = threading.get_ident()
+        with self._changed:
+            while self._is_closed and here not in self._inside:
+                self._changed.wait()
+            self._inside[here] += 1
+
+    def __exit__(self, *error: object) -> None:
+        here = threading.get_ident()
+        with self._changed:
+            self._inside[here] -= 1
+            if not self._inside[here]:
+                del self._inside[here]
+                self._changed.notify_all()
+
+    def _start_afresh(self) -> None:
+        self._changed = threading.Condition()  # re-entrant: a signal handler may trace, too
+        self._inside: Counter[int] = Counter()  # calls under way, by thread
+        self._is_closed = False
+
+    def _close(self) -> None:
+        with self._changed:
+            self._is_closed = True
+            self._changed.wait_for(lambda: not self._others(), _FORK_SECONDS)
+
+    def _others(self) -> set[int]:
+        return self._inside.keys() - {threading.get_ident()}
+
+    def _open(self) -> None:
+        with self._changed:
+            self._is_closed = False
+            self._changed.notify_all()

@@ -1,100 +1,192 @@
-"""Say in a line what each trace of a directory is: `logtracer list`.
+"""Say of each trace of a store what it is, newest first, without loading it where that can be.
 
-    from logtracer_extras.listing import describe, lines
+    from logtracer_extras.listing import TraceFilter, list_summaries
 
-    briefs = [describe(trace_id, path, load) for trace_id, path, load in stored]
+    for summary in list_summaries(store, TraceFilter(status="failed", tag="canary"), limit=20):
+        print(summary.trace_id, summary.name, summary.error_count)
 
-Finished documents are read without building their nodes, so that a thousand take a second.
+A store that can do this itself has the method of `ListingBackend`; of a FileStore the files are
+read, as few and as little of them as the question needs; any other store is loaded.
 """
 
 from __future__ import annotations
 
-import json
+import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any
+from datetime import datetime, timedelta, timezone
+from typing import Any, Protocol
 
-from logtracer import SCHEMA_VERSION, LogtracerError, NodeStatus, TraceGraph
+from logtracer import FileStore, LogtracerError, StorageBackend, TraceGraph
 
-from .analysis import PriceTable, measure
-from .columns import Line, Pen, seconds_text, short_cost_text, tokens_text
+__all__ = [
+    "EVERYTHING",
+    "ListingBackend",
+    "TraceFilter",
+    "TraceSummary",
+    "list_summaries",
+    "newest_first",
+    "summarize",
+    "summary_of",
+]
 
-__all__ = ["Brief", "describe", "lines", "sort_key", "to_dict"]
+MILLISECOND = timedelta(milliseconds=1)
+_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
-@dataclass(slots=True)
-class Brief:
+@dataclass(frozen=True, slots=True)
+class TraceSummary:
     """What a list says of a trace; `problem` is why it cannot be read."""
 
-    path: str
     trace_id: str
     name: str = ""
-    status: str = ""
+    status: str = ""  # how the run as a whole stands
     start_time: datetime | None = None
     duration_ms: float | None = None
-    nodes: int = 0
-    errors: int = 0
-    cost: float | None = None
+    node_count: int = 0
+    error_count: int = 0  # failed nodes
+    session_id: str | None = None
+    user_id: str | None = None
+    tags: tuple[str, ...] = ()
+    path: str = ""  # of the file it is in, "" in a database
     problem: str = ""
 
+    @property
+    def last_time(self) -> datetime | None:
+        """When the run ended, or said something for the last time."""
+        if self.start_time is None:
+            return None
+        return self.start_time + timedelta(milliseconds=self.duration_ms or 0.0)
 
-def describe(
-    trace_id: str,
-    path: str,
-    load: Callable[[], TraceGraph],
-    prices: PriceTable | None = None,
-) -> Brief:
-    """Return what a list says of a trace; `load` reads what is not a document in a file."""
-    brief = None if prices or not path.endswith(".json") else _from_document(path)
-    if brief is not None:
-        return brief
+
+@dataclass(frozen=True, slots=True)
+class TraceFilter:
+    """Which traces are wanted: those that meet all that is given."""
+
+    since: datetime | None = None  # started then or later
+    until: datetime | None = None  # started before
+    name: str = ""  # is part of the name
+    status: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    tag: str | None = None
+    prefix: str = ""  # the id begins so
+
+    def matches(self, summary: TraceSummary) -> bool:
+        """Tell whether a trace is wanted."""
+        return self.matches_start(summary) and self.status in (None, summary.status)
+
+    def matches_start(self, summary: TraceSummary) -> bool:
+        """Tell whether a trace is wanted as far as its start says, which knows no status."""
+        start = summary.start_time or _LONG_AGO
+        return (
+            summary.trace_id.startswith(self.prefix)
+            and self.name in summary.name
+            and (self.since is None or start >= self.since)
+            and (self.until is None or start < self.until)
+            and self.session_id in (None, summary.session_id)
+            and self.user_id in (None, summary.user_id)
+            and (self.tag is None or self.tag in summary.tags)
+        )
+
+
+EVERYTHING = TraceFilter()
+
+
+class ListingBackend(Protocol):
+    """What a store adds to its three methods to say what its traces are without loading them."""
+
+    def list_summaries(
+        self, wanted: TraceFilter = EVERYTHING, limit: int | None = None
+    ) -> Iterator[TraceSummary]:
+        """Yield the wanted traces, the one that started last first; `limit` is None for all.
+
+        Of what started at once the smaller id comes first. Nothing is held while the caller
+        does something else between two traces.
+        """
+
+
+def list_summaries(
+    store: StorageBackend, wanted: TraceFilter = EVERYTHING, limit: int | None = None
+) -> Iterator[TraceSummary]:
+    """Yield the wanted traces of any store, the one that started last first."""
+    own: Callable[..., Iterator[TraceSummary]] | None = getattr(store, "list_summaries", None)
+    if callable(own):
+        return own(wanted, limit)
+    if isinstance(store, FileStore):
+        from .file_listing import list_directory
+
+        return itertools.islice(list_directory(store.directory, wanted), limit)
+    return itertools.islice(_by_loading(store, wanted), limit)
+
+
+def newest_first(summary: TraceSummary) -> tuple[float, str]:
+    """Return the key that sorts traces as a list has them."""
+    start = summary.start_time
+    return float("inf") if start is None else -start.timestamp(), summary.trace_id
+
+
+def _by_loading(store: StorageBackend, wanted: TraceFilter) -> Iterator[TraceSummary]:
+    found = []
+    for trace_id in store.list_traces():
+        if trace_id.startswith(wanted.prefix):
+            summary = summary_of(trace_id, functools.partial(store.load, trace_id))
+            found += [summary] if summary is not None and wanted.matches(summary) else []
+    yield from sorted(found, key=newest_first)
+
+
+def summary_of(
+    trace_id: str, load: Callable[[], TraceGraph | None], path: str = ""
+) -> TraceSummary | None:
+    """Return what a list says of a trace that is loaded for it; None when it is gone."""
     try:
-        return _from_trace(path, load(), prices)
+        trace = load()
+    except FileNotFoundError:  # removed between the listing and the reading
+        return None
     except (LogtracerError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Brief(path, trace_id, problem=reason.removeprefix(f"{path}: "))
+        return TraceSummary(trace_id, path=path, problem=reason.removeprefix(f"{path}: "))
+    return None if trace is None else summarize(trace, trace_id, path)
 
 
-def _from_document(path: str) -> Brief | None:
-    """Read a document's facts; None when it is odd in any way, for `load` to say what is."""
-    try:
-        with open(path, "rb") as file:
-            document = json.loads(file.read())
-        if document["schema_version"].split(".")[0] != SCHEMA_VERSION.split(".")[0]:
-            return None
-        nodes = list(document["nodes"].values())
-        tops = {node["node_type"]: node["status"] for node in nodes if node["parent_id"] is None}
-        return Brief(
-            path,
-            str(document["trace_id"]),
-            str(document["name"]),
-            NodeStatus(tops["trace"]).value,
-            datetime.fromisoformat(document["start_time"]),
-            document["duration_ms"],
-            len(nodes),
-            sum(node["status"] == "failed" for node in nodes),
-        )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return None
-
-
-def _from_trace(path: str, trace: TraceGraph, prices: PriceTable | None) -> Brief:
-    costs: list[float | None] = []
-    if prices is not None:
-        costs = [step.total_cost for step in measure(trace, prices, infer=False).top]
-    known = [cost for cost in costs if cost is not None]
-    return Brief(
-        path,
-        trace.trace_id,
+def summarize(trace: TraceGraph, trace_id: str = "", path: str = "") -> TraceSummary:
+    """Return what a list says of a trace, under the id that its store has it by."""
+    return TraceSummary(
+        trace_id or trace.trace_id,
         trace.name,
         _status(trace),
-        trace.start_time,
+        in_utc(trace.start_time),
         _duration(trace),
         len(trace.nodes),
         len(trace.failed_nodes),
-        sum(known) if known else None,
+        **labels_of(trace.metadata),
+        path=path,
     )
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """Return a time in UTC; one without a zone, of a trace made by hand, is taken to be so."""
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=timezone.utc)
+    return moment.astimezone(timezone.utc)
+
+
+def labels_of(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return session, user and tags, as far as they are what they should be."""
+    session_id, user_id = metadata.get("session_id"), metadata.get("user_id")
+    tags = metadata.get("tags")
+    return {
+        "session_id": session_id if isinstance(session_id, str) else None,
+        "user_id": user_id if isinstance(user_id, str) else None,
+        "tags": tuple(filter(_is_text, tags)) if isinstance(tags, list) else (),
+    }
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _status(trace: TraceGraph) -> str:
@@ -102,10 +194,16 @@ def _status(trace: TraceGraph) -> str:
     tops = {node.node_type: node.status.value for node in trace.root_nodes}
     if "trace" in tops:
         return tops["trace"]
+    return worst_status(tops.values(), has_ended=trace.end_time is not None)
+
+
+def worst_status(statuses: Iterable[str], *, has_ended: bool) -> str:
+    """Return how a run without a root of its own stands."""
+    found = set(statuses)
     for status in ("running", "interrupted", "failed"):
-        if status in tops.values():
+        if status in found:
             return status
-    return "completed" if trace.end_time is not None else "interrupted"
+    return "completed" if has_ended else "interrupted"
 
 
 def _duration(trace: TraceGraph) -> float | None:
@@ -114,96 +212,4 @@ def _duration(trace: TraceGraph) -> float | None:
         return trace.duration_ms
     ends = [node.end_time or node.start_time for node in trace.nodes.values()]
     last = max((end for end in ends if end is not None), default=trace.start_time)
-    return (last - trace.start_time).total_seconds() * 1_000
-
-
-def sort_key(order: str) -> Callable[[Brief], Any]:
-    """Return the key that sorts by `started`, `time`, `cost` or `errors`, largest last."""
-    keys: dict[str, Callable[[Brief], Any]] = {
-        "started": lambda brief: brief.start_time or datetime.min.replace(tzinfo=timezone.utc),
-        "time": lambda brief: brief.duration_ms or 0.0,
-        "cost": lambda brief: brief.cost or 0.0,
-        "errors": lambda brief: brief.errors,
-    }
-    return keys[order]
-
-
-def to_dict(brief: Brief) -> dict[str, Any]:
-    """Return a line of the list as JSON data."""
-    start = brief.start_time
-    return {
-        "trace_id": brief.trace_id,
-        "name": brief.name,
-        "status": brief.status or None,
-        "start_time": None if start is None else start.isoformat(timespec="microseconds"),
-        "duration_ms": brief.duration_ms,
-        "node_count": brief.nodes,
-        "error_count": brief.errors,
-        "cost": brief.cost,
-        "path": brief.path,
-        "problem": brief.problem or None,
-    }
-
-
-_MARKED = {
-    "running": "running",
-    "interrupted": "interrupted (its process ended early)",
-    "paused": "paused",
-}
-
-
-def lines(briefs: Iterable[Brief], total: int, place: str, pen: Pen) -> Iterator[Line]:
-    """Yield the table, and below it how many traces there are and what the marks mean."""
-    columns = _Columns(pen.width)
-    yield [(columns.head(), "heading")]
-    shown = 0
-    marks: dict[str, str] = {}
-    for brief in briefs:
-        shown += 1
-        marks[brief.status] = _MARKED.get(brief.status, "")
-        yield _line(brief, columns, pen)
-    legend = [f"{pen.glyph(status)} {words}" for status, words in marks.items() if words]
-    runs = f"{shown:,} of {total:,}" if shown < total else f"{total:,}"
-    runs += " run" if total == 1 else " runs"
-    yield []
-    yield [(pen.glyph("dot").join([f"{runs} in {place}", *legend]), "dim")]
-
-
-class _Columns:
-    """Which columns a width has room for: the money goes first, then all but name and time."""
-
-    def __init__(self, width: int) -> None:
-        self.has_cost = width >= 70
-        self.has_counts = width >= 60
-        self.name = max(8, width - 20 - 30 * self.has_counts - 8 * self.has_cost)
-
-    def head(self) -> str:
-        """Return the names of the columns."""
-        head = f"{'RUN':<10}{'NAME':<{self.name}} "
-        if not self.has_counts:
-            return f"{head}{'TIME':>8}"
-        return f"{head}{'STARTED (UTC)':<19}{'TIME':>8}{'NODES':>7}{'ERR':>4}" + (
-            f"{'COST':>7}" * self.has_cost
-        )
-
-
-def _line(brief: Brief, columns: _Columns, pen: Pen) -> Line:
-    short_id = pen.fit(brief.trace_id[:8], 8)
-    if brief.problem:
-        text = pen.clip(f"(unreadable: {brief.problem})", max(20, pen.width - 10))
-        return [(f"{short_id}  ", "dim"), (text, "failed")]
-    mark = pen.glyph(brief.status)
-    time = "-" if brief.duration_ms is None else seconds_text(round(brief.duration_ms * 1_000))
-    line: Line = [(f"{short_id}  ", "dim"), (f"{mark} ", brief.status)]
-    line.append((pen.fit(brief.name, columns.name - len(mark) - 1) + " ", ""))
-    if not columns.has_counts:
-        return [*line, (f"{time:>8}", "")]
-    start = brief.start_time
-    started = "" if start is None else start.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-    nodes = f"{brief.nodes:,}" if brief.nodes < 100_000 else tokens_text(brief.nodes)
-    line.append((f"{started:<19}", "dim"))
-    line.append((f"{time:>8}{nodes:>7}", ""))
-    line.append((f"{brief.errors:>4}", "failed" if brief.errors else "dim"))
-    if columns.has_cost:
-        line.append((f"{short_cost_text(brief.cost):>7}", "dim"))
-    return line
+    return (last - trace.start_time) / MILLISECOND

@@ -13,10 +13,11 @@ batches, and wait out a restart of the server.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from logtracer import (
     StoreError,
@@ -35,39 +36,38 @@ except ImportError as error:
         "logtracer_extras.postgres needs psycopg: pip install 'psycopg[binary]'"
     ) from error
 
+from . import trace_table
 from .connections import Connections
+from .listing import EVERYTHING, TraceFilter, TraceSummary
+from .retention import prune
 
 __all__ = ["PostgresStore"]
 
 T = TypeVar("T")
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2  # 2 added the table of traces, and dropped what it made useless
 _CONNECT_SECONDS = 5
-_TABLES = """
-CREATE SCHEMA IF NOT EXISTS {schema};
-CREATE TABLE IF NOT EXISTS {schema}.logtracer_version (version integer PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS {schema}.events (
+_TABLES = f"""
+CREATE SCHEMA IF NOT EXISTS {{schema}};
+CREATE TABLE IF NOT EXISTS {{schema}}.logtracer_version (version integer PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS {{events}} (
     position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     trace_id text NOT NULL,
     event text NOT NULL,
-    line text NOT NULL,
-    written timestamptz NOT NULL DEFAULT clock_timestamp()
+    line text NOT NULL
 );
-CREATE INDEX IF NOT EXISTS events_of_trace ON {schema}.events (trace_id, position);
-CREATE INDEX IF NOT EXISTS traces_begun ON {schema}.events (position)
-    WHERE event IN ('trace.started', 'document');
-CREATE INDEX IF NOT EXISTS events_written ON {schema}.events (written);
+CREATE INDEX IF NOT EXISTS events_of_trace ON {{events}} (trace_id, position);
+{trace_table.TABLE}
+"""
+_UPGRADE = """
+DROP INDEX IF EXISTS {schema}.traces_begun;
+DROP INDEX IF EXISTS {schema}.events_written;
+ALTER TABLE {events} DROP COLUMN IF EXISTS written;
 INSERT INTO {schema}.logtracer_version VALUES ({version}) ON CONFLICT DO NOTHING;
 """
-_INSERT = "INSERT INTO {schema}.events (trace_id, event, line) VALUES (%s, %s, %s)"
-_SELECT = "SELECT event, line FROM {schema}.events WHERE trace_id = %s ORDER BY position"
-_LIST = "SELECT trace_id FROM {schema}.events GROUP BY trace_id ORDER BY min(position)"
-_DELETE = "DELETE FROM {schema}.events WHERE trace_id = %s"
-_PRUNE = """
-DELETE FROM {schema}.events WHERE trace_id IN (
-    SELECT trace_id FROM {schema}.events GROUP BY trace_id HAVING max(written) < %s
-)
-"""
+_VERSION = "SELECT max(version) FROM {schema}.logtracer_version"
+_INSERT = "INSERT INTO {events} (trace_id, event, line) VALUES (?, ?, ?)"
+_SELECT = "SELECT event, line FROM {events} WHERE trace_id = ? ORDER BY position"
 
 
 class PostgresStore:
@@ -85,6 +85,8 @@ class PostgresStore:
         self._schema = schema
         self._connections = Connections(self._connect)
         self._has_tables = False
+        self._statements: dict[str, bytes] = {}  # ours, and as they are sent
+        self._begun: set[str] = set()  # the traces we write that are known to have a row
 
     def __repr__(self) -> str:
         """Show where, never the password."""
@@ -99,11 +101,12 @@ class PostgresStore:
 
     def save(self, trace: TraceGraph) -> None:
         """Keep a trace as one document, replacing what is there."""
-        row = (trace.trace_id, "document", trace_to_json(trace, indent=None))
+        document = trace_to_json(trace, indent=None)
 
-        def replace(cursor: psycopg.Cursor) -> None:
-            cursor.execute(self._sql(_DELETE), row[:1])
-            cursor.execute(self._sql(_INSERT), row)
+        def replace(execute: _Execute) -> None:
+            trace_table.delete(execute, [trace.trace_id])
+            execute(_INSERT, (trace.trace_id, "document", document))
+            trace_table.keep(execute, trace)
 
         self._run(replace)
 
@@ -111,16 +114,17 @@ class PostgresStore:
         """Return the trace, finished or not; None when there is none of that id."""
         if "\x00" in trace_id or not trace_id.isascii():
             return None
-        rows = self._run(lambda cursor: cursor.execute(self._sql(_SELECT), [trace_id]).fetchall())
-        parts = [trace_from_json(line) for event, line in rows if event == "document"]
-        lines = [line for event, line in rows if event != "document"]
-        parts += [trace_from_journal(lines)] if lines else []
-        return merge_traces(parts) if parts else None
+        return self._run(lambda execute: _load(execute, trace_id))
 
     def list_traces(self) -> list[str]:
         """Return the ids of all traces, oldest first."""
-        rows = self._run(lambda cursor: cursor.execute(self._sql(_LIST)).fetchall())
-        return [trace_id for (trace_id,) in rows]
+        return [trace_id for (trace_id,) in self._execute(trace_table.IDS)]
+
+    def list_summaries(
+        self, wanted: TraceFilter = EVERYTHING, limit: int | None = None
+    ) -> Iterator[TraceSummary]:
+        """Yield the wanted traces, newest first; see logtracer_extras.listing.ListingBackend."""
+        return trace_table.select(self._execute, self.load, wanted, limit)
 
     def write_event(self, trace_id: str, event: str, line: str) -> None:
         """Commit one event; see logtracer.StreamingBackend."""
@@ -128,17 +132,36 @@ class PostgresStore:
 
     def write_events(self, events: Sequence[tuple[str, str, str]]) -> None:
         """Commit several events at once: trace id, kind and line of each."""
-        self._run(lambda cursor: cursor.executemany(self._sql(_INSERT), events))
+
+        def write(execute: _Execute) -> tuple[set[str], set[str]]:
+            execute.many(_INSERT, events)
+            load = functools.partial(_load, execute)
+            return trace_table.follow(execute, events, self._begun, load)
+
+        started, ended = self._run(write)
+        self._begun.update(started)
+        self._begun.difference_update(ended)
+
+    def delete(self, trace_ids: Iterable[str]) -> None:
+        """Remove traces."""
+        known = list(trace_ids)
+        self._run(lambda execute: trace_table.delete(execute, known))
 
     def prune(self, older_than: datetime) -> int:
-        """Delete the traces to which nothing was added since; return the number of events."""
-        return self._run(lambda cursor: cursor.execute(self._sql(_PRUNE), [older_than]).rowcount)
+        """Remove the traces to which nothing was added since, none that may still run.
+
+        Returns how many; logtracer_extras.retention.prune knows more conditions.
+        """
+        return len(prune(self, older_than=older_than))
 
     def close(self) -> None:
         """Close this process's connections; others are opened when they are needed."""
         self._connections.close()
 
-    def _run(self, action: Callable[[psycopg.Cursor], T]) -> T:
+    def _execute(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        return self._run(lambda execute: execute(statement, values))
+
+    def _run(self, action: Callable[[_Execute], T]) -> T:
         """Do something in a transaction, on a new connection when the old one has broken."""
         try:
             try:
@@ -150,10 +173,10 @@ class PostgresStore:
             self._connections.drop()
             raise StoreError(f"{self!r}: {self._without_password(str(problem))}") from None
 
-    def _transact(self, action: Callable[[psycopg.Cursor], T]) -> T:
+    def _transact(self, action: Callable[[_Execute], T]) -> T:
         connection = self._connections.get()
         with connection.transaction(), connection.cursor() as cursor:
-            return action(cursor)
+            return action(_Execute(cursor, self._sql))
 
     def _connect(self) -> psycopg.Connection:
         connection = psycopg.connect(self._dsn, autocommit=True, connect_timeout=_CONNECT_SECONDS)
@@ -165,26 +188,38 @@ class PostgresStore:
         return connection
 
     def _make_tables(self, connection: psycopg.Connection) -> None:
-        """Make what is missing, refusing tables of a newer version."""
+        """Make what is missing, bring older tables up to date, refuse those of a newer version."""
         if self._has_tables:
             return
-        with connection.transaction():
+        with connection.transaction(), connection.cursor() as cursor:
+            execute = _Execute(cursor, self._sql)
             # two processes that make the same tables at once would stumble over each other
-            connection.execute("SELECT pg_advisory_xact_lock(hashtext('logtracer tables'))")
-            connection.execute(self._sql(_TABLES))
-            newest = "SELECT max(version) FROM {schema}.logtracer_version"
-            row = connection.execute(self._sql(newest)).fetchone()
-        if row is not None and row[0] > _SCHEMA_VERSION:
+            execute("SELECT pg_advisory_xact_lock(hashtext('logtracer tables'))")
+            execute(_TABLES)
+            version = execute(_VERSION)[0][0]
+            if version is None or version < _SCHEMA_VERSION:
+                execute(_UPGRADE)
+                trace_table.fill(execute, functools.partial(_load, execute))
+        if version is not None and version > _SCHEMA_VERSION:
             raise StoreError(
-                f"{self!r} has tables of version {row[0]}, this logtracer knows {_SCHEMA_VERSION};"
+                f"{self!r} has tables of version {version}, this logtracer knows {_SCHEMA_VERSION};"
                 " install a newer logtracer"
             )
         self._has_tables = True
 
-    def _sql(self, text: str) -> sql.Composed:
-        """Return a statement with the schema's name in it; all else is passed as parameters."""
-        names = {"schema": sql.Identifier(self._schema), "version": sql.Literal(_SCHEMA_VERSION)}
-        return sql.SQL(text).format(**names)
+    def _sql(self, text: str) -> bytes:
+        """Return a statement with the names in it; all else is passed as parameters."""
+        if text not in self._statements:
+            names = {
+                "schema": sql.Identifier(self._schema),
+                "events": sql.Identifier(self._schema, "events"),
+                "traces": sql.Identifier(self._schema, "traces"),
+                "text": sql.SQL('text COLLATE "C"'),  # sorts as SQLite and Python do
+                "version": sql.Literal(_SCHEMA_VERSION),
+            }
+            query = sql.SQL(text.replace("?", "%s"))
+            self._statements[text] = query.format(**names).as_bytes(None)
+        return self._statements[text]
 
     def _without_password(self, text: str) -> str:
         try:
@@ -192,3 +227,28 @@ class PostgresStore:
         except psycopg.Error:
             return "the connection string cannot be read"
         return text.replace(str(password), "[REDACTED]") if password else text
+
+
+class _Execute:
+    """Runs statements in a transaction and returns their rows."""
+
+    def __init__(self, cursor: psycopg.Cursor, to_sql: Callable[[str], bytes]) -> None:
+        self._cursor = cursor
+        self._to_sql = to_sql
+
+    def __call__(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Run one statement."""
+        self._cursor.execute(self._to_sql(statement), values or None)
+        return self._cursor.fetchall() if self._cursor.description else []
+
+    def many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement for every row."""
+        self._cursor.executemany(self._to_sql(statement), rows)
+
+
+def _load(execute: _Execute, trace_id: str) -> TraceGraph | None:
+    rows = execute(_SELECT, [trace_id])
+    parts = [trace_from_json(line) for event, line in rows if event == "document"]
+    lines = [line for event, line in rows if event != "document"]
+    parts += [trace_from_journal(lines)] if lines else []
+    return merge_traces(parts) if parts else None

@@ -11,9 +11,12 @@ loses nothing it was told; only a power failure may cost the last moments.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
 
 from logtracer import (
     StoreError,
@@ -24,13 +27,17 @@ from logtracer import (
     trace_to_json,
 )
 
-from .connections import Connections
+from . import trace_table
+from .connections import Connections, ForkGate
+from .listing import EVERYTHING, TraceFilter, TraceSummary
+from .retention import prune
 
 __all__ = ["SQLiteStore"]
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2  # 2 added the table of traces, and dropped what it made useless
 _BUSY_SECONDS = 2.0  # how long a host may wait for another writer before its event is dropped
-_SCHEMA = """
+_NAMES = {"traces": "traces", "events": "events", "text": "TEXT"}
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS events (
     position INTEGER PRIMARY KEY,
     trace_id TEXT NOT NULL,
@@ -38,8 +45,12 @@ CREATE TABLE IF NOT EXISTS events (
     line TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS events_of_trace ON events (trace_id, position);
-CREATE INDEX IF NOT EXISTS traces_started ON events (position) WHERE event = 'trace.started';
+DROP INDEX IF EXISTS traces_started;
+{trace_table.TABLE.format(**_NAMES)}
 """
+
+
+_gate = ForkGate()  # SQLite has locks that all connections of a process share
 
 
 class SQLiteStore:
@@ -52,6 +63,7 @@ class SQLiteStore:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.abspath(os.fspath(path))
         self._connections = Connections(self._open)
+        self._begun: set[str] = set()  # the traces we write that are known to have a row
         if not os.path.exists(self.path):  # readable by its owner only, from the first byte
             try:
                 os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
@@ -59,7 +71,8 @@ class SQLiteStore:
             except OSError as error:
                 raise StoreError(f"cannot keep traces in {self.path}: {error}") from None
         try:
-            self._migrate(self._connections.get())
+            with _gate:
+                self._migrate(self._connections.get())
         except sqlite3.Error as error:
             raise StoreError(f"cannot keep traces in {self.path}: {error}") from None
 
@@ -71,18 +84,17 @@ class SQLiteStore:
 
     def save(self, trace: TraceGraph) -> None:
         """Keep a trace as one document, replacing what is there."""
-        row = (trace.trace_id, "document", trace_to_json(trace, indent=None))
-        connection = self._connections.get()
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("DELETE FROM events WHERE trace_id = ?", row[:1])
-            connection.execute(_INSERT, row)
+        document = trace_to_json(trace, indent=None)
+        with self._transaction() as execute:
+            trace_table.delete(execute, [trace.trace_id])
+            execute(_INSERT, (trace.trace_id, "document", document))
+            trace_table.keep(execute, trace)
 
     def load(self, trace_id: str) -> TraceGraph | None:
         """Return the trace, finished or not; None when there is none of that id."""
         query = "SELECT event, line FROM events WHERE trace_id = ? ORDER BY position"
         try:
-            rows = self._connections.get().execute(query, (trace_id,)).fetchall()
+            rows = self._execute(query, (trace_id,))
         except (UnicodeEncodeError, ValueError):  # an id that no database could hold
             return None
         parts = [trace_from_json(line) for event, line in rows if event == "document"]
@@ -92,32 +104,57 @@ class SQLiteStore:
 
     def list_traces(self) -> list[str]:
         """Return the ids of all traces, oldest first."""
-        query = "SELECT trace_id FROM events GROUP BY trace_id ORDER BY min(position)"
-        return [trace_id for (trace_id,) in self._connections.get().execute(query)]
+        rows = self._execute(trace_table.IDS)
+        return [trace_id for (trace_id,) in rows]
+
+    def list_summaries(
+        self, wanted: TraceFilter = EVERYTHING, limit: int | None = None
+    ) -> Iterator[TraceSummary]:
+        """Yield the wanted traces, newest first; see logtracer_extras.listing.ListingBackend."""
+        return trace_table.select(self._execute, self.load, wanted, limit)
 
     def write_event(self, trace_id: str, event: str, line: str) -> None:
         """Commit one event; see logtracer.StreamingBackend."""
-        self._connections.get().execute(_INSERT, (trace_id, event, line))
+        if trace_id in self._begun and event not in trace_table.TURNS:
+            with _gate:
+                self._connections.get().execute(_INSERT, (trace_id, event, line))
+        else:
+            self.write_events([(trace_id, event, line)])
 
     def write_events(self, events: Sequence[tuple[str, str, str]]) -> None:
         """Commit several events at once: trace id, kind and line of each."""
-        connection = self._connections.get()
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(_INSERT, events)
+        with self._transaction() as execute:
+            self._connections.get().executemany(_INSERT, events)
+            started, ended = trace_table.follow(execute, events, self._begun, self.load)
+        self._begun.update(started)
+        self._begun.difference_update(ended)
 
     def delete(self, trace_ids: Iterable[str]) -> None:
         """Remove traces."""
-        connection = self._connections.get()
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(
-                "DELETE FROM events WHERE trace_id = ?", [(trace_id,) for trace_id in trace_ids]
-            )
+        with self._transaction() as execute:
+            trace_table.delete(execute, trace_ids)
+
+    def prune(self, older_than: datetime) -> int:
+        """Remove the traces to which nothing was added since, none that may still run.
+
+        Returns how many; logtracer_extras.retention.prune knows more conditions.
+        """
+        return len(prune(self, older_than=older_than))
 
     def close(self) -> None:
         """Close this process's connections; others are opened when they are needed."""
-        self._connections.close()
+        with _gate:
+            self._connections.close()
+
+    def _execute(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        with _gate:
+            return self._connections.get().execute(statement.format(**_NAMES), values).fetchall()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[trace_table.Execute]:
+        with _gate, self._connections.get() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield self._execute
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -143,9 +180,11 @@ class SQLiteStore:
                 f" {_SCHEMA_VERSION}; install a newer logtracer"
             )
         if version < _SCHEMA_VERSION:
-            connection.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
-            )
+            with self._transaction() as execute:
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                trace_table.fill(execute, self.load)
+                connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
 
 _INSERT = "INSERT INTO events (trace_id, event, line) VALUES (?, ?, ?)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from logtracer import StorageBackend, StreamingBackend, TraceGraph, trace_from_journal
+from logtracer import StorageBackend, StreamingBackend, TraceGraph, merge_traces, trace_from_journal
 
 __all__ = ["as_streaming"]
 
@@ -22,6 +22,7 @@ class _Gathering:
     def __init__(self, store: StorageBackend) -> None:
         self._store = store
         self._lines: dict[str, list[str]] = {}
+        self._begun: set[str] = set()  # traces whose own end is still to come
 
     def save(self, trace: TraceGraph) -> None:
         """Keep a trace, replacing the one with its id."""
@@ -29,15 +30,28 @@ class _Gathering:
 
     def load(self, trace_id: str) -> TraceGraph | None:
         """Return the trace, also while it is gathered."""
+        stored = self._store.load(trace_id)
         lines = self._lines.get(trace_id)
-        return trace_from_journal(lines) if lines else self._store.load(trace_id)
+        if not lines:
+            return stored
+        gathered = trace_from_journal(lines)
+        return gathered if stored is None else merge_traces([stored, gathered])
 
     def list_traces(self) -> list[str]:
-        """Return the ids of all traces that were saved."""
-        return self._store.list_traces()
+        """Return the ids of all traces, those that are gathered last."""
+        return list(dict.fromkeys([*self._store.list_traces(), *self._lines]))
 
     def write_event(self, trace_id: str, event: str, line: str) -> None:
-        """Gather one event; the last one of a trace saves it."""
+        """Gather one event; the last one of a trace, or of a part of it, saves it."""
         self._lines.setdefault(trace_id, []).append(line)
+        if event == "trace.started":
+            self._begun.add(trace_id)
         if event == "trace.completed":
-            self._store.save(trace_from_journal(self._lines.pop(trace_id)))
+            self._begun.discard(trace_id)
+        elif event != "part.completed" or trace_id in self._begun:
+            return
+        trace = self.load(trace_id)
+        if trace is not None:
+            trace.trace_id = trace_id  # what is added late does not say whose it is
+            self._store.save(trace)
+        self._lines.pop(trace_id, None)

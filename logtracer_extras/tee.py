@@ -9,12 +9,15 @@ store = TeeStore(FileStore("./traces"), OTLPStore("http://localhost:4318"))
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from logtracer import StorageBackend, StoreError, StreamingBackend, TraceGraph
 
+from .listing import EVERYTHING, TraceFilter, TraceSummary, list_summaries, newest_first
 from .streaming import as_streaming
 
 __all__ = ["TeeStore"]
@@ -56,6 +59,13 @@ class TeeStore:
         ids = [trace_id for store in self._streams for trace_id in store.list_traces()]
         return list(dict.fromkeys(ids))
 
+    def list_summaries(
+        self, wanted: TraceFilter = EVERYTHING, limit: int | None = None
+    ) -> Iterator[TraceSummary]:
+        """Yield the wanted traces that any store has, newest first, each once."""
+        lists = [list_summaries(store, wanted) for store in self._streams]
+        return itertools.islice(_each_once(heapq.merge(*lists, key=newest_first)), limit)
+
     def write_event(self, trace_id: str, event: str, line: str) -> None:
         """Hand one event to every store; see logtracer.StreamingBackend."""
         self._each(lambda store: store.write_event(trace_id, event, line))
@@ -80,6 +90,14 @@ class TeeStore:
             raise StoreError("; ".join(problems))
         if problems and sum(self.failures) == len(problems):  # the first time
             _logger.warning("a store of the tee failed: %s", "; ".join(problems))
+
+
+def _each_once(summaries: Iterator[TraceSummary]) -> Iterator[TraceSummary]:
+    seen: set[str] = set()
+    for summary in summaries:
+        if summary.trace_id not in seen:
+            seen.add(summary.trace_id)
+            yield summary
 
 
 def _call(store: Any, method: str, *arguments: Any) -> None:

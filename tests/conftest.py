@@ -13,6 +13,8 @@ import pytest
 hypothesis.settings.register_profile("logtracer", deadline=None)
 hypothesis.settings.load_profile("logtracer")
 
+pytest.register_assert_rewrite("store_suite")  # its asserts explain themselves, too
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

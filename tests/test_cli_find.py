@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from logtracer import TraceGraph, save_trace_json
-from logtracer_cli import CommandError, find_file, find_trace, main, trace_files
+from logtracer_cli import CommandError, find_file, find_trace, main, stored_traces
 from logtracer_extras.sqlite import SQLiteStore
 from sample_traces import START, Sample
 
@@ -61,6 +61,11 @@ def store(tmp_path: Path) -> str:
 )
 def test_names_a_user_may_give(argument: str, name: str, store: str) -> None:
     assert find_trace(argument, store).name == name
+
+
+def trace_files(store: str) -> list[str]:
+    """Return the files of a directory's traces as the terminal finds them."""
+    return [trace.path for trace in stored_traces(store)]
 
 
 def test_path_is_read_wherever_it_lies(store: str) -> None:

@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import pytest
 from logtracer import (
     FileStore,
     MemoryStore,
-    StorageBackend,
     StoreError,
     TraceGraph,
     Tracer,
@@ -28,7 +26,6 @@ from logtracer_extras.sqlite import SQLiteStore
 from logtracer_extras.tee import TeeStore
 
 ROOT = Path(__file__).resolve().parent.parent
-STORES = ["sqlite", "background-sqlite", "background-file", "background-memory", "tee"]
 
 
 class Broken:
@@ -57,20 +54,6 @@ class Slow(MemoryStore):
         self.may_go_on.wait(30)
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    if request.param == "sqlite":
-        return SQLiteStore(tmp_path / "traces.db")
-    if request.param == "tee":
-        return TeeStore(MemoryStore(), FileStore(tmp_path), SQLiteStore(tmp_path / "traces.db"))
-    inner: dict[str, Callable[[], StorageBackend]] = {
-        "background-sqlite": lambda: SQLiteStore(tmp_path / "traces.db"),
-        "background-file": lambda: FileStore(tmp_path),
-        "background-memory": lambda: MemoryStore(),
-    }
-    return BackgroundStore(inner[request.param]())
-
-
 def record(store: Any, steps: int = 3) -> TraceGraph:
     tracer = Tracer(storage=store)
     with tracer.trace("run") as root:
@@ -79,46 +62,6 @@ def record(store: Any, steps: int = 3) -> TraceGraph:
                 step.input(number=number)
     assert tracer.stats()["errors"] == 0
     return root.trace
-
-
-def test_what_was_recorded_is_what_is_loaded(store: Any) -> None:
-    trace = record(store)
-    loaded = store.load(trace.trace_id)
-    assert loaded.nodes == trace.nodes
-    assert sorted(map(repr, loaded.edges)) == sorted(map(repr, trace.edges))
-    assert (loaded.name, loaded.start_time, loaded.end_time) == (
-        trace.name,
-        trace.start_time,
-        trace.end_time,
-    )
-
-
-def test_every_trace_is_listed_once(store: Any) -> None:
-    ids = [record(store).trace_id for _ in range(3)]
-    assert sorted(store.list_traces()) == sorted(ids)
-
-
-def test_a_saved_trace_replaces_the_one_with_its_id(store: Any) -> None:
-    trace = record(store)
-    trace.name = "renamed"
-    store.save(trace)
-    assert store.load(trace.trace_id).name == "renamed"
-    assert store.list_traces() == [trace.trace_id]
-
-
-def test_an_unknown_or_odd_id_is_not_there(store: Any) -> None:
-    for trace_id in ["f" * 32, "", "../x", "\x00", "\ud800"]:
-        assert store.load(trace_id) is None
-
-
-def test_threads_write_one_store_together(store: Any) -> None:
-    threads = [threading.Thread(target=record, args=(store, 20)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    traces = [store.load(trace_id) for trace_id in store.list_traces()]
-    assert sorted(len(trace.nodes) for trace in traces) == [21] * 8
 
 
 def test_sqlite_keeps_what_a_killed_process_was_told(tmp_path: Path) -> None:

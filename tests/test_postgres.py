@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from logtracer import StoreError, TraceGraph, Tracer, open_store
 from logtracer_extras.background import BackgroundStore
 from needs import needs
+from store_suite import StoreSuite
 
 needs("psycopg")
 
@@ -89,35 +89,8 @@ def record(store: PostgresStore | BackgroundStore, steps: int = 3) -> TraceGraph
     return root.trace
 
 
-def test_what_was_recorded_is_what_is_loaded(store: PostgresStore) -> None:
-    trace = record(store)
-    loaded = store.load(trace.trace_id)
-    assert loaded is not None
-    assert loaded.nodes == trace.nodes
-    assert store.list_traces() == [trace.trace_id]
-
-
-def test_a_saved_trace_replaces_the_one_with_its_id(store: PostgresStore) -> None:
-    trace = record(store)
-    trace.name = "renamed"
-    store.save(trace)
-    loaded = store.load(trace.trace_id)
-    assert loaded == trace
-
-
-def test_an_unknown_or_odd_id_is_not_there(store: PostgresStore) -> None:
-    for trace_id in ["f" * 32, "", "'; drop table events", "\x00", "\ud800"]:
-        assert store.load(trace_id) is None
-
-
-def test_many_write_at_once(store: PostgresStore) -> None:
-    threads = [threading.Thread(target=record, args=(store, 10)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    traces = [store.load(trace_id) for trace_id in store.list_traces()]
-    assert [len(trace.nodes) for trace in traces if trace is not None] == [11] * 4
+class TestPostgres(StoreSuite):
+    """The PostgreSQL store does what every store does."""
 
 
 def test_a_killed_process_loses_nothing_it_was_told(server: Server) -> None:

@@ -42,7 +42,7 @@ def test_what_is_not_sampled_is_not_kept(
     counts = tracer.stats()
     assert (counts["saved"], counts["errors"]) == (0, 0)
     assert counts["finished"] == counts["dropped"]
-    assert list(tmp_path.rglob("*.*")) == []
+    assert list(tmp_path.rglob("*.json*")) == []
 
 
 @pytest.mark.parametrize("kind", STORES)

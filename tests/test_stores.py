@@ -18,7 +18,6 @@ import pytest
 from logtracer import (
     FileStore,
     MemoryStore,
-    NodeStatus,
     StorageBackend,
     StoreError,
     TraceGraph,
@@ -28,6 +27,7 @@ from logtracer import (
     save_trace_json,
 )
 from sample_traces import weather
+from store_suite import ODD_IDS, StoreSuite, record
 from stress import child
 from stress.figures import figure
 from stress.quiet import minutes_later
@@ -41,108 +41,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> StorageBackend:
     return STORES[request.param](tmp_path)
 
 
-def record(store: StorageBackend, name: str = "run", steps: int = 3) -> TraceGraph:
-    """Record a trace with every kind of fact and return it as it was saved."""
-    with Tracer(storage=store).trace(name, {"model": "m"}) as root:
-        previous = root
-        for number in range(steps):
-            with root.node(f"step {number}", "tool_call") as step:
-                step.input(number=number, text="Zürich — 東京 \u2028 \x85 \x0b\x1c")
-                step.output(nested={"list": [1, None, True]})
-                step.annotate("why")
-                previous.link(step, "retry_of", "again")
-            previous = step
-    trace = store.load(root.trace.trace_id)
-    assert trace is not None
-    return trace
-
-
-# ---- What every store does ----------------------------------------------------------------------
-
-
-def test_a_saved_trace_is_loaded_as_it_was(store: StorageBackend) -> None:
-    trace = weather()
-    store.save(trace)
-    assert store.load(trace.trace_id) == trace
-
-
-def test_a_recorded_trace_is_loaded_as_it_was(store: StorageBackend) -> None:
-    trace = record(store)
-    assert [node.name for node in trace.nodes.values()] == ["run", "step 0", "step 1", "step 2"]
-    assert {edge.edge_type for edge in trace.edges} == {"caused_by", "retry_of"}
-    assert len(trace.edges) == 6
-    assert trace.nodes[trace.edges[-1].target_id].input_data["number"] == 2
-    assert trace.metadata == {"model": "m"}
-    assert trace.end_time == trace.root_nodes[0].end_time
-
-
-def test_an_unknown_trace_is_none(store: StorageBackend) -> None:
-    assert store.load("0" * 32) is None
-    assert store.list_traces() == []
-
-
-def test_saving_again_replaces(store: StorageBackend) -> None:
-    trace = weather()
-    store.save(trace)
-    trace.name = "renamed"
-    store.save(trace)
-    assert only(store).name == "renamed"
-
-
-def only(store: StorageBackend) -> TraceGraph:
-    [trace_id] = store.list_traces()
-    trace = store.load(trace_id)
-    assert trace is not None
-    return trace
-
-
-def test_every_recorded_trace_is_listed(store: StorageBackend) -> None:
-    ids = {record(store, f"run {number}", steps=1).trace_id for number in range(20)}
-    assert set(store.list_traces()) == ids
-
-
-def test_a_trace_in_progress_can_be_read_by_its_writer(store: StorageBackend) -> None:
-    with Tracer(storage=store).trace("run") as root:
-        with root.node("done"):
-            pass
-        root.node("open").start()
-        found = {node.name: node.status for node in root.trace.nodes.values()}
-    assert found == {
-        "run": NodeStatus.RUNNING,
-        "done": NodeStatus.COMPLETED,
-        "open": NodeStatus.RUNNING,
-    }
-
-
-def test_a_node_that_ends_after_its_trace_is_kept(store: StorageBackend) -> None:
-    with Tracer(storage=store).trace("run") as root:
-        slow = root.node("slow").start()
-        slow.input(question=1)
-    slow.output(answer=2)
-    slow.end()
-    node = only(store).nodes[slow.id]
-    assert (node.status, node.output_data) == (NodeStatus.COMPLETED, {"answer": 2})
-
-
-def test_a_long_trace_is_kept_whole(store: StorageBackend) -> None:
-    steps = figure(12_000, 100_000)
-    with Tracer(storage=store).trace("run") as root:
-        for _ in range(steps):
-            with root.node("step"):
-                pass
-        assert len(root.trace.nodes) == steps + 1
-    assert [node.sequence_number for node in only(store).nodes.values()] == list(range(steps + 1))
-
-
-ODD_IDS = [
-    "", ".", "..", "../secret", "/etc/passwd", "a/b", "a\\b", "a\0b", "a b", "a.b", "a\n", "é",
-    "\ud800", "x" * 65, "x" * 5_000, "C:secret",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("trace_id", ODD_IDS, ids=ascii)
-def test_an_id_that_is_none_reads_nothing(store: StorageBackend, trace_id: str) -> None:
-    assert store.load(trace_id) is None
+class TestStores(StoreSuite):
+    """Every store of this machine does what every store does."""
 
 
 # ---- Files --------------------------------------------------------------------------------------
