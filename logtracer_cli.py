@@ -473,7 +473,9 @@ def find_file(argument: str, store: str) -> str:
     if isinstance(found, str):
         return found
     if not found.path:
-        raise CommandError(argument, f"is in {store}, not in a file. See logtracer export")
+        raise CommandError(
+            argument, f"is in {_without_password(store)}, not in a file. See logtracer export"
+        )
     return found.path
 
 
@@ -586,7 +588,10 @@ def opened_store(place: str, *, must_exist: bool = False) -> Iterator[StorageBac
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"://[^/@]*@", "://", url)
+    """Return a URL as it may be shown; a directory is one without anything to hide."""
+    if "://" not in url:
+        return url
+    return re.sub(r"://[^/]*@", "://", re.sub(r"\bpassword=[^&]*", "password=", url))
 
 
 def trace_id_of(path: str) -> str:
@@ -615,7 +620,8 @@ def _shared(directory: str, changed: int) -> frozenset[str]:
 def _latest(argument: str, steps: int, store: str) -> Stored:
     found = next(itertools.islice(stored_traces(store, steps + 1), steps, None), None)
     if found is None:
-        raise CommandError(argument, f"{store} holds {counted(count_traces(store), 'trace')}")
+        number = counted(count_traces(store), "trace")
+        raise CommandError(argument, f"{_without_password(store)} holds {number}")
     return found
 
 
@@ -625,7 +631,8 @@ def _of_id(prefix: str, store: str) -> Stored:
     if exact or len(traces) == 1:
         return (exact or traces)[0]
     if not traces:
-        raise CommandError(prefix, f"no trace in {store} begins so. Recent traces: logtracer list")
+        place = _without_password(store)
+        raise CommandError(prefix, f"no trace in {place} begins so. Recent traces: logtracer list")
     ids = ", ".join(_short_ids([trace.trace_id for trace in traces[:5]]))
     more = f" and {len(traces) - 5} more" if len(traces) > 5 else ""
     raise CommandError(prefix, f"fits {len(traces)} runs: {ids}{more}. Give more characters.")
@@ -1325,7 +1332,8 @@ def _list(options: argparse.Namespace, screen: Screen) -> int:
         screen.show_json([table.to_dict(summary, costs) for summary in summaries])
     else:
         total = count_traces(place)
-        screen.show(table.lines(summaries, total, place, screen.style, costs))
+        lines = table.lines(summaries, total, _without_password(place), screen.style, costs)
+        screen.show(lines)
     return 0
 
 
@@ -1786,6 +1794,119 @@ def _write_private(path: str, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
+# ---- copy and prune: traces from one store to another, and away ----------------------------------
+
+
+def _add_copy(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "copy",
+        parents=[shared],
+        help="copy traces from one store to another",
+        description="Copy traces, each whole or not at all. A directory or a URL names a store.",
+    )
+    parser.add_argument("source", metavar="SRC", help="where the traces are")
+    parser.add_argument("target", metavar="DST", help="where they go; made if need be")
+    parser.add_argument("traces", nargs="*", metavar="ID", help="or how an id begins; else all")
+    _add_narrowing(parser)
+    parser.add_argument("--running", action="store_true", help="also what still runs, as it is now")
+    parser.add_argument("--force", action="store_true", help="replace other versions in DST")
+    parser.set_defaults(run=_copy)
+
+
+def _copy(options: argparse.Namespace, screen: Screen) -> int:
+    """Copy; one trace that cannot be copied does not stop the others."""
+    copy_one = extra("copying").copy_one
+    counts: Counter[str] = Counter()
+    found = _to_copy(options)
+    first = next(found, None)  # a source that is not there makes no target
+    with opened_store(options.target) as target:
+        for stored in () if first is None else itertools.chain([first], found):
+            outcome = copy_one(
+                stored.summary, stored.load, target, running=options.running, replace=options.force
+            )
+            counts[outcome.what] += 1
+            _tell_copied(outcome, screen)
+    screen.show([[(_copied_text(counts), "dim")]])
+    return int(counts["failed"] + counts["differs"] > 0)
+
+
+def _to_copy(options: argparse.Namespace) -> Iterator[Stored]:
+    """Yield the traces to copy, each once; CommandError for the start of an id that none has."""
+    wanted = _wanted(options)
+    seen: set[str] = set()
+    for prefix in options.traces or [""]:
+        is_found = False
+        for stored in stored_traces(options.source, prefix=prefix, **wanted):
+            is_found = True
+            if stored.trace_id not in seen:
+                seen.add(stored.trace_id)
+                yield stored
+        if prefix and not is_found:
+            raise CommandError(prefix, f"no such trace in {_without_password(options.source)}")
+
+
+def _tell_copied(outcome: Any, screen: Screen) -> None:
+    summary = outcome.summary
+    if outcome.what == "copied":
+        nodes = counted(summary.node_count, "node")
+        name = (summary.name, "heading")
+        screen.show([[(summary.trace_id, "dim"), (f"  {nodes}  ", ""), name]])
+    elif outcome.what == "differs":
+        complain(f"{summary.trace_id}: another version of it is there; --force replaces it")
+    elif outcome.what == "failed":
+        complain(f"{summary.trace_id}: not copied: {outcome.problem}")
+
+
+def _copied_text(counts: Mapping[str, int]) -> str:
+    text = f"copied {counted(counts['copied'], 'trace')}"
+    if counts["same"]:
+        text += f", {counts['same']:,} there already"
+    if counts["running"]:
+        text += f", {counts['running']:,} still running (--running copies as far as they are)"
+    return text
+
+
+def _add_prune(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "prune",
+        parents=[shared],
+        help="remove old traces",
+        description="Remove the traces of --store that meet all conditions.",
+    )
+    parser.add_argument(
+        "--older-than",
+        type=_since,
+        metavar="TIME",
+        help="nothing was added since: 30d, 12h or 2026-11-22",
+    )
+    parser.add_argument("--keep", type=_count, default=0, metavar="N", help="but the newest N")
+    parser.add_argument("--status", choices=[status.value for status in NodeStatus])
+    parser.add_argument("--running", action="store_true", help="also what may still run")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.set_defaults(run=_prune)
+
+
+def _prune(options: argparse.Namespace, screen: Screen) -> int:
+    if not (options.older_than or options.keep or options.status):
+        raise UsageError("prune", "needs --older-than, --keep or --status")
+    retention = extra("retention")
+    conditions = {
+        name: getattr(options, name) for name in ("older_than", "keep", "status", "running")
+    }
+    with opened_store(options.store, must_exist=True) as store:
+        prune = retention.prunable if options.dry_run else retention.prune
+        removed = list(prune(store, **conditions))
+        left = len(store.list_traces()) - (len(removed) if options.dry_run else 0)
+    for summary in removed:
+        start = "" if summary.start_time is None else f"  {summary.start_time:%Y-%m-%d %H:%M:%SZ}"
+        screen.show([[(summary.trace_id, "dim"), (f"  {summary.name}", "heading"), (start, "dim")]])
+    verb = "would remove" if options.dry_run else "removed"
+    place = _without_password(options.store)
+    words = f"{verb} {counted(len(removed), 'run')} from {place}; {left:,} left"
+    screen.show([[(words, "dim")]])
+    return 0
+
+
 # ---- watch: what is happening now ----------------------------------------------------------------
 
 _POLL = 0.25  # seconds between two looks for a run to start
@@ -1836,7 +1957,8 @@ def _to_watch(options: argparse.Namespace) -> Stored:
             if not found.path.endswith(".json"):
                 return found
         if not is_waiting:
-            complain(f"waiting for a run to start in {options.store} (Ctrl-C stops)")
+            place = _without_password(options.store)
+            complain(f"waiting for a run to start in {place} (Ctrl-C stops)")
         is_waiting = True
         time.sleep(_POLL)
 
@@ -1869,7 +1991,7 @@ def _demo(options: argparse.Namespace, screen: Screen) -> int:
     screen.show(summary_lines(trace, screen.style))
     screen.show([[], *tree_lines(trace, "standard", screen.style)])
     path = os.path.join(options.store, f"{trace_id}.json")
-    place = path if os.path.exists(path) else options.store
+    place = path if os.path.exists(path) else _without_password(options.store)
     hints = (f"Recorded in {place}", "Look again: logtracer inspect latest --verbosity full")
     screen.show([[], *([(hint, "dim")] for hint in hints)])
     return 0
@@ -1915,6 +2037,8 @@ _COMMANDS = (
     _add_view,
     _add_import,
     _add_export,
+    _add_copy,
+    _add_prune,
     _add_demo,
 )
 

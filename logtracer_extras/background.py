@@ -98,6 +98,8 @@ class BackgroundStore:
             return True
         if thread is not None and thread.ident is not None and not thread.is_alive():
             return True
+        if thread is None and timeout is None:  # it is being started, which may yet fail
+            timeout = _EXIT_SECONDS
         written = threading.Event()
         self._queue.put(("flush", written))
         return written.wait(timeout)

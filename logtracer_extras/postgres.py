@@ -65,6 +65,7 @@ DROP INDEX IF EXISTS {schema}.events_written;
 ALTER TABLE {events} DROP COLUMN IF EXISTS written;
 INSERT INTO {schema}.logtracer_version VALUES ({version}) ON CONFLICT DO NOTHING;
 """
+_IN_URL = re.compile(r"(?<=[?&])schema=([^&]*)(?:&|$)")
 _VERSION = "SELECT max(version) FROM {schema}.logtracer_version"
 _INSERT = "INSERT INTO {events} (trace_id, event, line) VALUES (?, ?, ?)"
 _SELECT = "SELECT event, line FROM {events} WHERE trace_id = ? ORDER BY position"
@@ -73,12 +74,16 @@ _SELECT = "SELECT event, line FROM {events} WHERE trace_id = ? ORDER BY position
 class PostgresStore:
     """Keep each trace as the rows of its events, in a schema made on first use.
 
-    `dsn` is what libpq takes: a URL or `host=... dbname=...`. Raises ValueError for a schema that
-    is no plain name; StoreError when the server cannot be reached or does not do as it is told.
+    `dsn` is what libpq takes: a URL or `host=... dbname=...`; a URL may name the schema as well,
+    `postgresql://HOST/DATABASE?schema=NAME`. Raises ValueError for a schema that is no plain
+    name; StoreError when the server cannot be reached or does not do as it is told.
     A connection belongs to one thread of one process, and is made anew when it breaks.
     """
 
     def __init__(self, dsn: str, *, schema: str = "logtracer") -> None:
+        if _IN_URL.search(dsn):  # libpq knows no such parameter
+            schema = _IN_URL.findall(dsn)[-1]
+            dsn = _IN_URL.sub("", dsn).rstrip("?&")
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", schema):
             raise ValueError(f"schema {schema!r} is not a plain name of letters, digits and _")
         self._dsn = dsn

@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 
-from logtracer import NodeStatus, StorageBackend, TraceGraph, Tracer
+from logtracer import (
+    FileStore,
+    NodeStatus,
+    StorageBackend,
+    StoreError,
+    TraceGraph,
+    Tracer,
+)
 from logtracer_extras.listing import (
     TraceFilter,
     TraceSummary,
@@ -21,6 +28,7 @@ from logtracer_extras.listing import (
     newest_first,
     summarize,
 )
+from logtracer_extras.retention import prune
 from sample_traces import START, weather
 from stress.figures import figure
 
@@ -105,6 +113,14 @@ WANTED: list[tuple[dict[str, Any], set[str]]] = [
     ({"since": START, "until": START}, set()),
     ({"tag": '","'}, set()),
 ]
+
+
+HOUR = timedelta(hours=1)
+
+
+def can_remove(store: StorageBackend) -> bool:
+    """Tell whether traces can be removed from a store: files, SQLite and PostgreSQL."""
+    return isinstance(store, FileStore) or hasattr(store, "delete")
 
 
 class StoreSuite:
@@ -221,3 +237,21 @@ class StoreSuite:
         first = next(listed)
         record(store, "meanwhile")
         assert len({first.trace_id, *(summary.trace_id for summary in listed)}) >= 6
+
+    def test_old_traces_are_removed_and_what_may_run_is_let_be(self, store: StorageBackend) -> None:
+        record_all_kinds(store)
+        if not can_remove(store):
+            with pytest.raises(StoreError, match="cannot remove traces"):
+                prune(store, keep=1)
+            return
+        with Tracer(storage=store).trace("still open") as root, root.node("step"):
+            assert [each.name for each in prune(store, older_than=START + HOUR)] == [
+                "weather_agent"
+            ]
+            assert prune(store, older_than=START + HOUR) == []
+            prune(store, keep=2)
+            assert [each.name for each in summaries(store)][:2] == ["still open", "apart"]
+            assert len(store.list_traces()) == 2
+            assert prune(store, status="running") == []
+            assert len(prune(store, status="running", running=True)) == 1
+            assert store.load(root.trace.trace_id) is None
