@@ -788,10 +788,25 @@ def run_status(trace: TraceGraph) -> NodeStatus:
     return NodeStatus.COMPLETED if trace.end_time is not None else NodeStatus.INTERRUPTED
 
 
+def waited_ms(trace: TraceGraph) -> float:
+    """Return how long the run was paused, most often for a human; 0.0 for one that never was."""
+    root = root_of(trace)
+    waited = None if root is None else root.metadata.get("logtracer.waited_ms")
+    return max(0.0, float(waited)) if isinstance(waited, (int, float)) else 0.0
+
+
+def worked_ms(trace: TraceGraph) -> float | None:
+    """Return how long the run took without the time it waited; None while it is open."""
+    if trace.duration_ms is None:
+        return None
+    return max(0.0, trace.duration_ms - waited_ms(trace))
+
+
 def summary_of(trace: TraceGraph) -> dict[str, Any]:
     """Return the facts of `inspect --json`."""
     statuses = Counter(node.status for node in trace.nodes.values())
     types = Counter(node.node_type for node in trace.nodes.values())
+    waited = {"waited_ms": waited_ms(trace), "worked_ms": worked_ms(trace)}
     return {
         "trace_id": trace.trace_id,
         "name": trace.name,
@@ -801,6 +816,7 @@ def summary_of(trace: TraceGraph) -> dict[str, Any]:
         "edge_count": len(trace.edges),
         "status_counts": {status.value: statuses[status] for status in NodeStatus},
         "node_type_counts": dict(sorted(types.items())),
+        **(waited if waited["waited_ms"] else {}),
     }
 
 
@@ -1240,6 +1256,9 @@ def summary_lines(trace: TraceGraph, style: Style, run: Any = None) -> Iterator[
     else:
         yield from (title, rest)
     dot = style.glyph("dot")
+    if waited_ms(trace):
+        words = f"waited {duration_text(waited_ms(trace))} for a human"
+        yield [(f"{words}{dot}worked {duration_text(worked_ms(trace))}", "")]
     for words in _wrapped(_counts(trace), dot, style.width):
         yield [(words, "")]
     facts = _token_facts(trace) if run is None else extra("timeline").facts(run)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,15 @@ import pytest
 
 from logtracer import (
     FileStore,
-    MemoryStore,
     NodeStatus,
     StorageBackend,
     TraceGraph,
     Tracer,
     load_trace,
+    save_trace_json,
 )
-from logtracer_extras.sqlite import SQLiteStore
+from logtracer_cli import main
+from stress.stores import STORES
 
 ROOT = Path(__file__).resolve().parent.parent
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -40,14 +41,10 @@ INVALID = [
 ]
 
 
-@pytest.fixture(params=["memory", "file", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    stores: dict[str, Callable[[], StorageBackend]] = {
-        "memory": lambda: MemoryStore(),
-        "file": lambda: FileStore(tmp_path),
-        "sqlite": lambda: SQLiteStore(tmp_path / "traces.db"),
-    }
-    return stores[request.param]()
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> StorageBackend:
+    """Give each store in turn."""
+    return STORES[request.param](tmp_path)
 
 
 def outline(trace: TraceGraph | None) -> list[tuple[int, str, str]]:
@@ -156,6 +153,24 @@ def test_the_time_waited_is_kept_apart(store: Any) -> None:
     assert 0 < root_node.metadata["logtracer.waited_ms"] < trace.duration_ms
     assert trace.duration_ms >= since_pause / timedelta(milliseconds=1)
     assert root_node.start_time == paused.nodes[root.id].start_time
+
+
+def test_inspect_tells_waiting_from_working(
+    store: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Tracer(storage=store).trace("run") as root:
+        root.pause("a human")
+    with Tracer(storage=store).resume(root.trace.trace_id):
+        pass
+    trace = store.load(root.trace.trace_id)
+    trace.root_nodes[0].metadata["logtracer.waited_ms"] = 3_600_000.0
+    trace.end_time = trace.start_time + timedelta(hours=1, seconds=2)
+    save_trace_json(trace, tmp_path / "run.json")
+    assert main(["inspect", str(tmp_path / "run.json")]) == 0
+    assert "waited 1h00m for a human · worked 2.00s\n" in capsys.readouterr().out
+    assert main(["inspect", str(tmp_path / "run.json"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["waited_ms"], facts["worked_ms"]) == (3_600_000.0, 2_000.0)
 
 
 def test_a_step_can_go_on_in_the_same_process() -> None:
