@@ -36,6 +36,7 @@ __all__ = ["SQLiteStore"]
 
 _SCHEMA_VERSION = 2  # 2 added the table of traces, and dropped what it made useless
 _BUSY_SECONDS = 2.0  # how long a host may wait for another writer before its event is dropped
+_IMPATIENT_SECONDS = 0.01  # the same, once it has waited in vain
 _NAMES = {"traces": "traces", "events": "events", "text": "TEXT"}
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS events (
@@ -51,6 +52,18 @@ DROP INDEX IF EXISTS traces_started;
 
 
 _gate = ForkGate()  # SQLite has locks that all connections of a process share
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that knows how long it waits for other writers."""
+
+    _seconds = 0.0
+
+    def wait_for_others(self, seconds: float) -> None:
+        """Change how long this connection waits."""
+        if seconds != self._seconds:
+            self.execute(f"PRAGMA busy_timeout = {int(seconds * 1_000)}")
+            self._seconds = seconds
 
 
 class SQLiteStore:
@@ -70,11 +83,8 @@ class SQLiteStore:
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             except OSError as error:
                 raise StoreError(f"cannot keep traces in {self.path}: {error}") from None
-        try:
-            with _gate:
-                self._migrate(self._connections.get())
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot keep traces in {self.path}: {error}") from None
+        with self._connected() as connection:
+            self._migrate(connection)
 
     def __repr__(self) -> str:
         return f"SQLiteStore({self.path!r})"
@@ -116,8 +126,8 @@ class SQLiteStore:
     def write_event(self, trace_id: str, event: str, line: str) -> None:
         """Commit one event; see logtracer.StreamingBackend."""
         if trace_id in self._begun and event not in trace_table.TURNS:
-            with _gate:
-                self._connections.get().execute(_INSERT, (trace_id, event, line))
+            with self._connected() as connection:
+                connection.execute(_INSERT, (trace_id, event, line))
         else:
             self.write_events([(trace_id, event, line)])
 
@@ -147,28 +157,50 @@ class SQLiteStore:
             self._connections.close()
 
     def _execute(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        with _gate:
-            return self._connections.get().execute(statement.format(**_NAMES), values).fetchall()
+        with self._connected() as connection:
+            return connection.execute(statement.format(**_NAMES), values).fetchall()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[trace_table.Execute]:
-        with _gate, self._connections.get() as connection:
+        with self._connected() as connection, connection:
             connection.execute("BEGIN IMMEDIATE")
             yield self._execute
 
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path,
-            timeout=_BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,  # a thread that has ended cannot close its own
-        )
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[_Connection]:
+        """Give this thread's connection; what SQLite raises becomes a StoreError.
+
+        Once a thread has waited in vain for another writer, it waits no more until it gets
+        through: a file that stays locked holds the host up once, not with every event.
+        """
+        with _gate:
+            connection = self._connections.get()
+            try:
+                yield connection
+            except sqlite3.OperationalError as error:
+                connection.wait_for_others(_IMPATIENT_SECONDS)
+                raise StoreError(f"{self.path}: {error}") from None
+            except sqlite3.DatabaseError as error:
+                raise StoreError(f"{self.path}: {error}") from None
+            connection.wait_for_others(_BUSY_SECONDS)
+
+    def _open(self) -> _Connection:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-        except sqlite3.Error:
-            connection.close()
-            raise
+            connection = sqlite3.connect(
+                self.path,
+                timeout=_BUSY_SECONDS,
+                factory=_Connection,
+                isolation_level=None,
+                check_same_thread=False,  # a thread that has ended cannot close its own
+            )
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+            except sqlite3.Error:
+                connection.close()
+                raise
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot keep traces in {self.path}: {error}") from None
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:

@@ -13,7 +13,7 @@ import pytest
 hypothesis.settings.register_profile("logtracer", deadline=None)
 hypothesis.settings.load_profile("logtracer")
 
-pytest.register_assert_rewrite("store_suite")  # its asserts explain themselves, too
+pytest.register_assert_rewrite("shared_suite", "store_suite")  # explain their asserts, too
 
 ROOT = Path(__file__).resolve().parent.parent
 

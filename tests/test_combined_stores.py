@@ -22,8 +22,10 @@ from logtracer import (
     open_store,
 )
 from logtracer_extras.background import BackgroundStore
+from logtracer_extras.listing import list_summaries
 from logtracer_extras.sqlite import SQLiteStore
 from logtracer_extras.tee import TeeStore
+from store_suite import record_all_kinds
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -91,6 +93,57 @@ def test_sqlite_refuses_what_a_newer_version_wrote(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="version 99.*install a newer"):
         SQLiteStore(tmp_path / "traces.db")
+
+
+FIRST_VERSION = """
+CREATE TABLE events (
+    position INTEGER PRIMARY KEY, trace_id TEXT NOT NULL, event TEXT NOT NULL, line TEXT NOT NULL
+);
+CREATE INDEX events_of_trace ON events (trace_id, position);
+CREATE INDEX traces_started ON events (position) WHERE event = 'trace.started';
+PRAGMA user_version = 1;
+"""
+
+
+def test_sqlite_brings_a_file_of_the_first_version_up_to_date(tmp_path: Path) -> None:
+    with closing(SQLiteStore(tmp_path / "new.db")) as store:
+        record_all_kinds(store)
+        expected = list(list_summaries(store))
+    with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as connection:
+        connection.executescript(FIRST_VERSION)
+        connection.execute("ATTACH ? AS new", [str(tmp_path / "new.db")])
+        connection.execute("INSERT INTO events SELECT * FROM new.events")
+    assert list(list_summaries(SQLiteStore(tmp_path / "old.db"))) == expected
+    assert record(SQLiteStore(tmp_path / "old.db")).name == "run"
+
+
+def test_a_file_that_stays_locked_costs_events_not_the_hosts_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logtracer_extras.sqlite._BUSY_SECONDS", 0.05)
+    tracer = Tracer(storage=SQLiteStore(tmp_path / "traces.db"))
+    other = sqlite3.connect(tmp_path / "traces.db", isolation_level=None)
+    with closing(other), tracer.trace("run") as root:
+        other.execute("BEGIN IMMEDIATE")
+        for _ in range(20):
+            with root.node("lost"):
+                pass
+        other.execute("COMMIT")
+        with root.node("kept"):
+            pass
+    assert tracer.stats()["dropped"] == 20
+    trace = tracer.storage.load(root.trace.trace_id)
+    assert trace is not None
+    assert [node.name for node in trace.nodes.values()] == ["run", "kept"]
+    assert trace.metadata["logtracer.dropped_nodes"] == 20
+
+
+def test_what_sqlite_cannot_read_is_a_store_error_that_names_the_file(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "traces.db")
+    with closing(sqlite3.connect(tmp_path / "traces.db")) as connection:
+        connection.execute("DROP TABLE traces")
+    with pytest.raises(StoreError, match=r"traces\.db: no such table"):
+        store.list_traces()
 
 
 def test_sqlite_refuses_a_file_that_is_no_database(tmp_path: Path) -> None:

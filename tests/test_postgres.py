@@ -15,12 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from logtracer import StoreError, TraceGraph, Tracer, open_store
+from logtracer import StorageBackend, StoreError, TraceGraph, Tracer, open_store
+from logtracer_cli import main
 from logtracer_extras.background import BackgroundStore
+from logtracer_extras.listing import list_summaries
 from needs import needs
-from store_suite import StoreSuite
+from shared_suite import SharedSuite
+from store_suite import StoreSuite, record_all_kinds
 
 needs("psycopg")
+
+import psycopg  # noqa: E402
 
 from logtracer_extras.postgres import PostgresStore  # noqa: E402
 
@@ -79,7 +84,7 @@ def store(server: Server, request: pytest.FixtureRequest) -> PostgresStore:
     return PostgresStore(server.dsn, schema=f"schema_of_{abs(hash(request.node.name))}")
 
 
-def record(store: PostgresStore | BackgroundStore, steps: int = 3) -> TraceGraph:
+def record(store: StorageBackend, steps: int = 3) -> TraceGraph:
     tracer = Tracer(storage=store)
     with tracer.trace("run") as root:
         for number in range(steps):
@@ -87,6 +92,16 @@ def record(store: PostgresStore | BackgroundStore, steps: int = 3) -> TraceGraph
                 step.input(number=number, text="NUL \x00, quote ', Zürich")
     assert tracer.stats()["errors"] == 0
     return root.trace
+
+
+@pytest.fixture
+def url(server: Server, request: pytest.FixtureRequest) -> str:
+    """Give every test the URL of a schema of its own."""
+    return f"{server.dsn}?schema=schema_of_{abs(hash(request.node.name))}"
+
+
+class TestShared(SharedSuite):
+    """PostgreSQL does what every store does that processes share."""
 
 
 class TestPostgres(StoreSuite):
@@ -143,6 +158,59 @@ def test_old_traces_can_be_pruned(store: PostgresStore) -> None:
     assert store.prune(now - timedelta(hours=1)) == 0
     assert store.prune(now + timedelta(hours=1)) > 0
     assert store.load(old.trace_id) is None
+
+
+FIRST_VERSION = """
+CREATE SCHEMA old;
+CREATE TABLE old.logtracer_version (version integer PRIMARY KEY);
+INSERT INTO old.logtracer_version VALUES (1);
+CREATE TABLE old.events (
+    position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, trace_id text NOT NULL,
+    event text NOT NULL, line text NOT NULL,
+    written timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX events_of_trace ON old.events (trace_id, position);
+CREATE INDEX events_written ON old.events (written);
+INSERT INTO old.events (trace_id, event, line)
+    SELECT trace_id, event, line FROM new.events ORDER BY position;
+"""
+
+
+def test_tables_of_the_first_version_are_brought_up_to_date(server: Server) -> None:
+    store = PostgresStore(server.dsn, schema="new")
+    record_all_kinds(store)
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        connection.execute(FIRST_VERSION)
+    old = PostgresStore(server.dsn, schema="old")
+    assert list(list_summaries(old)) == list(list_summaries(store))
+    assert record(old).name == "run"
+
+
+def test_tables_of_a_newer_version_are_refused(server: Server, url: str) -> None:
+    store = open_store(url)
+    store.list_traces()
+    schema = url.partition("schema=")[2]
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        connection.execute(f"INSERT INTO {schema}.logtracer_version VALUES (99)".encode())
+    with pytest.raises(StoreError, match="version 99.*install a newer"):
+        open_store(url).list_traces()
+
+
+def test_the_terminal_reads_a_server_and_shows_no_password(
+    server: Server, url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    trace = record(open_store(url))
+    assert main(["list", "--store", url]) == 0
+    assert main(["inspect", "latest", "--store", url]) == 0
+    assert main(["search", "step", "--store", url, "--name", "run"]) == 0
+    assert main(["copy", url, str(tmp_path), trace.trace_id[:8]]) == 0
+    assert main(["copy", str(tmp_path), url, "--force"]) == 0
+    for wrong in (["inspect", "latest~9"], ["inspect", "zz"], ["view", "latest", "--no-open"]):
+        assert main([*wrong, "--store", url]) == 1
+    assert main(["prune", "--status", "completed", "--store", url]) == 0
+    written = capsys.readouterr()
+    assert "hunter2" not in written.out + written.err
+    assert written.out.endswith("; 0 left\n")
 
 
 def test_the_password_is_shown_nowhere(caplog: pytest.LogCaptureFixture) -> None:

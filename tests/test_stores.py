@@ -27,9 +27,9 @@ from logtracer import (
     save_trace_json,
 )
 from sample_traces import weather
+from shared_suite import SharedSuite
 from store_suite import ODD_IDS, StoreSuite, record
 from stress import child
-from stress.figures import figure
 from stress.quiet import minutes_later
 from stress.reading import only_trace
 from stress.stores import STORES
@@ -39,6 +39,16 @@ from stress.stores import STORES
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> StorageBackend:
     """Give each store in turn."""
     return STORES[request.param](tmp_path)
+
+
+@pytest.fixture(params=["file://{}/traces", "sqlite://{}/traces.db"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the URL of each store that processes of one machine share."""
+    return str(request.param.format(tmp_path))
+
+
+class TestShared(SharedSuite):
+    """Files and SQLite do what every store does that processes share."""
 
 
 class TestStores(StoreSuite):
@@ -196,30 +206,6 @@ def test_a_memory_store_forgets_the_oldest() -> None:
     store = MemoryStore(max_traces=2)
     names = [record(store, str(number)).trace_id for number in range(3)]
     assert store.list_traces() == names[1:]
-
-
-WRITER = """
-import sys
-from logtracer import FileStore, Tracer
-tracer = Tracer(storage=FileStore(sys.argv[1]))
-for number in range(int(sys.argv[2])):
-    with tracer.trace("run") as root, root.node("step") as step:
-        step.output(text="x" * 5_000)
-assert tracer.stats()["errors"] == 0
-"""
-
-
-def test_many_processes_share_a_directory(tmp_path: Path) -> None:
-    import subprocess
-
-    count, each = figure(4, 8), 50
-    command = child.command(WRITER, tmp_path, each)
-    writers = [subprocess.Popen(command, env=child.environment()) for _ in range(count)]
-    assert [writer.wait(60) for writer in writers] == [0] * count
-    store = FileStore(tmp_path)
-    traces = [store.load(trace_id) for trace_id in store.list_traces()]
-    assert len(traces) == count * each
-    assert all(trace is not None and len(trace.nodes) == 2 for trace in traces)
 
 
 # ---- Trouble ------------------------------------------------------------------------------------
