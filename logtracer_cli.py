@@ -2028,7 +2028,7 @@ def _shared_options() -> argparse.ArgumentParser:
     group.add_argument("--width", type=_positive, metavar="N", help="columns to draw on")
     group.add_argument("--wide", action="store_true", help="show long values whole")
     group.add_argument("--no-pager", action="store_true", help="do not page long output")
-    place = "where traces are: a directory (default: ./traces) or sqlite://FILE"
+    place = "where traces are: a directory (default: ./traces), sqlite://FILE or postgresql://..."
     shared.add_argument("--store", default=STORE, metavar="PLACE", help=place)
     return shared
 

@@ -188,6 +188,7 @@ def benchmarks(session: nox.Session) -> None:
     install(session, "-e", ".", *peers)
     session.run("python", "benchmarks/capture.py")
     session.run("python", "benchmarks/scale.py")
+    session.run("python", "benchmarks/stores.py", "--traces", "10000")
 
 
 def add_session(name: str, suite: Suite) -> None:
