@@ -181,14 +181,15 @@ def stress(session: nox.Session) -> None:
     session.run("pytest", *files, *session.posargs, env={"LOGTRACER_STRESS": "1"})
 
 
-@nox.session(python=MAIN_PYTHON, default=False)
+PEERS = ("eliot==1.18.0", "nodetracer==0.4.0", "opentelemetry-sdk==1.45.2", "structlog==26.1.0")
+
+
+@nox.session(python=[*filter(is_present, ("3.12", "3.13"))] or None, default=False)
 def benchmarks(session: nox.Session) -> None:
     """Measure what tracing costs, beside other libraries; wants a quiet machine."""
-    peers = ("eliot==1.18.0", "nodetracer==0.4.0", "opentelemetry-sdk==1.45.2")
-    install(session, "-e", ".", *peers)
-    session.run("python", "benchmarks/capture.py")
-    session.run("python", "benchmarks/scale.py")
-    session.run("python", "benchmarks/stores.py", "--traces", "10000")
+    install(session, "-e", ".", *PEERS)
+    for script in ("capture", "startup", "parallel", "scale", "stores"):
+        session.run("python", f"benchmarks/{script}.py")
 
 
 def add_session(name: str, suite: Suite) -> None:

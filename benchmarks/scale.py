@@ -1,31 +1,36 @@
-"""What a long trace costs: time from first step to last, memory, size on disk, reading it back.
+"""What a long trace costs: from its first step to its last, memory, disk, reading it back.
 
-    python benchmarks/scale.py [--steps 100000] [--json]
+    python benchmarks/scale.py [--steps 1000000] [--held 100000] [--json]
 
-One trace into a FileStore, in a process of its own; then `logtracer inspect` of its file.
+Traces of 1,000 steps, ten times as many, and so on up to `--steps`, each into a FileStore in a
+process of its own, then read by `logtracer inspect`. And what a step holds in memory while its
+trace is kept there, of `--held` steps, beside other libraries.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import tracemalloc
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import logtracer  # noqa: E402
+from benchmarks import contenders
+from benchmarks.tables import ROOT, Rows, options, show
+from logtracer import FileStore, Span, Tracer
+
+PARTS = 100  # of a trace, each timed by itself: what else the machine does spoils few of them
+MEGABYTE = 1 << 20
 
 
-def steps(root: logtracer.Span, count: int, first: int = 0) -> None:
+def steps(root: Span, first: int, count: int) -> None:
     """Record steps with an input, an output and an annotation of their own."""
     for number in range(first, first + count):
         with root.node("step", "llm_call") as step:
@@ -36,75 +41,79 @@ def steps(root: logtracer.Span, count: int, first: int = 0) -> None:
 
 def record(directory: str, count: int) -> dict[str, float]:
     """Record a trace into files; return microseconds of CPU a step, and megabytes at the peak."""
-    tracer = logtracer.Tracer(storage=logtracer.FileStore(directory))
-    tenth = count // 10
+    tracer = Tracer(storage=FileStore(directory))
+    part = max(count // PARTS, 1)
     marks = []
     with tracer.trace("long") as root:
-        for part in range(10):
+        for number in range(PARTS):
             marks.append(time.process_time())
-            steps(root, tenth, part * tenth)
+            steps(root, number * part, part)
         marks.append(time.process_time())
-    tenths = [later - earlier for earlier, later in zip(marks, marks[1:])]
+    ended = time.process_time()
+    times = [later - earlier for earlier, later in zip(marks, marks[1:])]
+    first, last = (statistics.median(tenth) / part * 1e6 for tenth in (times[:10], times[-10:]))
+    assert tracer.stats()["saved"] == part * PARTS + 1, tracer.stats()
     return {
-        "first tenth, µs a step": tenths[0] / tenth * 1e6,
-        "last tenth, µs a step": tenths[-1] / tenth * 1e6,
-        "end of the trace, s": time.process_time() - marks[-1],
-        "peak of the process, MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "first tenth, µs": first,
+        "last tenth, µs": last,
+        "last/first": last / first,
+        "end, s": ended - marks[-1],
+        "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024,
     }
 
 
-def bytes_in_memory(count: int) -> float:
-    """Return the bytes that a step of a trace in memory holds."""
-    tracer = logtracer.Tracer()
+def inspect(path: str, *arguments: str) -> tuple[float, float]:
+    """Return the seconds until `inspect` first prints something, and its megabytes at the peak."""
+    command = [sys.executable, str(ROOT / "logtracer_cli.py"), "inspect", path, *arguments]
+    began = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        seconds = time.perf_counter() - began
+        process.kill()  # the rest of the tree is a matter of the terminal
+        _, _, usage = os.wait4(process.pid, 0)
+        process.returncode = 0  # has been waited for
+    return seconds, usage.ru_maxrss / 1_024
+
+
+def long_trace(count: int) -> dict[str, float]:
+    """Record and read a trace, each in a process of its own whose memory is measured."""
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, __file__, "--record", directory, str(count)]
+        figures: dict[str, float] = json.loads(subprocess.check_output(command))
+        (path,) = Path(directory).iterdir()
+        figures["file, MB"] = path.stat().st_size / MEGABYTE
+        figures["inspect, s"], figures["its peak MB"] = inspect(str(path))
+        figures["--json, s"], _ = inspect(str(path), "--json")
+    return figures
+
+
+def bytes_held(contender: contenders.Contender, count: int) -> float:
+    """Return the bytes that a step holds in a trace that is kept in memory."""
     tracemalloc.start()
-    with tracer.trace("held") as root:
-        steps(root, 1_000)
+    with contender() as work:
+        work(1_000)
         before = tracemalloc.get_traced_memory()[0]
-        steps(root, count)
+        work(count)
         held = (tracemalloc.get_traced_memory()[0] - before) / count
     tracemalloc.stop()
     return held
 
 
-def read(directory: str) -> dict[str, float]:
-    """Return the seconds until `inspect` prints its first line, and until it is done."""
-    (name,) = os.listdir(directory)
-    path = os.path.join(directory, name)
-    command = [sys.executable, str(ROOT / "logtracer_cli.py"), "inspect", path]
-    began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        first = time.perf_counter() - began
-        process.stdout.read()
-    return {
-        "size of the file, MB": os.path.getsize(path) / 1e6,
-        "inspect, first line, s": first,
-        "inspect, all of it, s": time.perf_counter() - began,
-    }
-
-
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="What a long trace costs.")
-    parser.add_argument("--steps", type=int, default=100_000)
-    parser.add_argument("--json", action="store_true", help="print the figures for programs")
-    parser.add_argument("--record", metavar="DIRECTORY", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.record:  # the process whose memory is measured
-        print(json.dumps(record(options.record, options.steps)))
+    if sys.argv[1:2] == ["--record"]:  # the process whose memory is measured
+        directory, count = sys.argv[2:]
+        print(json.dumps(record(directory, int(count))))
         return
-    with tempfile.TemporaryDirectory() as directory:
-        count = ["--steps", str(options.steps)]
-        command = [sys.executable, __file__, "--record", directory, *count]
-        figures: dict[str, Any] = json.loads(subprocess.check_output(command))
-        figures.update(read(directory))
-    figures["held in memory, bytes a step"] = bytes_in_memory(min(options.steps, 100_000))
-    if options.json:
-        print(json.dumps(figures))
-        return
-    for name, figure in figures.items():
-        print(f"{name:32} {figure:10.2f}")
+    chosen = options("What a long trace costs.", steps=1_000_000, held=100_000)
+    sizes = [size for size in (10**power for power in range(3, 10)) if size <= chosen.steps]
+    long: Rows = {f"{size:,} steps": long_trace(size) for size in sizes or [chosen.steps]}
+    held: Rows = {
+        name: {"bytes": bytes_held(contender, chosen.held)}
+        for name, contender in contenders.in_memory().items()
+    }
+    show({"a trace in a file": long, f"a step held, of {chosen.held:,}": held}, chosen.json)
 
 
 if __name__ == "__main__":
