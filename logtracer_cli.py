@@ -17,6 +17,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import sys
 import time
 import unicodedata
@@ -2002,6 +2003,12 @@ def _add_demo(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_demo)
 
 
+def _typed_command() -> str:
+    """Return how the user called us: there is no `logtracer` on the PATH of a mere checkout."""
+    script = sys.argv[0]
+    return f"python3 {script}" if script.endswith("logtracer_cli.py") else "logtracer"
+
+
 def _demo(options: argparse.Namespace, screen: Screen) -> int:
     demo = extra("demo")
     with opened_store(options.store) as store:
@@ -2011,7 +2018,10 @@ def _demo(options: argparse.Namespace, screen: Screen) -> int:
     screen.show([[], *tree_lines(trace, "standard", screen.style)])
     path = os.path.join(options.store, f"{trace_id}.json")
     place = path if os.path.exists(path) else _without_password(options.store)
-    hints = (f"Recorded in {place}", "Look again: logtracer inspect latest --verbosity full")
+    again = f"{_typed_command()} inspect latest --verbosity full"
+    if options.store != STORE:
+        again += f" --store {shlex.quote(_without_password(options.store))}"
+    hints = (f"Recorded in {place}", f"Look again: {again}")
     screen.show([[], *([(hint, "dim")] for hint in hints)])
     return 0
 

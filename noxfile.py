@@ -110,7 +110,7 @@ SUITES = {
         ALL_PYTHONS,
     ),
     "receivers": Suite(("tests/test_otlp_servers.py",), ("arize-phoenix", "mlflow")),
-    "packaging": Suite(("tests/test_packaging.py",), ("hatchling",), ALL_PYTHONS),
+    "packaging": Suite(("tests/test_packaging.py",), ("hatchling", "uv"), ALL_PYTHONS),
     "postgres": Suite(("tests/test_postgres.py",), ("psycopg[binary]",)),
     "typing": Suite(("tests/test_typing.py",), ("hatchling", "mypy>=2,<3", "pyright[nodejs]")),
     "foreign_viewers": Suite(

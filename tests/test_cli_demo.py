@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from conftest import ROOT
 from logtracer import MemoryStore, NodeStatus, Tracer
 from logtracer_cli import find_trace, main
 from logtracer_extras.demo import record
@@ -21,6 +25,18 @@ def test_demo_records_into_traces_and_shows_the_run(
     for node in trace.nodes.values():
         assert node.name in shown
     assert [path.suffix for path in (empty_directory / "traces").iterdir()] == [".json"]
+
+
+def test_demo_of_a_checkout_says_how_to_look_again(tmp_path: Path) -> None:
+    def run(*arguments: str) -> str:
+        return subprocess.check_output(
+            [sys.executable, *arguments], cwd=tmp_path, encoding="utf-8", timeout=60
+        )
+
+    shown = run(str(ROOT / "logtracer_cli.py"), "demo", "--store", "my runs", "--ascii")
+    python, *again = shlex.split(shown.splitlines()[-1].partition("Look again: ")[2])
+    assert python == "python3"
+    assert "Trace: trip_planner" in run(*again, "--ascii")
 
 
 def test_demo_shows_what_the_library_is_for() -> None:

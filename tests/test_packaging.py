@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from wheels import build_sdist, build_wheel, make_environment, run, vendor
+from needs import needs
+from wheels import build_sdist, build_wheel, make_environment, make_stand_in, run, vendor
 
 STUBS = [
     *(f"logtracer-stubs/{name}.pyi" for name in ("core", "models", "storage", "serializers")),
@@ -127,10 +128,44 @@ print(logtracer.__file__)
     assert "[tool_call] step" in printed
 
 
+def test_demo_of_an_installation_names_its_command(installed: Path, tmp_path: Path) -> None:
+    shown = run(tmp_path, installed.with_name("logtracer"), "demo")
+    assert shown.endswith("Look again: logtracer inspect latest --verbosity full\n")
+
+
 def test_installed_command_is_also_a_module(installed: Path, tmp_path: Path) -> None:
     command = run(tmp_path, installed.with_name("logtracer"), "--help")
     module = run(tmp_path, installed, "-m", "logtracer_cli", "--help")
     assert command == module
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A directory of wheels that stand in for what the extras need."""
+    make_stand_in("rich", tmp_path)
+    make_stand_in("psycopg", tmp_path, "binary")
+    return tmp_path
+
+
+def install_extras(wheel: Path, shelf: Path, python: Path, *installer: str | Path) -> str:
+    wanted = f"logtracer[rich,postgres] @ {wheel.as_uri()}"
+    run(shelf, *installer, "install", "--no-index", "--find-links", shelf, wanted)
+    program = "from importlib.metadata import version; print(version('rich'), version('psycopg'))"
+    return run(shelf, python, "-c", program).strip()
+
+
+def test_pip_brings_what_extras_need(wheel: Path, shelf: Path) -> None:
+    # Python 3.10 makes environments with pip 23.0, the oldest that must do.
+    python = make_environment(shelf / "environment", wheel)
+    assert install_extras(wheel, shelf, python, python, "-m", "pip") == "99 99"
+
+
+def test_uv_brings_what_extras_need(
+    wheel: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIRTUAL_ENV", str(shelf / "environment"))
+    python = make_environment(shelf / "environment")
+    assert install_extras(wheel, shelf, python, needs("uv"), "pip") == "99 99"
 
 
 def test_copied_terminal_names_the_folder_it_lacks(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 from conftest import ROOT
@@ -21,6 +22,19 @@ def build_wheel(source: Path, directory: Path) -> Path:
 def build_sdist(directory: Path) -> Path:
     """Build the source distribution into a directory."""
     return _build(ROOT, directory, "sdist")
+
+
+def make_stand_in(name: str, directory: Path, *extras: str) -> None:
+    """Write an empty wheel of a name, for installers that are kept from the network."""
+    provided = "".join(f"Provides-Extra: {extra}\n" for extra in extras)
+    files = {
+        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 99\n{provided}",
+        "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "RECORD": "",
+    }
+    with zipfile.ZipFile(directory / f"{name}-99-py3-none-any.whl", "w") as archive:
+        for file, text in files.items():
+            archive.writestr(f"{name}-99.dist-info/{file}", text)
 
 
 def make_environment(directory: Path, *wheels: Path) -> Path:
