@@ -64,24 +64,26 @@ def cpu_microseconds(work: Callable[[], object], count: int) -> float:
 
 
 def show(tables: dict[str, Rows], as_json: bool) -> None:
-    """Print the tables with the versions of what they compare."""
+    """Print the tables, as Markdown, with the versions of what they compare."""
     if as_json:
         print(json.dumps({"versions": versions(), "tables": tables}, indent=2))
         return
     print(", ".join(f"{name} {version}" for name, version in versions().items()))
     for title, rows in tables.items():
         columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-        print(f"\n{_line(title, columns, columns)}")
+        widths = [max(len(column), 6) for column in columns]
+        first = max(map(len, (title, *rows)))
+        print(f"\n{_line(title.ljust(first), columns, widths)}")
+        print("|".join(["", "-" * (first + 2), *("-" * (width + 1) + ":" for width in widths), ""]))
         for name, row in rows.items():
-            print(_line(name, columns, [_figure(row.get(column)) for column in columns]))
+            cells = [_figure(row[column]) for column in columns]
+            print(_line(name.ljust(first), cells, widths))
 
 
-def _line(name: str, columns: Iterable[str], cells: Iterable[str]) -> str:
-    padded = [cell.rjust(max(len(column), 8)) for column, cell in zip(columns, cells)]
-    return f"{name:44} {'  '.join(padded)}"
+def _line(name: str, cells: Iterable[str], widths: Iterable[int]) -> str:
+    padded = [cell.rjust(width) for cell, width in zip(cells, widths)]
+    return f"| {' | '.join([name, *padded])} |"
 
 
-def _figure(figure: float | None) -> str:
-    if figure is None:
-        return ""
+def _figure(figure: float) -> str:
     return f"{figure:,.0f}" if figure >= 100 else f"{figure:.2f}"
