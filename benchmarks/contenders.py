@@ -238,9 +238,7 @@ def in_memory() -> dict[str, Contender]:
 def to_a_file(directory: str) -> dict[str, Contender]:
     """Return those that write their steps to files in a directory."""
 
-    def path(name: str) -> str:
-        return os.path.join(directory, name)
-
+    path = partial(os.path.join, directory)
     found = {
         "floor (lost on kill -9)": spans(partial(floor_file, path("floor"))),
         "logtracer": spans(traces(FileStore(path("logtracer")))),
@@ -265,11 +263,14 @@ def to_a_file(directory: str) -> dict[str, Contender]:
 def with_long_texts(directory: str) -> dict[str, Contender]:
     """Return floors and logtracer with inputs and outputs of 300 characters."""
     long = partial(spans, query=LONG_QUERY, answer=LONG_ANSWER)
+    path = partial(os.path.join, directory)
+    unsearched = traces(FileStore(path("unsearched")), redact_defaults=False)
     return {
         "floor, memory": long(floor),
         "logtracer, memory": long(traces(MemoryStore())),
-        "floor, file": long(partial(floor_file, os.path.join(directory, "long"))),
-        "logtracer, file": long(traces(FileStore(os.path.join(directory, "long traces")))),
+        "floor, file": long(partial(floor_file, path("long floor"))),
+        "logtracer, file": long(traces(FileStore(path("long")))),
+        "logtracer without redaction, file": long(unsearched),
     }
 
 
