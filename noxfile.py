@@ -38,6 +38,7 @@ nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.download_python = "never"  # test on the versions that are there
+os.environ.setdefault("UV_SYSTEM_CERTS", "1")  # behind a company's proxy, trust what pip trusts
 
 
 def use_pyenv_interpreters() -> None:
