@@ -118,11 +118,13 @@ def floor() -> Floor:
 
 @contextmanager
 def floor_file(path: str) -> Iterator[Floor]:
-    """Yield a root whose steps are written, one JSON line each, through a buffered file."""
+    """Yield a root whose steps are kept, and written as JSON lines through a buffered file."""
     encode = json.JSONEncoder(ensure_ascii=False).encode
+    kept: list[Floor] = []
     with open(path, "w", encoding="utf-8") as file:
 
         def take(step: Floor) -> None:
+            kept.append(step)
             facts = {
                 "name": step.name,
                 "type": step.node_type,
