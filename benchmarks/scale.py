@@ -31,12 +31,12 @@ MEGABYTE = 1 << 20
 
 
 def steps(root: Span, first: int, count: int) -> None:
-    """Record steps with an input, an output and an annotation of their own."""
+    """Record steps with texts of their own, all of one length: longer ones would cost more."""
     for number in range(first, first + count):
         with root.node("step", "llm_call") as step:
-            step.input(query=f"What is the weather in Paris, {number}?")
-            step.output(answer=f"Mild, {number}")
-            step.annotate(f"because {number}")
+            step.input(query=f"What is the weather in Paris, {number:07}?")
+            step.output(answer=f"Mild, {number:07}")
+            step.annotate(f"because {number:07}")
 
 
 def record(directory: str, count: int) -> dict[str, float]:
