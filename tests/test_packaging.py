@@ -147,9 +147,9 @@ def shelf(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def install_extras(wheel: Path, shelf: Path, python: Path, *installer: str | Path) -> str:
+def install_extras(wheel: Path, shelf: Path, python: Path, *command: str | Path) -> str:
     wanted = f"logtracer[rich,postgres] @ {wheel.as_uri()}"
-    run(shelf, *installer, "install", "--no-index", "--find-links", shelf, wanted)
+    run(shelf, *command, "--no-index", "--find-links", shelf, wanted)
     program = "from importlib.metadata import version; print(version('rich'), version('psycopg'))"
     return run(shelf, python, "-c", program).strip()
 
@@ -157,15 +157,13 @@ def install_extras(wheel: Path, shelf: Path, python: Path, *installer: str | Pat
 def test_pip_brings_what_extras_need(wheel: Path, shelf: Path) -> None:
     # Python 3.10 makes environments with pip 23.0, the oldest that must do.
     python = make_environment(shelf / "environment", wheel)
-    assert install_extras(wheel, shelf, python, python, "-m", "pip") == "99 99"
+    assert install_extras(wheel, shelf, python, python, "-m", "pip", "install") == "99 99"
 
 
-def test_uv_brings_what_extras_need(
-    wheel: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VIRTUAL_ENV", str(shelf / "environment"))
+def test_uv_brings_what_extras_need(wheel: Path, shelf: Path) -> None:
     python = make_environment(shelf / "environment")
-    assert install_extras(wheel, shelf, python, needs("uv"), "pip") == "99 99"
+    command = (needs("uv"), "pip", "install", "--python", python)
+    assert install_extras(wheel, shelf, python, *command) == "99 99"
 
 
 def test_copied_terminal_names_the_folder_it_lacks(tmp_path: Path) -> None:
