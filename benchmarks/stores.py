@@ -2,8 +2,9 @@
 
     python benchmarks/stores.py [--traces 100000] [--stores file sqlite] [--dsn postgresql://...]
 
-Every trace has an LLM call and three tool calls. The figures are seconds of wall time, the best
-of three for what only reads; the commands are run as a user runs them, with Python's start.
+Every trace has an LLM call and three tool calls. The figures are seconds on the wall and, in
+brackets, of CPU, without that of a server; the best of three for what only reads. The commands
+are run as a user runs them, with Python's start.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import itertools
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,8 @@ sys.path.insert(0, str(ROOT))
 import logtracer  # noqa: E402
 from logtracer_extras.listing import TraceFilter, list_summaries  # noqa: E402
 from logtracer_extras.retention import prune  # noqa: E402
+
+Taken = tuple[float, float]  # seconds on the wall, seconds of CPU (without a server's own)
 
 _LONG = 2.0  # seconds from which on an action is not measured again
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -77,31 +81,37 @@ def write(store: logtracer.StorageBackend, count: int) -> None:
             os.utime(f"{store.directory}/{trace.trace_id}.json", (moment, moment))
 
 
-def seconds(action: Callable[[], object], times: int = 3) -> float:
+def seconds(action: Callable[[], object], times: int = 3) -> Taken:
     """Return the seconds an action takes, the best of several unless that would take long."""
     taken = []
     for _ in range(times):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), cpu_seconds()
         action()
-        taken.append(time.perf_counter() - began)
-        if taken[-1] > _LONG:
+        taken.append((time.perf_counter() - began, cpu_seconds() - used))
+        if taken[-1][0] > _LONG:
             break
     return min(taken)
 
 
-def listing(store: logtracer.StorageBackend, limit: int | None = 20, **wanted: Any) -> float:
+def cpu_seconds() -> float:
+    """Return the CPU time of this process and of those it ran."""
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in usage)
+
+
+def listing(store: logtracer.StorageBackend, limit: int | None = 20, **wanted: Any) -> Taken:
     """Return the seconds that a list takes."""
     chosen = TraceFilter(**wanted)
     return seconds(lambda: list(list_summaries(store, chosen, limit)))
 
 
-def command(place: str, *arguments: str) -> float:
+def command(place: str, *arguments: str) -> Taken:
     """Return the seconds that a command takes."""
     program = [sys.executable, str(ROOT / "logtracer_cli.py"), *arguments, "--store", place]
     return seconds(lambda: subprocess.run(program, check=False, stdout=subprocess.DEVNULL))
 
 
-def measure(place: str, count: int) -> dict[str, float]:
+def measure(place: str, count: int) -> dict[str, Taken]:
     """Fill the store of a URL and return the seconds that things take."""
     store = logtracer.open_store(place)
     last = next(itertools.islice(traces(count), count - 1, None)).trace_id
@@ -144,9 +154,12 @@ def main() -> None:
     if options.json:
         print(json.dumps(figures))
         return
-    print(f"{'':40}" + "".join(f"{name:>12}" for name in figures))
+    print(f"{'':40}" + "".join(f"{name:>20}" for name in figures))
     for what in next(iter(figures.values()), {}):
-        print(f"{what:40}" + "".join(f"{figures[name][what]:12.3f}" for name in figures))
+        columns = (
+            f"{wall:10.3f} ({cpu:7.3f})" for wall, cpu in (f[what] for f in figures.values())
+        )
+        print(f"{what:40}" + "".join(columns))
 
 
 if __name__ == "__main__":
