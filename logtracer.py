@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
     R = TypeVar("R")
+    S = TypeVar("S", str, bytes)
     T = TypeVar("T")
 else:  # importing typing would cost a tenth of what importing this whole file costs
     Any = Protocol = object
@@ -187,9 +188,11 @@ class Node:
     def to_dict(self) -> dict[str, Any]:
         """Return the node's wire form: its fields, times as ISO 8601, and `duration_ms`."""
         data: dict[str, Any] = {name: getattr(self, name) for name in _NODE_FIELDS}
-        times = _time_to_text(self.start_time), _time_to_text(self.end_time)
-        data["status"], (data["start_time"], data["end_time"]) = str(self.status), times
-        return {**data, "duration_ms": self.duration_ms}
+        data["status"] = str(self.status)
+        data["start_time"] = _time_to_text(self.start_time)
+        data["end_time"] = _time_to_text(self.end_time)
+        data["duration_ms"] = self.duration_ms
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Node:
@@ -204,7 +207,7 @@ class Node:
             raise TraceLoadError(f"unknown status {_brief(values[4])}") from None
         values[7], values[8] = _time_from_text(values[7]), _time_from_text(values[8])
         try:
-            "".join(values[11])
+            "".join(values[11])  # takes texts alone, and is quicker than asking each
         except TypeError:
             raise TraceLoadError("'annotations' must be a list of texts") from None
         return cls(*values)
@@ -448,10 +451,8 @@ _MAX_KEY = 200  # characters of a dictionary key or a name
 _REDACTED = "[REDACTED]"
 _UNREADABLE = "[NON-SERIALIZABLE]"
 _ATOMS = frozenset({str, int, float, bool, type(None)})
-_ITERABLES: tuple[Any, ...] = (
-    *(set, frozenset, deque),
-    *(type({}.keys()), type({}.values()), type({}.items())),
-)
+_VIEWS: tuple[Any, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_ITERABLES: tuple[Any, ...] = (set, frozenset, deque, *_VIEWS)
 
 _pattern = lru_cache(maxsize=None)(re.compile)  # most runs never need most patterns
 
@@ -509,7 +510,7 @@ _SECRET_TEXTS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         ("pass", "pwd", "secret", "key", "token", "authorization", "cookie", "sig"),
-        r"([aciprsACIPRS](?i:(?<=p)(?:ass(?:word|wd|phrase)|wd|rivate[_-]?key)"
+        r"([aciprsACIPRS\u017f](?i:(?<=p)(?:ass(?:word|wd|phrase)|wd|rivate[_-]?key)"
         r"|(?<=s)(?:ecret(?:[_-]?key)?|ig(?:nature)?)|(?<=c)(?:lient[_-]?secret|ookie)"
         r"|(?<=a)(?:pi[_-]?key|ccess[_-]?(?:key|token)|ccount[_-]?key|uth[_-]?token|uthorization)"
         r"|(?:(?<=i)d|(?<=r)efresh)[_-]?token)[\"']?\s{0,3}[=:]\s{0,3}[\"']?)"
@@ -577,7 +578,7 @@ class _Redactor:
 
 
 def _without_secrets(text: str) -> str:
-    marks = text.lower()
+    marks = text.casefold()
     if max(map(len, text.split()), default=0) >= _LONG_WORD:
         marks += _HAS_LONG_WORD
     for needles, pattern, replacement in _SECRET_TEXTS:
@@ -651,9 +652,12 @@ class _Cleaner:
             return self._text(head.decode("utf-8", "backslashreplace"), key, len(value))
         if issubclass(kind, Enum):
             return self.clean(value._value_, key, depth)
-        for base in (str, int, float):  # a subclass: its own methods are not asked
-            if issubclass(kind, base):
-                return self.clean(getattr(base, f"__{base.__name__}__")(value), key, depth)
+        if issubclass(kind, str):  # its own methods are not asked
+            return self.clean(str.__str__(value), key, depth)
+        if issubclass(kind, int):
+            return self.clean(int.__int__(value), key, depth)
+        if issubclass(kind, float):
+            return self.clean(float.__float__(value), key, depth)
         if issubclass(kind, datetime):
             return datetime.isoformat(value)
         if depth >= _MAX_DEPTH or id(value) in self._path:
@@ -755,7 +759,9 @@ def _pairs_of(value: Any, kind: type, most: int) -> list[tuple[Any, Any]] | None
     if kind is MappingProxyType:
         value, kind = dict(value), dict
     if issubclass(kind, dict):
-        return list(itertools.islice(dict.copy(value).items(), most))  # copied in one piece
+        if dict.__len__(value) > most:
+            return _first(partial(dict.items, value), most)
+        return [*dict.copy(value).items()]
     members = _members(kind)
     if issubclass(kind, tuple) and type(members.get("_fields")) is tuple:
         return list(zip(members["_fields"], tuple.__iter__(value)))
@@ -818,10 +824,11 @@ def trace_to_json(trace: TraceGraph, *, indent: int | None = 2) -> str:
         text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
         text.encode("utf-8")
     except (TypeError, ValueError, RecursionError):  # nodes made by hand may hold anything
-        document = {**_cleaned(document), **{key: document[key] for key in ("nodes", "edges")}}
-        document["nodes"] = {_cleaned(key): _cleaned(n) for key, n in document["nodes"].items()}
-        document["edges"] = [_cleaned(edge) for edge in document["edges"]]
-        text = json.dumps(document, indent=indent, ensure_ascii=False)
+        nodes, edges = document.pop("nodes"), document.pop("edges")
+        cleaned = _cleaned(document)  # the bounds are for one value, not for a trace
+        cleaned["nodes"] = {_cleaned(key): _cleaned(node) for key, node in nodes.items()}
+        cleaned["edges"] = [_cleaned(edge) for edge in edges]
+        text = json.dumps(cleaned, indent=indent, ensure_ascii=False)
     return text
 
 
@@ -893,6 +900,7 @@ class _Journal:
         self._tail: dict[str, Any] = {}
         self._nodes: dict[str, dict[str, Any]] = {}
         self._edges: list[Edge] = []
+        self._part_ended = False
 
     def take(self, event: dict[str, Any]) -> None:
         """Take one event."""
@@ -904,6 +912,7 @@ class _Journal:
         elif kind == "trace.completed":
             self._tail = event
         elif kind == "part.completed":
+            self._part_ended = True
             if self._tail or self._head.get("event") == "part.started":
                 self._tail = {**self._tail, **event}  # what went on after a pause has ended
         elif kind == "edge":
@@ -917,7 +926,7 @@ class _Journal:
     def trace(self) -> TraceGraph:
         """Return the graph of all that was taken."""
         head, tail = self._head, self._tail
-        if not (head or tail or self._nodes):
+        if not (head or tail or self._nodes or self._edges or self._part_ended):
             raise TraceLoadError("no line of it is an event of a trace")
         started, ended = (_field(event, "metadata", dict, dict) for event in (head, tail))
         trace = TraceGraph(
@@ -1032,13 +1041,16 @@ def _named(path: object, read: Callable[[Any], TraceGraph], data: Any) -> TraceG
 def _read_file(path: str, flags: int = 0) -> bytes:
     """Read a regular file; a FIFO or a device would hold the reader up for ever."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | flags)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise TraceLoadError(f"{path}: not a regular file")
         if status.st_size > _MAX_FILE:
             raise TraceLoadError(f"{path}: larger than {_MAX_FILE >> 30} GiB")
-        return file.read()
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def _replace_file(path: str, chunks: Iterable[bytes]) -> None:
@@ -1164,11 +1176,14 @@ class FileStore:
         data = line.encode("utf-8")
         with self._lock:  # else another thread could end the trace and close the descriptor
             journal = self._journals.get(trace_id) or self._open(trace_id, event)
-            if event not in _LAST_EVENTS or (event[0] == "p" and not _is_part(journal.path)):
+            if event not in _LAST_EVENTS:
+                journal.write(event, data)
+                return
+            if event == "part.completed" and not _is_part(journal.path):  # the trace goes on
                 journal.write(event, data)
                 return
             del self._journals[trace_id]
-        self._finish(trace_id, journal, data)
+        self._finish(trace_id, journal, event, data)
 
     def _path(self, trace_id: str, ending: str) -> str:
         if not _pattern(_TRACE_ID).fullmatch(trace_id):
@@ -1183,11 +1198,11 @@ class FileStore:
         self._journals[trace_id] = journal = _JournalFile(path)
         return journal
 
-    def _finish(self, trace_id: str, journal: _JournalFile, data: bytes) -> None:
+    def _finish(self, trace_id: str, journal: _JournalFile, event: str, data: bytes) -> None:
         """Replace the journal of an ended trace by its document; parts stay as they are."""
         with os.fdopen(journal.descriptor, "rb", 1 << 18) as file:
             try:
-                journal.write("trace.completed", data)
+                journal.write(event, data)
                 if _is_part(journal.path):
                     return
                 os.makedirs(self.directory, 0o700, exist_ok=True)
@@ -1197,8 +1212,8 @@ class FileStore:
                     file.seek(0)
                     self.save(trace_from_journal(file))
             except OSError:
-                if os.fstat(journal.descriptor).st_size:  # what there is can be read
-                    raise
+                if os.fstat(journal.descriptor).st_size:  # what there is can be read; else
+                    raise  # every line has failed and been reported, and the empty file goes
         with contextlib.suppress(FileNotFoundError):
             os.unlink(journal.path)
 
@@ -1217,37 +1232,37 @@ class _JournalFile:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | _O_SAFE
         self.path, self.descriptor = path, os.open(path, flags, 0o600)
         self._has_gaps = False  # a line could not be written, or is not like ours
-        self._open_nodes = 0
-        self._ended: list[bytes] | None = []  # JSON texts of nodes; None when they are too many
+        self._open_ids: set[bytes] = set()
+        self._room = 0 if _is_part(path) else _KEPT_BYTES
+        self._ended: list[bytes] = []  # texts of nodes; not of all of them once there is no room
         self._links: list[bytes] = []
 
     def write(self, event: str, line: bytes) -> None:
         """Append a line by one call to the operating system."""
         try:
+            if event == "node.started":
+                self._open_ids.add(line[len(_STARTED) : len(_STARTED) + 16])
             if os.write(self.descriptor, line) != len(line):
                 self._cut_back()
         except OSError:
             self._has_gaps = True
             raise
-        if event == "node.started":
-            self._open_nodes += 1
-        elif event != "node.updated":
-            self._keep(event, line)
+        if event == "edge":
+            self._links.append(b"{" + line[len(_LINK) : -1])
+            self._has_gaps |= not line.startswith(_LINK)
+        elif event in _ENDED:
+            self._node_ended(line[len(_ENDED[event]) : -2])
 
-    def _keep(self, event: str, line: bytes) -> None:
-        """Keep what the document takes over as it stands."""
-        if event not in _PREFIXES:
-            return
-        if not line.startswith(_PREFIXES[event]):  # written by somebody else
+    def _node_ended(self, node: bytes) -> None:
+        node_id = _id_in(node)
+        if node_id not in self._open_ids or node[23:37] != _ABOVE:  # not written by us
             self._has_gaps = True
-        elif event == "edge":
-            self._links.append(b"{" + line[16:-1])
+        self._open_ids.discard(node_id)
+        self._room -= len(node)
+        if self._room >= 0:
+            self._ended.append(node)
         else:
-            self._open_nodes -= 1
-            if self._ended is not None:
-                self._ended.append(line[len(_PREFIXES[event]) : -2])
-                if len(self._ended) >= _KEPT_NODES:
-                    self._ended = None
+            self._ended.clear()
 
     def _cut_back(self) -> NoReturn:
         """Remove the half of a line that a full disk took."""
@@ -1259,7 +1274,7 @@ class _JournalFile:
 
     def is_complete(self) -> bool:
         """Tell whether every node has ended and every line is there."""
-        return not (self._open_nodes or self._has_gaps)
+        return not (self._open_ids or self._has_gaps)
 
     def document(self, file: BinaryIO, last: bytes) -> Iterator[bytes]:
         """Yield the `.json` document, in little memory however long the journal is."""
@@ -1267,36 +1282,42 @@ class _JournalFile:
         head, tail = json.loads(file.readline()), json.loads(last)
         first = {key: head[key] for key in ("schema_version", "trace_id", "name")}
         yield _to_json(first)[:-1].encode() + b',"nodes":{'
-        # a node's text begins {"id":"16 digits","parent_id":"16 digits", or ...:null,
-        yield from _listed(b'"%b":%b' % (node[7:23], node) for node in self._nodes(file))
+        yield from _listed(b'"%b":%b' % (_id_in(node), node) for node in self._nodes(file))
         yield b'\n},"edges":['
-        family = ((n[38:54], n[7:23]) for n in self._nodes(file) if n[37:38] == b'"')
+        family = ((node[38:54], _id_in(node)) for node in self._nodes(file) if node[37:38] == b'"')
         yield from _listed(itertools.chain((_TREE_EDGE % ids for ids in family), self._links))
         end = {key: tail[key] for key in ("end_time", "metadata", "duration_ms")}
         yield b"\n]," + _to_json({"start_time": head["start_time"], **end})[1:].encode() + b"\n"
 
     def _nodes(self, file: BinaryIO) -> Iterable[bytes]:
-        if self._ended is not None:
+        if self._room >= 0:
             return self._ended
         file.seek(0)
-        ended = (_PREFIXES["node.completed"], _PREFIXES["node.failed"])
-        return (line[line.index(b"{", 9) : -2] for line in file if line.startswith(ended))
+        starts = tuple(_ENDED.values())
+        return (line[line.index(b"{", 9) : -2] for line in file if line.startswith(starts))
 
 
+_KEPT_BYTES = 4 << 20  # of a running trace's nodes, for its document; more are read back
 _LAST_EVENTS = frozenset(("trace.completed", "part.completed"))
-_PREFIXES = {
-    "node.completed": b'{"event":"node.completed","node":',
-    "node.failed": b'{"event":"node.failed","node":',
-    "edge": b'{"event":"edge",',
+_ENDED = {
+    event: b'{"event":"%b","node":' % event.encode() for event in ("node.completed", "node.failed")
 }
+_STARTED = b'{"event":"node.started","node":{"id":"'
+_LINK = b'{"event":"edge",'
+_ABOVE = b'","parent_id":'  # follows the id in a node's text, then null or another id in quotes
 _TREE_EDGE = b'{"source_id":"%b","target_id":"%b","edge_type":"caused_by","label":"","metadata":{}}'
 
 
+def _id_in(node: S) -> S:
+    """Return the id in a node's JSON text as a recording writes it: {"id":"16 digits", first."""
+    return node[7:23]
+
+
 def _listed(items: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the items with commas between them, many at a time."""
-    rest, separator = iter(items), b"\n"
-    while batch := list(itertools.islice(rest, 1_000)):
-        yield separator + b",\n".join(batch)
+    separator = b"\n"
+    for item in items:
+        yield separator
+        yield item
         separator = b",\n"
 
 
@@ -1561,14 +1582,14 @@ class _Capture:
 
     def heading(self, name: Any, node_type: Any) -> str:
         """Return the JSON text of a step's name and type."""
-        try:
-            return self._headings[name, node_type]
-        except Exception:  # not known, or a name that no dictionary takes
-            text = f'"name":{self.name(name)},"node_type":{self.name(node_type)}'
-            is_safe = type(name) is str and type(node_type) in (str, NodeType)
-            if is_safe and len(self._headings) < 4_096:
-                self._headings[name, node_type] = text
-            return text
+        is_plain = type(name) is str and type(node_type) in (str, NodeType)
+        known = self._headings.get((name, node_type)) if is_plain else None
+        if known is None:
+            known = f'"name":{self.name(name)},"node_type":{self.name(node_type)}'
+            is_short = is_plain and len(name) <= _MAX_KEY and len(node_type) <= _MAX_KEY
+            if is_short and len(self._headings) < 4_096:
+                self._headings[name, node_type] = known
+        return known
 
 
 class _Recording:
@@ -1717,7 +1738,7 @@ class _Recording:
         """Tell that a span has started, after what its parent has gathered by now."""
         parent = span._parent
         if self.stream is not None:
-            if parent is not None and parent._is_dirty:
+            if parent is not None and parent._is_dirty and parent._number in self.open:
                 self.write_facts(parent)
             span._head = head = self._head(span)
             given = ""
@@ -1734,8 +1755,8 @@ class _Recording:
         """Tell of a span's input, which must outlive a kill at once."""
         if self.stream is not None and span._start:
             span._input_json = data = self.capture.json(span._inputs or _NO_VALUES)
-            self.write("node.updated", f'"id":"{span._head[7:23]}","input_data":{data}}}')
-        if self.has_hooks:
+            self.write("node.updated", f'"id":"{_id_in(span._head)}","input_data":{data}}}')
+        if self.has_hooks and span._start:  # else its start will tell
             self.tracer._notify("node.updated", span)
 
     def write_facts(self, span: Span) -> None:
@@ -1757,14 +1778,13 @@ class _Recording:
                 self.tracer._notify(event, span)
         finally:  # whatever a hook lets through, a Ctrl-C or a SystemExit
             if span._parent is None:
-                self.ended = span._end
                 self.tracer._complete(self, span)
             elif self.ended:
                 self.tracer._complete_late(self)
 
     def _stream_end(self, span: Span, event: str) -> None:
         offset, end = self.offset, span._end
-        time_taken = (end + offset) // 1_000 - (span._start + offset) // 1_000  # microseconds
+        time_taken = (end + offset) // 1_000 - (span._start + offset) // 1_000  # µs, 0 or more
         node = (
             f'{span._head or self._head(span)}"status":"{span._status}"'
             f',"end_time":"{self.text_of_time(end)}",{self._facts(span)}'
@@ -1781,7 +1801,8 @@ class _Recording:
         """Keep an edge and tell the store."""
         edge_type = _EDGE_TYPES.get(edge_type, edge_type)
         self.links.append((source_id, target_id, edge_type, label))
-        self.write("edge", _to_json(Edge(source_id, target_id, edge_type, label).to_dict())[1:])
+        if self.stream is not None:
+            self.write("edge", _to_json(Edge(source_id, target_id, edge_type, label).to_dict())[1:])
 
     def write(self, event: str, rest: str) -> bool:
         """Hand an event to the streaming store; what the store raises ends here."""
@@ -1800,7 +1821,7 @@ class _Recording:
         if parent is None:
             above, sequence = _to_json(self.remote_parent), 0
         else:
-            above, sequence = f'"{parent._head[7:23] or parent.id}"', number - self.base
+            above, sequence = f'"{_id_in(parent._head) or parent.id}"', number - self.base
         return (
             f'{{"id":"{"%016x" % number}","parent_id":{above},"sequence_number":{sequence}'
             f',{self.capture.heading(span.name, span.node_type)},"depth":{span.depth}'
@@ -2174,7 +2195,8 @@ def _change_status(span: Span | None, old: str, new: str, facts: dict[str, Any])
         if span._status == old and not span._end:
             span._status = new
             span._add_metadata({**facts} or _time_waited(span))
-            span._recording.write_facts(span)
+            if span._recording.stream is not None:
+                span._recording.write_facts(span)
         span = span._parent
 
 
@@ -2185,7 +2207,7 @@ def _time_waited(span: Span) -> dict[str, Any]:
         paused_at = _time_from_text(metadata.get("logtracer.paused_at"))
         waited = _milliseconds(paused_at, span._recording.time(_now())) or 0.0
         return {"logtracer.waited_ms": metadata.get("logtracer.waited_ms", 0.0) + waited}
-    except (TraceLoadError, TypeError):  # the host wrote something else there
+    except (TraceLoadError, TypeError, OverflowError):  # the host wrote something else there
         return {}
 
 
@@ -2415,30 +2437,26 @@ class TracerConfig:
     )
 
     def __post_init__(self) -> None:
-        def is_size(size: Any) -> bool:
-            return size is None or (type(size) is int and size > 0)
-
-        def is_list(texts: Any) -> bool:
-            return not isinstance(texts, str)
-
-        def is_function(value: Any) -> bool:
-            return value is None or callable(value)
-
-        def is_rate(rate: Any) -> bool:
-            return isinstance(rate, (int, float)) and 0 <= rate <= 1
-
-        for names, is_right, meaning in (
-            ("capture_level", _LEVELS.__contains__, f"one of {_LEVELS}"),
-            ("max_input_size max_output_size", is_size, "a number of characters above 0"),
-            ("max_value_size", is_size, "a number of characters above 0"),
-            ("sample_rate", is_rate, "between 0 and 1"),
-            ("redact sampler", is_function, "a function"),
-            ("auto_instrument redact_patterns redact_keys", is_list, "a list of texts"),
-            ("redact_defaults keep_failed enabled", (True, False).__contains__, "True or False"),
-        ):
-            for name in names.split():
-                if not is_right(getattr(self, name)):
-                    raise ValueError(f"{name} {getattr(self, name)!r} is not {meaning}")
+        if self.capture_level not in _LEVELS:
+            raise ValueError(f"capture_level {self.capture_level!r} is not one of {_LEVELS}")
+        for name in ("max_input_size", "max_output_size", "max_value_size"):
+            size = getattr(self, name)
+            may_be_none = name != "max_value_size" and size is None
+            if not may_be_none and (type(size) is not int or size < 1):
+                raise ValueError(f"{name} {size!r} is not a number of characters above 0")
+        if not isinstance(self.sample_rate, (int, float)) or not 0 <= self.sample_rate <= 1:
+            raise ValueError(f"sample_rate {self.sample_rate!r} is not between 0 and 1")
+        for name in ("redact", "sampler"):
+            if getattr(self, name) is not None and not callable(getattr(self, name)):
+                raise ValueError(f"{name} {getattr(self, name)!r} cannot be called")
+        for name in ("auto_instrument", "redact_patterns", "redact_keys"):
+            texts = getattr(self, name)
+            is_list = isinstance(texts, (list, tuple, set, frozenset))
+            if not is_list or not all(isinstance(text, str) for text in texts):
+                raise ValueError(f"{name} must be a list of texts, not {texts!r}")
+        for name in ("redact_defaults", "keep_failed", "enabled"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name} {getattr(self, name)!r} is not True or False")
         for pattern in self.redact_patterns:
             _check_pattern(pattern)
 
@@ -2612,11 +2630,12 @@ class Tracer:
         root = Span(recording, node.name, node.node_type, None, node.depth)
         root._number = int(node.id, 16)
         root._start = started // timedelta(microseconds=1) * 1_000 - recording.offset
+        root._start = min(root._start, recording.began)  # another machine's clock may be ahead
         root._strand = get_ident()
         root._inputs, root._outputs = {**node.input_data}, {**node.output_data}
         root._annotations, root._metadata = [*node.annotations], {**node.metadata}
         for values in (root._inputs, root._outputs, root._metadata):
-            self._capture.keep(values, _PLAIN, None)
+            self._capture.keep(values, self._capture.plain(None), None)
         recording.open[root._number] = root
         root._add_metadata(_time_waited(root))
         if recording.is_watched:
@@ -2642,15 +2661,15 @@ class Tracer:
             return
         self._notifying.add(here)
         try:
-            for hook in self.hooks:
-                self._call(getattr(hook, "on_" + event.replace(".", "_"), None), event, span)
-            for callback in tuple(self._listeners.get(event, ())):
-                self._call(callback, event, span)
+            for listener in (*self.hooks, *self._listeners.get(event, ())):
+                self._call(listener, event, span)
         finally:
             self._notifying.discard(here)
 
     def _call(self, listener: Any, event: str, span: Span) -> None:
         try:
+            if listener in self.hooks:
+                listener = getattr(listener, "on_" + event.replace(".", "_"), None)
             if listener is not None and event.startswith("trace."):
                 listener(span.trace)
             elif listener is not None:
@@ -2661,11 +2680,12 @@ class Tracer:
     def _complete(self, recording: _Recording, root: Span) -> None:
         """Save a trace whose root has ended, count its nodes, and tell the hooks."""
         count = len(recording.finished) + recording.released
+        started = count + len(recording.open)
+        recording.ended = root._end  # from here on, what starts or ends is counted one by one
         is_wanted = recording.is_sampled or recording.has_failures()
         if not (is_wanted and self._save(recording)):
             recording.dropped = count
         saved = count - recording.dropped
-        started = count + len(recording.open)
         self._count(started=started, finished=count, saved=saved, dropped=recording.dropped)
         self._notify("trace.completed", root)
 
@@ -2700,8 +2720,8 @@ class Tracer:
     def _report(self, cause: str, problem: object) -> None:
         """Count an error of our own, and log it once a minute."""
         self._count(errors=1)
-        text = self._capture.redactor.text(_text_of(problem, str)[:_MAX_KEY])
-        _log(f"{cause}: {_type_name(type(problem))}: {text}", cause)
+        text = self._capture.redactor.text(_text_of(problem, str)[: 4 * _MAX_KEY])
+        _log(f"{cause}: {_type_name(type(problem))}: {text[:_MAX_KEY]}", cause)
 
     def _after_fork(self) -> None:
         """In a child process, leave what the parent recorded to the parent."""
@@ -2826,7 +2846,7 @@ class _Call:
         """Record what a call returned, and return it."""
         if not self._captures_return:
             return value
-        fields: Any = value
+        fields: Any = dict.copy(value) if type(value) is dict else value
         names = _members(type(value)).get("_fields")
         if issubclass(type(value), tuple) and type(names) is tuple:
             fields = dict(zip(names, tuple.__iter__(value)))
