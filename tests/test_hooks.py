@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from logtracer import Node, TraceGraph, Tracer, current_span
+from logtracer import Node, TraceGraph, Tracer, current_span, trace_node
 from stress.quiet import minutes_later
 from stress.reading import only_trace
 from stress.stores import STORES
@@ -275,3 +275,40 @@ def test_two_tracers_have_hooks_of_their_own() -> None:
     first.on("trace.completed", count(calls))
     run(second)
     assert calls == []
+
+
+def test_a_hook_that_raises_when_it_is_looked_at_never_reaches_the_host() -> None:
+    class Lazy:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError("not bound yet")
+
+    tracer = Tracer(hooks=[Lazy()])
+    with tracer.trace("run") as root:
+        root.output(answer=42)
+    assert tracer.stats()["saved"] == 1
+
+
+def test_a_hook_that_removes_itself_lets_the_next_one_hear_the_event() -> None:
+    class Once:
+        def on_trace_started(self, trace: TraceGraph) -> None:
+            hooks.remove(self)
+
+    recorder = Recorder()
+    watched = Tracer(hooks=[recorder])
+    hooks = watched.hooks
+    hooks.insert(0, Once())
+    with watched.trace("run"):
+        pass
+    assert recorder.events[0] == ("trace.started", "run")
+
+
+def test_a_start_comes_before_the_arguments_that_were_given_ahead_of_it() -> None:
+    @trace_node(name="step", capture_args=True)
+    def step(number: int) -> int:
+        return number
+
+    recorder = Recorder()
+    with Tracer(hooks=[recorder]).trace("run"):
+        step(1)
+    kinds = [kind for kind, name in recorder.events if name == "step"]
+    assert kinds == ["node.started", "node.completed"]

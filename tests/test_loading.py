@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -330,3 +331,15 @@ def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     for load in (load_trace, load_trace_json):
         with pytest.raises(OSError):
             load(tmp_path / "missing.json")
+
+
+def test_a_directory_named_like_a_trace_is_refused_and_nothing_stays_open(tmp_path: Path) -> None:
+    (tmp_path / "a.json").mkdir()
+    before = os.dup(0)
+    for _ in range(3):
+        with pytest.raises(TraceLoadError, match="not a regular file"):
+            load_trace(tmp_path / "a.json")
+    after = os.dup(0)
+    os.close(before)
+    os.close(after)
+    assert after == before + 1

@@ -342,3 +342,11 @@ def test_what_a_decorated_function_is_given_and_returns_is_redacted() -> None:
     node = named(only_trace(tracer), "login")
     assert node.input_data == {"password": "[REDACTED]", "text": "[REDACTED]"}
     assert node.output_data == {"token": "[REDACTED]", "echo": "[REDACTED]"}
+
+
+@pytest.mark.parametrize("text", ["\u017fig=abcdefghijkl1", "ba\u017fic Abcdefgh1234"])
+def test_letters_that_count_as_the_same_hide_no_secret(text: str) -> None:
+    tracer = Tracer()
+    with tracer.trace("run") as root:
+        root.output(text=text)
+    assert "efgh" not in only_trace(tracer).root_nodes[0].output_data["text"]

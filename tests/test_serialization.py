@@ -182,3 +182,13 @@ def test_a_graph_refuses_edges_to_nodes_it_does_not_have() -> None:
 def test_numbers_of_new_nodes_follow_those_there_are() -> None:
     assert TraceGraph().next_sequence_number() == 0
     assert weather().next_sequence_number() == 4
+
+
+def test_a_large_graph_made_by_hand_keeps_its_times_when_a_value_must_be_cleaned() -> None:
+    now = datetime(2026, 11, 22, tzinfo=timezone.utc)
+    trace = TraceGraph(name="by hand", start_time=now, end_time=now, metadata={"kept": True})
+    for number in range(2_000):
+        trace.add_node(Node(f"{number:016x}", number, "step", output_data={"score": 1.0}))
+    trace.nodes["0" * 16].output_data["score"] = float("nan")
+    loaded = trace_from_json(trace_to_json(trace))
+    assert (loaded.start_time, loaded.metadata, len(loaded.nodes)) == (now, {"kept": True}, 2_000)

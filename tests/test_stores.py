@@ -430,3 +430,53 @@ def test_a_store_with_the_three_methods_alone_will_do() -> None:
             return list(self.documents)
 
     assert len(record(Shelf()).nodes) == 4
+
+
+def test_a_link_made_after_the_end_keeps_the_trace_readable(tmp_path: Path) -> None:
+    tracer = Tracer(storage=FileStore(tmp_path))
+    with tracer.trace("run") as root:
+        with root.node("first") as first:
+            pass
+        with root.node("second") as second:
+            pass
+    first.link(second, "retry_of")
+    assert "retry_of" in {edge.edge_type for edge in only_trace(tracer).edges}
+
+
+def write_events(store: FileStore, trace_id: str, *events: tuple[str, dict[str, Any]]) -> None:
+    """Write events as somebody else's program would: with their keys in its order."""
+    for kind, facts in events:
+        line = json.dumps({"event": kind, **facts}, separators=(",", ":"))
+        store.write_event(trace_id, kind, line + "\n")
+
+
+def test_lines_of_another_program_make_the_document_that_they_say(tmp_path: Path) -> None:
+    trace = weather()
+    document = trace.to_dict()
+    head = {key: document[key] for key in ("schema_version", "trace_id", "name", "start_time")}
+    tail = {key: document[key] for key in ("trace_id", "end_time", "metadata", "duration_ms")}
+    nodes = document["nodes"].values()
+    write_events(
+        FileStore(tmp_path),
+        trace.trace_id,
+        ("trace.started", {**head, "metadata": {}}),
+        *(("node.started", {"node": {**node, "end_time": None}}) for node in nodes),
+        *(("node.completed", {"node": node}) for node in nodes),
+        ("trace.completed", tail),
+    )
+    loaded = FileStore(tmp_path).load(trace.trace_id)
+    assert loaded is not None and loaded.nodes == trace.nodes
+    assert {(e.source_id, e.target_id) for e in loaded.edges} == {
+        (node.parent_id, node.id) for node in trace.nodes.values() if node.parent_id
+    }
+
+
+def test_texts_too_long_to_hold_are_read_back_for_the_document(tmp_path: Path) -> None:
+    tracer = Tracer(storage=FileStore(tmp_path))
+    with tracer.trace("run") as root:
+        for number in range(60):
+            with root.node(f"step {number}") as step:
+                step.output(text="x" * 100_000)
+    trace = only_trace(tracer)
+    assert (len(trace.nodes), len(trace.edges)) == (61, 60)
+    assert all(len(n.output_data["text"]) == 100_000 for n in trace.nodes.values() if n.depth)
