@@ -74,11 +74,13 @@ def _finish_run(pauses: Pauses, span: Span, run: Any) -> BaseException | None:
     facts = {name: read(run, name) for name in ("run_id", "session_id", "parent_run_id")}
     span.metadata(**{f"agno.{name}": fact for name, fact in facts.items() if fact})
     status = str(read(run, "status", "value") or "").lower()
-    if status == "paused" or "paused" in str(read(run, "event") or "").lower():
+    event = str(read(run, "event") or "")  # the last of a stream, in place of a status
+    if status == "paused" or event.endswith("Paused"):
         pauses.pause(span, str(facts["run_id"]), "the run waits for a person")
     elif status == "cancelled":
         span.set_status(NodeStatus.CANCELLED)
-    return ReportedError(str(content)) if status == "error" else None
+    has_failed = status == "error" or event.endswith("Error")
+    return ReportedError(str(content)) if has_failed else None
 
 
 def _describe_tool(call: Any) -> Call:

@@ -162,7 +162,12 @@ class _TracerMethods:
         if node is not None:
             node.__enter__()
         with self._bridge.api.use_span(span, **{"end_on_exit": True, **how}) as current:
-            yield current
+            try:
+                yield current
+            except BaseException as error:
+                if not isinstance(error, Exception) and node is not None:
+                    span.record_exception(error)  # a cancellation, which use_span passes over
+                raise
 
 
 class _ProviderMethods:

@@ -10,6 +10,7 @@ class TestProduct(Conformance):
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import inspect
 import subprocess
@@ -142,10 +143,6 @@ class StreamConformance:
         """Yield the answer in pieces, through the product."""
         raise AssertionError("the subclass says how")
 
-    def astream(self, question: str) -> AsyncIterator[str]:
-        """Yield the answer in pieces, asynchronously."""
-        raise AssertionError("the subclass says how")
-
     def test_a_stream_comes_through_whole(self, tracer: Tracer) -> None:
         plain = list(self.stream("hello"))
         with self.adapter.install(tracer), tracer.trace("run"):
@@ -165,6 +162,54 @@ class StreamConformance:
         assert all(node.end_time for node in last_trace(tracer).nodes.values())
         assert last_trace(tracer).failed_nodes == []
 
+    def test_a_dropped_stream_ends_its_node(self, tracer: Tracer) -> None:
+        with self.adapter.install(tracer), tracer.trace("run"):
+            pieces = self.stream("hello")
+            assert next(pieces)
+            del pieces
+            gc.collect()
+        assert all(node.end_time for node in last_trace(tracer).nodes.values())
+        assert last_trace(tracer).failed_nodes == []
+
+    def test_a_stream_cut_by_the_server_fails_its_node(self, tracer: Tracer) -> None:
+        plain = outcome(list, self.stream("cut short"))
+        with self.adapter.install(tracer), tracer.trace("run"):
+            assert outcome(list, self.stream("cut short")) == plain
+        assert [node for node in last_trace(tracer).failed_nodes if node.parent_id]
+        assert all(node.end_time for node in last_trace(tracer).nodes.values())
+
+
+@pytest.mark.usefixtures("model_apis")
+class AsyncStreams:
+    """What the two classes below ask of a product."""
+
+    adapter: Any
+
+    def astream(self, question: str) -> AsyncIterator[str]:
+        """Yield the answer in pieces, asynchronously."""
+        raise AssertionError("the subclass says how")
+
+
+class AsyncStreamConformance(AsyncStreams):
+    """Asynchronous streams: the consumer's context while they flow."""
+
+    def test_an_asynchronous_stream_leaves_its_consumers_span_alone(self, tracer: Tracer) -> None:
+        async def main() -> None:
+            plain = [piece async for piece in self.astream("hello")]
+            with self.adapter.install(tracer), tracer.trace("run") as root:
+                async for piece in self.astream("hello"):
+                    assert current_span() is root
+                    assert piece == plain.pop(0)
+            assert plain == []
+
+        asyncio.run(main())
+        assert tree(last_trace(tracer))
+        assert all(node.status == "completed" for node in last_trace(tracer).nodes.values())
+
+
+class CancellationConformance(AsyncStreams):
+    """Asynchronous streams whose consumer is cancelled."""
+
     def test_a_cancelled_stream_is_cancelled_in_the_trace(self, tracer: Tracer) -> None:
         async def consume(started: asyncio.Event) -> None:
             async for _ in self.astream("slow answer"):
@@ -174,7 +219,7 @@ class StreamConformance:
             started = asyncio.Event()
             with tracer.trace("run"):
                 task = asyncio.create_task(consume(started))
-                await started.wait()
+                await asyncio.wait_for(started.wait(), 60)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance, ExampleConformance, assert_goes_on
+from adapters.conformance import (
+    AsyncStreamConformance,
+    CancellationConformance,
+    Conformance,
+    ExampleConformance,
+    StreamConformance,
+    assert_goes_on,
+)
 from adapters.products import product
 from adapters.trees import nodes_of_type, tree
 from adapters.weather import AGENT_TREE, get_weather
@@ -41,7 +49,13 @@ def make_guarded_agent() -> Any:
     return make_agent(tools=[confirmed])
 
 
-class TestAgent(Conformance, ExampleConformance):
+class TestAgent(
+    Conformance,
+    ExampleConformance,
+    StreamConformance,
+    AsyncStreamConformance,
+    CancellationConformance,
+):
     adapter = adapter
     example = "agno_agent"
     patched = [
@@ -54,6 +68,16 @@ class TestAgent(Conformance, ExampleConformance):
 
     def ask(self, question: str) -> str:
         return str(make_agent(tools=[]).run(question).content)
+
+    def stream(self, question: str) -> Iterator[str]:
+        for event in make_agent(tools=[]).run(question, stream=True):
+            if event.content:
+                yield str(event.content)
+
+    async def astream(self, question: str) -> AsyncIterator[str]:
+        async for event in make_agent(tools=[]).arun(question, stream=True):
+            if event.content:
+                yield str(event.content)
 
 
 def test_an_agent_is_a_tree(run: Span) -> None:

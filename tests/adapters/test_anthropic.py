@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance, ExampleConformance, StreamConformance
+from adapters.conformance import (
+    AsyncStreamConformance,
+    CancellationConformance,
+    Conformance,
+    ExampleConformance,
+    StreamConformance,
+)
 from adapters.products import product
 from adapters.trees import only_call
 from logtracer import Span
@@ -28,7 +34,13 @@ def said(text: str) -> list[Any]:
     return [{"role": "user", "content": text}]
 
 
-class TestMessages(Conformance, StreamConformance, ExampleConformance):
+class TestMessages(
+    Conformance,
+    StreamConformance,
+    AsyncStreamConformance,
+    CancellationConformance,
+    ExampleConformance,
+):
     adapter = adapter
     example = "anthropic_sdk"
     patched = [

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance, ExampleConformance
+from adapters.conformance import (
+    AsyncStreamConformance,
+    CancellationConformance,
+    Conformance,
+    ExampleConformance,
+)
 from adapters.products import product
 from adapters.trees import nodes_of_type, tree
 from adapters.weather import AGENT_TREE, look_up
@@ -51,7 +56,7 @@ def text_of(result: Any) -> str:
     return str(result.messages[-1].content)
 
 
-class TestAgent(Conformance, ExampleConformance):
+class TestAgent(Conformance, ExampleConformance, AsyncStreamConformance, CancellationConformance):
     adapter = adapter
     example = "autogen_team"
     patched = [
@@ -62,6 +67,11 @@ class TestAgent(Conformance, ExampleConformance):
 
     def ask(self, question: str) -> str:
         return text_of(asyncio.run(make_agent(tools=[]).run(task=question)))
+
+    async def astream(self, question: str) -> AsyncIterator[str]:
+        async for item in make_agent(tools=[]).run_stream(task=question):
+            if hasattr(item, "content"):
+                yield str(item.content)
 
 
 def test_an_agent_is_a_tree(run: Span) -> None:

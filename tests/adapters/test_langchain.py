@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import operator
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,7 +11,14 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from adapters.conformance import Conformance, ExampleConformance, StreamConformance, assert_goes_on
+from adapters.conformance import (
+    AsyncStreamConformance,
+    CancellationConformance,
+    Conformance,
+    ExampleConformance,
+    StreamConformance,
+    assert_goes_on,
+)
 from adapters.products import product
 from adapters.trees import nodes_of_type, tree
 from adapters.weather import get_weather
@@ -41,8 +49,12 @@ def said(text: str) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": text}]}
 
 
+# The product keeps a client for each timeout, even when the client's event loop has been closed.
+TIMEOUTS = itertools.count(60)
+
+
 def make_model(**settings: Any) -> Any:
-    return ChatOpenAI(model="gpt-4o", max_retries=0, **settings)
+    return ChatOpenAI(model="gpt-4o", max_retries=0, timeout=next(TIMEOUTS), **settings)
 
 
 def make_agent() -> Any:
@@ -65,7 +77,7 @@ def approve(state: State) -> dict[str, Any]:
     return {"found": [types.interrupt({"question": "go on?"})]}
 
 
-class TestModel(Conformance, StreamConformance):
+class TestModel(Conformance, StreamConformance, AsyncStreamConformance, CancellationConformance):
     adapter = adapter
     patched: list[str] = []  # it is told by a callback handler
 
@@ -83,7 +95,13 @@ class TestModel(Conformance, StreamConformance):
                 yield chunk.content
 
 
-class TestGraph(Conformance, StreamConformance, ExampleConformance):
+class TestGraph(
+    Conformance,
+    StreamConformance,
+    AsyncStreamConformance,
+    CancellationConformance,
+    ExampleConformance,
+):
     adapter = adapter
     example = "langgraph_agent"
     patched: list[str] = []

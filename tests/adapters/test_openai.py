@@ -13,7 +13,13 @@ from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance, ExampleConformance, StreamConformance
+from adapters.conformance import (
+    AsyncStreamConformance,
+    CancellationConformance,
+    Conformance,
+    ExampleConformance,
+    StreamConformance,
+)
 from adapters.products import product
 from adapters.trees import only_call, tree
 from logtracer import Span, propagate_context
@@ -42,7 +48,13 @@ def text_of(chunk: Any) -> str:
     return (chunk.choices[0].delta.content or "") if chunk.choices else ""
 
 
-class TestChat(Conformance, StreamConformance, ExampleConformance):
+class TestChat(
+    Conformance,
+    StreamConformance,
+    AsyncStreamConformance,
+    CancellationConformance,
+    ExampleConformance,
+):
     adapter = adapter
     example = "openai_sdk"
     patched = [

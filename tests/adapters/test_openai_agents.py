@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance, ExampleConformance, assert_goes_on
+from adapters.conformance import (
+    AsyncStreamConformance,
+    Conformance,
+    ExampleConformance,
+    assert_goes_on,
+)
 from adapters.products import product
 from adapters.trees import last_trace, nodes_of_type, tree
 from adapters.weather import get_weather
@@ -46,13 +52,19 @@ async def answer_to(agent: Any, question: Any) -> Any:
     return await agents.Runner.run(agent, question)
 
 
-class TestRunner(Conformance, ExampleConformance):
+class TestRunner(Conformance, ExampleConformance, AsyncStreamConformance):
     adapter = adapter
     example = "openai_agents_run"
     patched: list[str] = []  # it is told by a processor
 
     def ask(self, question: str) -> str:
         return str(asyncio.run(answer_to(make_agent(), question)).final_output)
+
+    async def astream(self, question: str) -> AsyncIterator[str]:
+        result = agents.Runner.run_streamed(make_agent(), question)
+        async for event in result.stream_events():
+            if event.type == "raw_response_event" and event.data.type.endswith("text.delta"):
+                yield event.data.delta
 
 
 def test_tools_run_in_parallel_and_each_call_is_one_node(run: Span) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance, ExampleConformance
+from adapters.conformance import CancellationConformance, Conformance, ExampleConformance
 from adapters.products import product
 from adapters.trees import nodes_of_type, tree
 from adapters.weather import look_up
@@ -35,13 +36,18 @@ def make_agent(*tools: Any) -> Any:
     return pydantic_ai.Agent(models.OpenAIChatModel("gpt-4o"), name="forecaster", tools=tools)
 
 
-class TestPydanticAI(Conformance, ExampleConformance):
+class TestPydanticAI(Conformance, ExampleConformance, CancellationConformance):
     adapter = adapter
     example = "pydantic_ai_agent"
     patched: list[str] = []  # it is a tracer provider
 
     def ask(self, question: str) -> str:
         return str(make_agent().run_sync(question).output)
+
+    async def astream(self, question: str) -> AsyncIterator[str]:
+        async with make_agent().run_stream(question) as result:
+            async for text in result.stream_text(delta=True, debounce_by=None):
+                yield text
 
 
 def test_an_agent_is_a_tree_and_each_call_is_one_node(run: Span) -> None:

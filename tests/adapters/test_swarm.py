@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from adapters.conformance import Conformance, ExampleConformance
+from adapters.conformance import Conformance, ExampleConformance, StreamConformance
 from adapters.products import product
 from adapters.trees import nodes_of_type, tree
 from adapters.weather import look_up
@@ -45,7 +46,7 @@ def ask(agent: Any, question: str, **settings: Any) -> Any:
     return client.run(agent=agent, messages=messages, context_variables=context, **settings)
 
 
-class TestSwarm(Conformance, ExampleConformance):
+class TestSwarm(Conformance, ExampleConformance, StreamConformance):
     adapter = adapter
     example = "swarm_handoff"
     patched = [
@@ -56,6 +57,11 @@ class TestSwarm(Conformance, ExampleConformance):
 
     def ask(self, question: str) -> str:
         return str(ask(FORECASTER, question).messages[-1]["content"])
+
+    def stream(self, question: str) -> Iterator[str]:
+        for chunk in ask(FORECASTER, question, stream=True):
+            if chunk.get("content"):
+                yield chunk["content"]
 
 
 def test_a_handoff_is_a_tree_of_turns(run: Span) -> None:
