@@ -30,6 +30,44 @@ print(sorted(products & set(sys.modules)))
 """
 
 
+PROGRAM = """
+import sys, threading
+import logtracer
+if sys.argv[1:] == ["traced"]:
+    logtracer.configure(auto_instrument=["all"])
+
+import openai
+from agno.agent import Agent
+from agno.models.openai import OpenAIChat
+from langchain.agents import create_agent
+from langchain_openai import ChatOpenAI
+
+def get_weather(city: str) -> str:
+    "Return the weather of a city."
+    return "21"
+
+def work():
+    said = [{"role": "user", "content": "weather?"}]
+    with openai.OpenAI() as client:
+        answer = client.chat.completions.create(model="gpt-4o", messages=said)
+        stream = client.chat.completions.create(model="gpt-4o", messages=said, stream=True)
+        print(type(answer), answer.choices, type(stream))
+        print([chunk.choices for chunk in stream])
+    print(Agent(model=OpenAIChat(id="gpt-4o"), tools=[get_weather]).run("weather?").content)
+    graph = create_agent(ChatOpenAI(model="gpt-4o"), [get_weather])
+    print([message.content for message in graph.invoke({"messages": said})["messages"]])
+
+work()
+if sys.argv[1:] == ["traced"]:
+    with logtracer.trace("run") as root:
+        work()
+    assert len(root.trace.nodes) > 10
+else:
+    work()
+print(threading.active_count(), logtracer.current_span())
+"""
+
+
 def test_these_are_all_adapters() -> None:
     assert set(NAMES) <= set(adapter.names())
 
@@ -67,6 +105,18 @@ def test_all_of_them_leave_the_host_as_it_was(model_apis: str) -> None:
     assert vars(openai._base_client.SyncAPIClient)["request"] is before
     one = importlib.import_module("logtracer_extras.adapters.openai").ADAPTER
     assert not one.is_installed
+
+
+def test_a_program_says_the_same_with_all_of_them(model_apis: str) -> None:
+    product("agno")
+    product("langchain_openai")
+    told = []
+    for how in ("plain", "traced"):
+        command = [sys.executable, "-c", PROGRAM, how]
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
+        assert run.returncode == 0, run.stderr
+        told.append((run.stdout, run.stderr))
+    assert told[0] == told[1]
 
 
 def test_every_example_is_run_by_the_tests_of_its_product() -> None:
