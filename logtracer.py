@@ -298,14 +298,14 @@ class TraceGraph:
             children.setdefault(known, []).append(node)
         seen: set[str] = set()
         for top in itertools.chain(children.get(None, ()), self.nodes.values()):
-            waiting = [(0, top)]
+            waiting = [] if top.id in seen else [(0, top)]
             while waiting:
                 level, node = waiting.pop()
                 if node.id not in seen:
                     seen.add(node.id)
                     yield level, node
-                    below = children.get(node.id, ())
-                    waiting.extend((level + 1, child) for child in reversed(below))
+                    if node.id in children:
+                        waiting.extend((level + 1, n) for n in reversed(children[node.id]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the `.json` document (schema 0.1.0) as JSON data."""
@@ -1116,7 +1116,9 @@ class MemoryStore:
     def load(self, trace_id: str) -> TraceGraph | None:
         """Return the trace, or None when there is none of that id."""
         parts = [build() for build in self._traces.get(trace_id, ())]
-        return merge_traces(parts) if len(parts) > 1 else next(iter(parts), None)
+        if len(parts) < 2:
+            return next(iter(parts), None)
+        return merge_traces(sorted(parts, key=lambda part: not part.root_nodes))  # its name first
 
     def list_traces(self) -> list[str]:
         """Return the ids of all traces, oldest first."""

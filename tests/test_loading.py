@@ -335,11 +335,11 @@ def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
 
 def test_a_directory_named_like_a_trace_is_refused_and_nothing_stays_open(tmp_path: Path) -> None:
     (tmp_path / "a.json").mkdir()
-    before = os.dup(0)
+    free = os.dup(0)
+    os.close(free)
     for _ in range(3):
         with pytest.raises(TraceLoadError, match="not a regular file"):
             load_trace(tmp_path / "a.json")
-    after = os.dup(0)
-    os.close(before)
-    os.close(after)
-    assert after == before + 1
+    still_free = os.dup(0)
+    os.close(still_free)
+    assert still_free == free
