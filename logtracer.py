@@ -2848,10 +2848,12 @@ class _Call:
         """Record what a call returned, and return it."""
         if not self._captures_return:
             return value
-        fields: Any = dict.copy(value) if type(value) is dict else value
+        fields: Any = value
         names = _members(type(value)).get("_fields")
         if issubclass(type(value), tuple) and type(names) is tuple:
             fields = dict(zip(names, tuple.__iter__(value)))
+        elif type(value) is dict:
+            fields = dict.copy(value)  # another thread may change it meanwhile
         if type(fields) is dict and all(type(key) is str for key in fields):
             span.output(**fields)
         else:

@@ -73,10 +73,10 @@ def check_with_mypy(program: Path, environment: Path, python: str = "3.10") -> N
     run(program.parent, sys.executable, "-m", "mypy", *options, program.name)
 
 
-def check_with_pyright(program: Path, environment: Path) -> None:
+def check_with_pyright(program: Path, environment: Path, *sources: str) -> None:
     (program.parent / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
     options = ["--pythonpath", str(environment), "--pythonversion", "3.10"]
-    run(program.parent, sys.executable, "-m", "pyright", *options, program.name)
+    run(program.parent, sys.executable, "-m", "pyright", *options, program.name, *sources)
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -110,7 +110,7 @@ def test_the_vendored_tracer_passes_as_source_of_the_user(tmp_path: Path) -> Non
     program = write_program(tmp_path, VENDORED)
     environment = make_environment(tmp_path / "environment")
     check_with_mypy(program, environment)
-    check_with_pyright(program, environment)
+    check_with_pyright(program, environment, "app")
 
 
 def test_the_vendored_tracer_is_another_one_than_the_installed(
