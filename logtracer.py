@@ -2338,28 +2338,36 @@ class _OffSpan(Span):
     def _nothing(self, *args: Any, **kwargs: Any) -> None:
         return None
 
-    def _itself(self, *args: Any, **kwargs: Any) -> Any:
-        return self
+    def node(self, name: str, node_type: str = "custom") -> Span:
+        """Return the off span of no trace in particular: its end ends nothing."""
+        return _OFF
+
+    def annotate(self, text: str) -> None:
+        """Keep nothing."""
 
     def stream(self, chunks: Any) -> Any:
         """Return the chunks as they are."""
         return chunks if hasattr(type(chunks), "__aiter__") else iter(chunks)
 
+    def __enter__(self) -> Span:
+        return self
+
     async def __aenter__(self) -> Span:
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        if self is not _OFF:
-            self._end = 1
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if self is _OFF:
+            return
+        self._end = 1
         if _current.get() is self:
             _current.set(self._previous)
 
-    async def __aexit__(self, *error: Any) -> None:
-        self.__exit__()
+    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        self.__exit__(kind, error, traceback)
 
     input = output = metadata = _take
-    annotate = set_status = link = llm = end = pause = resume = _nothing
-    node = start = __enter__ = _itself
+    set_status = link = llm = end = pause = resume = _nothing
+    start = __enter__
 
 
 # ---- The tracer --------------------------------------------------------------------------------

@@ -195,3 +195,17 @@ def test_a_capture_level_keeps_what_it_says(level: str, kind: str, tmp_path: Pat
     assert node.status == "failed"
     assert node.duration_ms is not None
     assert tracer.stats()["errors"] == 0
+
+
+def test_a_trace_that_is_off_hides_the_outer_one_after_its_steps_too() -> None:
+    @trace_node(name="hidden")
+    def hidden() -> None:
+        return None
+
+    tracer, off = Tracer(), Tracer(TracerConfig(enabled=False))
+    with tracer.trace("outer"), off.trace("inner") as root:
+        with root.node("step"):
+            hidden()
+        hidden()
+        assert current_span() is None
+    assert [node.name for node in only_trace(tracer).nodes.values()] == ["outer"]
