@@ -511,7 +511,12 @@ def stored_traces(store: str, limit: int | None = None, **wanted: Any) -> Iterat
     `wanted` are the fields of a logtracer_extras.listing.TraceFilter. Only of what is yielded,
     and as little as can be, is read.
     """
-    chosen = extra("listing").TraceFilter(**wanted)
+    try:
+        chosen = extra("listing").TraceFilter(**wanted)
+    except CommandError:  # not copied along: files can be found without it
+        if wanted or _is_database(store):
+            raise
+        return itertools.islice(_by_file_time(store.removeprefix("file://")), limit)
     if _is_database(store):
         return itertools.islice(_in_database(store, chosen, limit), limit)
     return itertools.islice(_in_directory(store.removeprefix("file://"), chosen), limit)
@@ -532,6 +537,19 @@ def _in_directory(directory: str, wanted: Any) -> Iterator[Stored]:
             yield Stored(summary.trace_id, path, load, summary)
     except OSError as error:
         raise _no_directory(directory, error) from None
+
+
+def _by_file_time(directory: str) -> Iterator[Stored]:
+    """Yield the traces of a directory, the file written last first."""
+    files: dict[str, str] = {}
+    try:
+        for name in sorted(os.listdir(directory)):  # a document, then its journal, then its parts
+            if _TRACE_FILE.fullmatch(name):
+                files.setdefault(trace_id_of(name), os.path.join(directory, name))
+    except OSError as error:
+        raise _no_directory(directory, error) from None
+    for path in sorted(files.values(), key=os.path.getmtime, reverse=True):
+        yield Stored(trace_id_of(path), path, functools.partial(load_file, path))
 
 
 def _no_directory(directory: str, error: OSError) -> CommandError:
