@@ -2857,9 +2857,10 @@ class _Call:
         if not self._captures_return:
             return value
         fields: Any = value
-        names = _members(type(value)).get("_fields")
-        if issubclass(type(value), tuple) and type(names) is tuple:
-            fields = dict(zip(names, tuple.__iter__(value)))
+        if issubclass(type(value), tuple):
+            names = _members(type(value)).get("_fields")
+            if type(names) is tuple:
+                fields = dict(zip(names, tuple.__iter__(value)))
         elif type(value) is dict:
             fields = dict.copy(value)  # another thread may change it meanwhile
         if type(fields) is dict and all(type(key) is str for key in fields):
