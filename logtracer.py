@@ -38,6 +38,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from functools import lru_cache, partial, wraps
+from operator import itemgetter
 from types import FrameType, MappingProxyType, SimpleNamespace
 
 TYPE_CHECKING = False
@@ -361,12 +362,16 @@ _TRACE_FIELDS: dict[str, tuple[type, Any]] = {
     "end_time": (str, None), "metadata": (dict, dict),
 }
 # fmt: on
+_VALUES_OF = {len(f): itemgetter(*f) for f in (_NODE_FIELDS, _EDGE_FIELDS, _TRACE_FIELDS)}
 _good_shapes: set[tuple[type, ...]] = set()  # types of fields that were found to be right
 
 
 def _read_fields(data: dict[str, Any], fields: dict[str, tuple[type, Any]]) -> list[Any]:
     """Return the values of a wire form's fields; raises TraceLoadError naming a wrong one."""
-    values = [*map(data.get, fields)]
+    try:
+        values = [*_VALUES_OF[len(fields)](data)]
+    except KeyError:  # it has not all of them
+        values = [*map(data.get, fields)]
     shape = tuple(map(type, values))
     if shape in _good_shapes:  # steps have few shapes, so most are checked by this one look-up
         return values
