@@ -50,11 +50,23 @@ def _below(span: Span | None) -> Callable[[Resolver], tuple[Resolver, Span] | No
     def ask(resolver: Resolver) -> tuple[Resolver, Span] | None:
         with quietly("resolver"):
             found = resolver()
-            if found is not None and found is not span and _opened_below.get(found) is span:
+            if found is not None and found is not span and _is_below(found, span):
                 return resolver, found
         return None
 
     return ask
+
+
+def _is_below(step: Span, span: Span | None) -> bool:
+    """Tell whether steps of adapters lead from a span down to a step."""
+    while step in _opened_below:
+        above = _opened_below[step]
+        if above is span:
+            return True
+        if above is None:
+            return False
+        step = above
+    return False
 
 
 # ---- Steps -------------------------------------------------------------------------------------

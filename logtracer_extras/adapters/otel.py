@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,8 @@ from ._steps import (
 
 _ALL_MESSAGES = "pydantic_ai.all_messages"
 _NAMES = ("gen_ai.tool.name", "gen_ai.agent.name")
+_NAMED_AFTER = ("execute_tool", "invoke_agent")  # before the name of the tool or agent
+_NO_STEPS = ("execute_tool (merged)",)  # Google ADK's: it repeats the tools that ran in parallel
 
 
 class _SpanMethods:
@@ -96,8 +99,8 @@ class _SpanMethods:
         """Take the status: only an error means anything here."""
         code = read(status, "status_code") or status
         if code is self._api.StatusCode.ERROR:
-            text = description or read(status, "description") or "error"
-            self._error = self._error or ReportedError(str(text))
+            text = description or read(status, "description") or self._attributes.get("error.type")
+            self._error = self._error or ReportedError(str(text or "error"))
         elif code is self._api.StatusCode.OK:
             self._error = None
 
@@ -130,6 +133,14 @@ class _SpanMethods:
         self.end()
 
 
+def _title_of(name: str, attributes: dict[str, Any]) -> str:
+    """Return the name of the tool or agent, if the span tells it by now."""
+    operation, _, target = name.partition(" ")
+    if target and operation in _NAMED_AFTER:
+        return target
+    return next((str(attributes[key]) for key in _NAMES if attributes.get(key)), name)
+
+
 def _forget_answers(attributes: dict[str, Any]) -> None:
     """Leave of a whole conversation what it began with: the model calls tell the rest."""
     messages = parse_json(attributes.get(_ALL_MESSAGES))
@@ -159,7 +170,9 @@ class _TracerMethods:
         how = {name: kwargs.pop(name) for name in wanted if name in kwargs}
         span = self.start_span(name, context, *args, **kwargs)
         node = read(span, "node")
-        if node is not None:
+        if node is not None and _is_called_by_a_proxy():
+            _enter(node)
+        elif node is not None:
             node.__enter__()
         with self._bridge.api.use_span(span, **{"end_on_exit": True, **how}) as current:
             try:
@@ -168,6 +181,19 @@ class _TracerMethods:
                 if not isinstance(error, Exception) and node is not None:
                     span.record_exception(error)  # a cancellation, which use_span passes over
                 raise
+
+
+def _is_called_by_a_proxy() -> bool:
+    """Tell whether the tracer that began this block was made before our provider was there.
+
+    Frames: this one, the tracer's method, contextlib's `__enter__`, and who wants the span.
+    """
+    return str(sys._getframe(3).f_globals.get("__name__")).startswith("opentelemetry.")
+
+
+def _enter(node: Span) -> None:
+    """Enter a node from no generator: the proxy's own would pass for one that its user consumes."""
+    node.__enter__()
 
 
 class _ProviderMethods:
@@ -217,12 +243,11 @@ class _Bridge:
     def _open(
         self, name: str, parent: Span | None, attributes: dict[str, Any]
     ) -> Step | ModelCall | None:
-        if not self.is_active:
+        if not self.is_active or name in _NO_STEPS:
             return None
         node_type = type_of(attributes, name)
-        title = next((str(attributes[key]) for key in _NAMES if attributes.get(key)), name)
         if node_type != "llm_call":
-            return open_step(self._adapter, title, node_type, parent)
+            return open_step(self._adapter, _title_of(name, attributes), node_type, parent)
         if request_in_progress() is not None:  # the SDK tells of a request we record already
             return None
         return open_model_call(self._adapter, name, "llm_call", parent)

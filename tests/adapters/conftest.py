@@ -27,6 +27,7 @@ SETTINGS = {
     "CREWAI_DISABLE_TELEMETRY": "true",
     "CREWAI_TESTING": "true",
     "CREWAI_TRACING_ENABLED": "false",
+    "GOOGLE_API_KEY": "test",
     "LANGSMITH_TRACING": "false",
     "OPENAI_AGENTS_DISABLE_TRACING": "0",
     "OPENAI_API_KEY": "test",
@@ -91,6 +92,7 @@ def model_apis(model_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Point the SDKs at the mock server and return its address."""
     monkeypatch.setenv("OPENAI_BASE_URL", f"{model_server}/v1")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", model_server)
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", model_server)
     return model_server
 
 

@@ -1,8 +1,10 @@
-"""OpenTelemetry spans as nodes: pydantic-ai, and Anthropic's own spans."""
+"""OpenTelemetry spans as nodes: pydantic-ai, MCP, Google ADK, and Anthropic's own spans."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -24,6 +26,9 @@ ADAPTERS = [sdk, anthropic_sdk, adapter]
 
 # The product and its clients warn, and leave sockets to the garbage collector.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_apis")]
+
+
+tracer_from_before = api.get_tracer("made before there was a provider")
 
 
 async def get_weather(city: str) -> str:
@@ -86,3 +91,86 @@ def test_an_exception_fails_the_node(run: Span) -> None:
         raise KeyError("gone")
     (node,) = run.trace.failed_nodes
     assert (node.name, node.error_type) == ("step", "KeyError")
+
+
+@contextmanager
+def step_of_a_product() -> Iterator[None]:
+    with tracer_from_before.start_as_current_span("execute_tool look up"):
+        yield
+
+
+def test_a_tracer_from_before_the_provider_opens_spans_that_are_current(run: Span) -> None:
+    with step_of_a_product():
+        look_up("Paris")
+    assert tree(run.trace) == ["tool_call look up", "  custom look_up"]
+
+
+def test_a_span_that_only_opentelemetry_has_current_is_a_parent_at_any_depth(run: Span) -> None:
+    start = api.get_tracer("test").start_span
+    with ExitStack() as stack:
+        for name in ("outer", "inner"):
+            stack.enter_context(api.use_span(start(name), end_on_exit=True))
+        start("innermost").end()
+    assert tree(run.trace) == ["custom outer", "  custom inner", "    custom innermost"]
+
+
+def test_the_tools_of_an_mcp_server_are_nodes_of_its_caller(run: Span) -> None:
+    server = product("mcp.server").MCPServer("weather")
+    server.tool()(get_weather)
+
+    async def main() -> None:
+        async with product("mcp.client").Client(server) as client:
+            await client.call_tool("get_weather", {"city": "Paris"})
+            await client.call_tool("get_weather", {"city": "Atlantis"})
+
+    asyncio.run(main())
+    assert tree(run.trace) == [
+        "custom server/discover",
+        "tool_call get_weather",
+        "  custom look_up",
+        "custom tools/list",  # the client wants to know what the tool returns
+        "tool_call get_weather (failed)",
+        "  custom look_up (failed)",
+    ]
+    assert run.trace.failed_nodes[0].error == "tool_error"
+
+
+async def ask_google(question: str) -> str:
+    """Ask an agent of Google ADK."""
+    types = product("google.genai.types")
+    tools = [get_weather]
+    agent = product("google.adk.agents").Agent(
+        name="forecaster", model="gemini-2.5-flash", tools=tools
+    )
+    runner = product("google.adk.runners").InMemoryRunner(agent=agent, app_name="weather")
+    session = await runner.session_service.create_session(app_name="weather", user_id="user")
+    message = types.Content(role="user", parts=[types.Part(text=question)])
+    names = {"user_id": "user", "session_id": session.id}
+    events = [event async for event in runner.run_async(new_message=message, **names)]
+    return str(events[-1].content.parts[0].text)
+
+
+def test_an_agent_of_google_adk_is_a_tree(run: Span) -> None:
+    assert asyncio.run(ask_google("two cities")) == "Paris 21, Rome 21."
+    assert tree(run.trace) == [
+        "sub_agent invoke_workflow forecaster",
+        "  sub_agent forecaster",
+        "    llm_call generate_content gemini-2.5-flash",
+        "    tool_call get_weather",
+        "      custom look_up",
+        "    tool_call get_weather",
+        "      custom look_up",
+        "    llm_call generate_content gemini-2.5-flash",
+    ]
+
+
+def test_google_adk_tells_messages_and_usage_when_asked(
+    run: Span, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_ONLY")
+    asyncio.run(ask_google("weather?"))
+    (tool,) = nodes_of_type(run.trace, "tool_call")
+    assert (tool.input_data, tool.output_data) == ({"city": "Paris"}, {"result": "21 in Paris"})
+    call = nodes_of_type(run.trace, "llm_call")[0]
+    assert call.metadata["gen_ai.usage.input_tokens"] == 50
+    assert call.input_data["messages"][0]["parts"] == [{"content": "weather?", "type": "text"}]
