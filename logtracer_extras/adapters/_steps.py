@@ -7,6 +7,7 @@ what runs now; their adapters add a resolver, and `parent_span` takes whichever 
 from __future__ import annotations
 
 import contextvars
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -79,11 +80,22 @@ class ReportedError(Exception):
 class Step:
     """A span that an adapter opened, with the trace that was opened for it, if one was."""
 
-    __slots__ = ("span", "_root")
+    __slots__ = ("span", "_root", "_handled")
 
     def __init__(self, span: Span, root: Span | None) -> None:
         self.span = span
         self._root = root
+        self._handled = id(sys.exc_info()[1])  # what the step may be there to clean up after
+
+    def error_in_flight(self) -> BaseException | None:
+        """Return the exception that ends the step, for a framework that does not tell of it.
+
+        It is seen while it passes through a `with` or a `finally`, a cancellation too. A generator
+        that is closed is no failure.
+        """
+        error = sys.exc_info()[1]
+        is_other = isinstance(error, GeneratorExit) or id(error) == self._handled
+        return None if is_other else error
 
     def end(self, error: BaseException | None = None) -> None:
         """End the span, and the trace that was opened for it."""
@@ -191,6 +203,10 @@ class ModelCall:
             self.span.metadata(
                 **{name: value for name, value in facts.items() if value is not None}
             )
+
+    def error_in_flight(self) -> BaseException | None:
+        """Return the exception that ends the call, as a step does."""
+        return self._step.error_in_flight()
 
     def note_retry(self, attempt: int | None, status: Any, error: str | None = None) -> None:
         """Add a failed attempt that is tried again; without a status there was no answer."""

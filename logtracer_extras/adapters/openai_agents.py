@@ -71,7 +71,7 @@ class _Processor:
         with quietly("openai_agents"):
             step = self._steps.pop(trace.trace_id, None)
             if step is not None:
-                step.end()
+                step.end(step.error_in_flight())
 
     def on_span_start(self, span: Any) -> None:
         """Open the node of a span and make it current for the code that runs inside."""
@@ -101,13 +101,14 @@ class _Processor:
             data = span.span_data
             if step is None or data.type == "task":
                 return
+            error = _error_of(span.error) or step.error_in_flight()
             try:
                 _record(step.span, data)
-                if data.type == _PAUSABLE and data.output is None and not span.error:
+                if data.type == _PAUSABLE and data.output is None and error is None:
                     reason = f"{data.name} waits for approval"
                     self._pauses.pause(step.span, span.trace_id, reason)
             finally:
-                step.end(_error_of(span.error))
+                step.end(error)
 
     def shutdown(self) -> None:
         """Do nothing: what is open ends with its spans."""

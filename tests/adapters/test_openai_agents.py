@@ -11,6 +11,7 @@ import pytest
 
 from adapters.conformance import (
     AsyncStreamConformance,
+    CancellationConformance,
     Conformance,
     ExampleConformance,
     assert_goes_on,
@@ -52,7 +53,7 @@ async def answer_to(agent: Any, question: Any) -> Any:
     return await agents.Runner.run(agent, question)
 
 
-class TestRunner(Conformance, ExampleConformance, AsyncStreamConformance):
+class TestRunner(Conformance, ExampleConformance, AsyncStreamConformance, CancellationConformance):
     adapter = adapter
     example = "openai_agents_run"
     patched: list[str] = []  # it is told by a processor
@@ -104,6 +105,57 @@ def test_a_failing_tool_fails_its_node_and_not_the_run(run: Span) -> None:
     assert tool.status == "failed"
     assert str(tool.error).startswith("Error running tool")
     assert run.trace.nodes[run.id].status == "running"
+
+
+async def cancel_in_tool() -> None:
+    """Cancel a run while its tool waits."""
+    started = asyncio.Event()
+
+    async def get_weather(city: str) -> None:
+        """Return the weather of a city."""
+        started.set()
+        await asyncio.Event().wait()
+
+    agent = make_agent(tools=[agents.function_tool(get_weather)])
+    task = asyncio.create_task(answer_to(agent, "weather?"))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_a_cancelled_run_is_cancelled_down_to_the_tool_that_ran(run: Span) -> None:
+    asyncio.run(cancel_in_tool())
+    assert tree(run.trace) == [
+        "sub_agent Agent workflow (cancelled)",
+        "  sub_agent forecaster (cancelled)",
+        "    custom turn 1 (cancelled)",
+        "      llm_call chat gpt-4o",
+        "      tool_call get_weather (cancelled)",
+    ]
+    assert run.node_record.status == "running"  # nothing waits for a person
+
+
+def test_a_run_that_raises_has_failed_from_the_model_call_up(run: Span) -> None:
+    with pytest.raises(openai.InternalServerError):
+        asyncio.run(answer_to(make_agent(), "always broken"))
+    assert tree(run.trace) == [
+        "sub_agent Agent workflow (failed)",
+        "  sub_agent forecaster (failed)",
+        "    custom turn 1 (failed)",
+        "      llm_call chat gpt-4o (failed)",
+    ]
+
+
+def test_a_run_that_cleans_up_after_a_cancellation_is_not_cancelled(run: Span) -> None:
+    async def main() -> None:
+        try:
+            raise asyncio.CancelledError
+        except asyncio.CancelledError:
+            await answer_to(make_agent(), "hello")
+
+    asyncio.run(main())
+    assert {node.status for node in run.trace.nodes.values()} == {"running", "completed"}
 
 
 def test_a_streamed_run_leaves_the_consumers_span_alone(run: Span) -> None:
