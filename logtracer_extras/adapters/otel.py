@@ -111,6 +111,7 @@ class _SpanMethods:
         self._is_open = False
         with quietly("otel"):
             try:
+                self._note_cancellation()
                 _forget_answers(self._attributes)
                 facts = facts_of(self._attributes, self._name)
                 span = self._step.span
@@ -123,6 +124,12 @@ class _SpanMethods:
                         add(**values)
             finally:
                 self._step.end(self._error)
+
+    def _note_cancellation(self) -> None:
+        """Notice what is no Exception, such as a cancellation: use_span passes over it."""
+        error = self._step.error_in_flight()
+        if not isinstance(error, Exception):
+            self._error = self._error or error
 
     def __enter__(self) -> Any:
         return self
@@ -175,12 +182,7 @@ class _TracerMethods:
         elif node is not None:
             node.__enter__()
         with self._bridge.api.use_span(span, **{"end_on_exit": True, **how}) as current:
-            try:
-                yield current
-            except BaseException as error:
-                if not isinstance(error, Exception) and node is not None:
-                    span.record_exception(error)  # a cancellation, which use_span passes over
-                raise
+            yield current
 
 
 def _is_called_by_a_proxy() -> bool:
@@ -188,7 +190,9 @@ def _is_called_by_a_proxy() -> bool:
 
     Frames: this one, the tracer's method, contextlib's `__enter__`, and who wants the span.
     """
-    return str(sys._getframe(3).f_globals.get("__name__")).startswith("opentelemetry.")
+    caller = sys._getframe(2).f_back
+    name = None if caller is None else caller.f_globals.get("__name__")
+    return str(name).startswith("opentelemetry.")
 
 
 def _enter(node: Span) -> None:

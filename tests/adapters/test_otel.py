@@ -135,13 +135,11 @@ def test_the_tools_of_an_mcp_server_are_nodes_of_its_caller(run: Span) -> None:
     assert run.trace.failed_nodes[0].error == "tool_error"
 
 
-async def ask_google(question: str) -> str:
+async def ask_google(question: str, *tools: Any) -> str:
     """Ask an agent of Google ADK."""
     types = product("google.genai.types")
-    tools = [get_weather]
-    agent = product("google.adk.agents").Agent(
-        name="forecaster", model="gemini-2.5-flash", tools=tools
-    )
+    make = product("google.adk.agents").Agent
+    agent = make(name="forecaster", model="gemini-2.5-flash", tools=list(tools))
     runner = product("google.adk.runners").InMemoryRunner(agent=agent, app_name="weather")
     session = await runner.session_service.create_session(app_name="weather", user_id="user")
     message = types.Content(role="user", parts=[types.Part(text=question)])
@@ -151,7 +149,7 @@ async def ask_google(question: str) -> str:
 
 
 def test_an_agent_of_google_adk_is_a_tree(run: Span) -> None:
-    assert asyncio.run(ask_google("two cities")) == "Paris 21, Rome 21."
+    assert asyncio.run(ask_google("two cities", get_weather)) == "Paris 21, Rome 21."
     assert tree(run.trace) == [
         "sub_agent invoke_workflow forecaster",
         "  sub_agent forecaster",
@@ -168,9 +166,28 @@ def test_google_adk_tells_messages_and_usage_when_asked(
     run: Span, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_ONLY")
-    asyncio.run(ask_google("weather?"))
+    asyncio.run(ask_google("weather?", get_weather))
     (tool,) = nodes_of_type(run.trace, "tool_call")
     assert (tool.input_data, tool.output_data) == ({"city": "Paris"}, {"result": "21 in Paris"})
     call = nodes_of_type(run.trace, "llm_call")[0]
     assert call.metadata["gen_ai.usage.input_tokens"] == 50
     assert call.input_data["messages"][0]["parts"] == [{"content": "weather?", "type": "text"}]
+
+
+def test_a_cancelled_agent_of_google_adk_is_cancelled_with_all_above_it(run: Span) -> None:
+    started = asyncio.Event()
+
+    async def get_weather(city: str) -> None:
+        """Return the weather of a city."""
+        started.set()
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        task = asyncio.create_task(ask_google("weather?", get_weather))
+        await started.wait()
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(main())
+    ends = [node.status for node in run.trace.nodes.values() if node.parent_id]
+    assert ends == ["cancelled", "cancelled", "completed", "cancelled"]
