@@ -28,8 +28,10 @@ from ._steps import (
     ReportedError,
     Step,
     add_resolver,
+    is_model_call,
     open_model_call,
     open_step,
+    parent_span,
     request_in_progress,
 )
 
@@ -252,8 +254,8 @@ class _Bridge:
         node_type = type_of(attributes, name)
         if node_type != "llm_call":
             return open_step(self._adapter, _title_of(name, attributes), node_type, parent)
-        if request_in_progress() is not None:  # the SDK tells of a request we record already
-            return None
+        if request_in_progress() is not None or is_model_call(parent or parent_span()):
+            return None  # an SDK tells of a call that is recorded already
         return open_model_call(self._adapter, name, "llm_call", parent)
 
 

@@ -13,7 +13,7 @@ from adapters.conformance import CancellationConformance, Conformance, ExampleCo
 from adapters.products import product
 from adapters.trees import nodes_of_type, tree
 from adapters.weather import look_up
-from logtracer import Span, current_span
+from logtracer import Span, Tracer, current_span
 from logtracer_extras.adapters import anthropic as anthropic_sdk
 from logtracer_extras.adapters import openai as sdk
 from logtracer_extras.adapters import otel as adapter
@@ -75,6 +75,16 @@ def test_a_span_of_an_sdk_inside_its_recorded_request_is_no_second_node(run: Spa
         messages = [{"role": "user", "content": "hello"}]
         client.messages.create(model="claude-test", max_tokens=9, messages=messages)
     assert [node.name for node in nodes_of_type(run.trace, "llm_call")] == ["chat claude-test"]
+
+
+def test_a_span_of_an_sdk_inside_a_frameworks_call_is_no_second_node(
+    tracer: Tracer, model_apis: str
+) -> None:
+    model = product("pydantic_ai.models.anthropic").AnthropicModel("claude-test")
+    pydantic_ai.Agent.instrument_all()
+    with adapter.install(tracer), tracer.trace("run") as root:  # without the adapter of the SDK
+        pydantic_ai.Agent(model, name="forecaster").run_sync("hello")
+    assert tree(root.trace) == ["sub_agent forecaster", "  llm_call chat claude-test"]
 
 
 def test_a_span_carries_the_ids_of_its_node(run: Span) -> None:
