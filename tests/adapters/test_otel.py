@@ -55,6 +55,14 @@ class TestPydanticAI(Conformance, ExampleConformance, CancellationConformance):
                 yield text
 
 
+class TestMCP(ExampleConformance):
+    example = "mcp_tools"
+
+
+class TestGoogleADK(ExampleConformance):
+    example = "google_adk_agent"
+
+
 def test_an_agent_is_a_tree_and_each_call_is_one_node(run: Span) -> None:
     make_agent(get_weather).run_sync("weather?")
     assert current_span() is run
@@ -126,7 +134,7 @@ def test_a_span_that_only_opentelemetry_has_current_is_a_parent_at_any_depth(run
 
 def test_the_tools_of_an_mcp_server_are_nodes_of_its_caller(run: Span) -> None:
     server = product("mcp.server").MCPServer("weather")
-    server.tool()(get_weather)
+    server.add_tool(get_weather)
 
     async def main() -> None:
         async with product("mcp.client").Client(server) as client:
