@@ -123,4 +123,4 @@ def test_every_example_is_run_by_the_tests_of_its_product() -> None:
     tests = "".join(path.read_text("utf-8") for path in ROOT.glob("tests/adapters/test_*.py"))
     examples = [path.stem for path in ROOT.glob("examples/frameworks/*.py")]
     assert [name for name in examples if f'example = "{name}"' not in tests] == []
-    assert len(examples) == 11
+    assert len(examples) == 13
