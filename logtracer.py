@@ -1406,7 +1406,7 @@ def current_span() -> Span | None:
     that consumes it.
     """
     span = _current.get()
-    while span is not None and (span._end or (span._frame is not None and span._is_suspended())):
+    while span is not None and (span._end or (span._frame is not None and _is_suspended(span))):
         span = span._previous
     return span if span is None or span._is_recording else None
 
@@ -1454,6 +1454,12 @@ def _strand() -> int:
         if task is not None:
             return id(task)
     return get_ident()
+
+
+def _is_suspended(span: Span) -> bool:
+    """Tell whether the generator that opened this span waits for its consumer, who asks."""
+    frame = span._frame
+    return frame is not None and frame.f_back is None and span._strand == _strand()
 
 
 def _generator_frame(frame: FrameType | None) -> FrameType | None:
@@ -1963,7 +1969,7 @@ class Span:
         """Record what the step works on; values are copied now, later ones are added."""
         recording = self._recording
         if self._end or not recording.keeps_data:
-            self._skip()
+            _skip(self)
             return
         limit = recording.plain_input
         for value in values.values():
@@ -1978,7 +1984,7 @@ class Span:
         """Record what came out of the step; values are copied now, later ones are added."""
         recording = self._recording
         if self._end or not recording.keeps_data:
-            self._skip()
+            _skip(self)
             return
         limit = recording.plain_output
         for value in values.values():
@@ -1992,13 +1998,13 @@ class Span:
 
     def metadata(self, /, **values: Any) -> None:
         """Record facts about the step: model, tokens, version, anything but its data."""
-        self._add_metadata(values)
+        _add_metadata(self, values)
 
     def annotate(self, text: str) -> None:
         """Record why the step did what it did."""
         recording = self._recording
         if self._end or not recording.keeps_notes:
-            self._skip()
+            _skip(self)
             return
         if type(text) is not str:
             text = recording.capture.text(text, _MAX_TEXT)
@@ -2021,12 +2027,8 @@ class Span:
     def link(self, other: Span, edge_type: str = EdgeType.DATA_FLOW, label: str = "") -> None:
         """Say why `other`, the later step, connects to this one: a retry of it, fed by it, ..."""
         recording = self._recording
-        if (
-            isinstance(other, Span)
-            and self._start
-            and other._start
-            and other._recording is recording
-        ):
+        is_ours = isinstance(other, Span) and other._recording is recording
+        if is_ours and self._start and other._start:
             clean = recording.capture.text
             recording.link(self.id, other.id, clean(edge_type), clean(label))
         else:
@@ -2050,7 +2052,6 @@ class Span:
         `input_tokens` includes the cached ones; `request_parameters` are temperature, top_p, ...
         """
         facts = {
-            "operation.name": "chat",
             "provider.name": provider,
             "request.model": model,
             "usage.input_tokens": input_tokens,
@@ -2059,16 +2060,13 @@ class Span:
             "usage.cache_creation.input_tokens": cache_write_tokens,
             "usage.reasoning.output_tokens": reasoning_tokens,
             "response.finish_reasons": None if finish_reason is None else [finish_reason],
-            **{f"request.{name}": value for name, value in request_parameters.items()},
         }
-        self._add_metadata(
-            {f"gen_ai.{k}": value for k, value in facts.items() if value is not None}
-        )
+        _add_metadata(self, _gen_ai({"operation.name": "chat", **facts}, request_parameters))
 
     def start(self) -> Span:
         """Start without becoming the current span, for work that no `with` block encloses."""
         if not self._start:
-            self._begin()
+            _begin(self)
         return self
 
     def end(self, error: BaseException | None = None) -> None:
@@ -2082,7 +2080,7 @@ class Span:
         `Tracer.resume` goes on, in another process if need be; `resume` does in this one.
         """
         moment = self._recording.text_of_time(_now())
-        self._add_metadata({"logtracer.paused_reason": reason})
+        _add_metadata(self, {"logtracer.paused_reason": reason})
         _change_status(self, "running", "paused", {"logtracer.paused_at": moment})
 
     def resume(self) -> None:
@@ -2105,7 +2103,7 @@ class Span:
             return self
         self._is_entered = True
         if not self._start:
-            self._begin()
+            _begin(self)
         frame = _getframe(1)
         code = frame.f_code
         if code.co_flags & _GENERATOR or code is _ENTER_CONTEXT:
@@ -2148,44 +2146,49 @@ class Span:
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         self.__exit__(kind, error, traceback)
 
-    def _begin(self) -> None:
-        recording, parent = self._recording, self._parent
-        self._strand = strand = _strand() if "asyncio" in _modules else get_ident()
-        self._number = number = next(recording.numbers)
-        recording.open[number] = self
-        if recording.ended:
-            recording.tracer._count(started=1)
-        self._start = _now()
-        try:
-            if parent is not None and parent._strand != strand and parent._strand:
-                _branch(self, parent)
-            if recording.is_watched:
-                recording.span_started(self)
-        except Exception as problem:  # whatever it is, the host goes on
-            recording.tracer._report("span", problem)
-        except BaseException as stop:  # a Ctrl-C in a hook: the `with` will never be entered
-            self.end(stop)
-            raise
 
-    def _is_suspended(self) -> bool:
-        """Tell whether the generator that opened this span waits for its consumer, who asks."""
-        frame = self._frame
-        return frame is not None and frame.f_back is None and self._strand == _strand()
+def _add_metadata(span: Span, values: dict[str, Any]) -> None:
+    recording = span._recording
+    if span._end or not recording.keeps_notes:
+        _skip(span)
+        return
+    recording.capture.keep(values, recording.capture.plain(None), None)
+    span._metadata = {**span._metadata, **values} if span._metadata else values
+    span._is_dirty = True
+    if recording.has_hooks:
+        recording.tracer._notify("node.updated", span)
 
-    def _add_metadata(self, values: dict[str, Any]) -> None:
-        recording = self._recording
-        if self._end or not recording.keeps_notes:
-            self._skip()
-            return
-        recording.capture.keep(values, recording.capture.plain(None), None)
-        self._metadata = {**self._metadata, **values} if self._metadata else values
-        self._is_dirty = True
-        if recording.has_hooks:
-            recording.tracer._notify("node.updated", self)
 
-    def _skip(self) -> None:
-        if self._end:
-            self._recording.tracer._report("late", f"{self!r} had ended: what came later is lost")
+def _skip(span: Span) -> None:
+    """Report what is given to a span that has ended; what its level leaves out is no trouble."""
+    if span._end:
+        span._recording.tracer._report("late", f"{span!r} had ended: what came later is lost")
+
+
+def _gen_ai(facts: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+    facts = {**facts, **{f"request.{name}": value for name, value in request.items()}}
+    return {f"gen_ai.{name}": value for name, value in facts.items() if value is not None}
+
+
+def _begin(span: Span) -> None:
+    """Start a span: number it, take the time, and tell who watches."""
+    recording, parent = span._recording, span._parent
+    span._strand = strand = _strand() if "asyncio" in _modules else get_ident()
+    span._number = number = next(recording.numbers)
+    recording.open[number] = span
+    if recording.ended:
+        recording.tracer._count(started=1)
+    span._start = _now()
+    try:
+        if parent is not None and parent._strand != strand and parent._strand:
+            _branch(span, parent)
+        if recording.is_watched:
+            recording.span_started(span)
+    except Exception as problem:  # whatever it is, the host goes on
+        recording.tracer._report("span", problem)
+    except BaseException as stop:  # a Ctrl-C in a hook: the `with` will never be entered
+        span.end(stop)
+        raise
 
 
 def _branch(span: Span, parent: Span) -> None:
@@ -2201,7 +2204,7 @@ def _change_status(span: Span | None, old: str, new: str, facts: dict[str, Any])
     while span is not None:
         if span._status == old and not span._end:
             span._status = new
-            span._add_metadata({**facts} or _time_waited(span))
+            _add_metadata(span, {**facts} or _time_waited(span))
             if span._recording.stream is not None:
                 span._recording.write_facts(span)
         span = span._parent
@@ -2226,7 +2229,7 @@ def _fail(span: Span, error: BaseException) -> None:
     except Exception as problem:  # its own class raises when it is looked at
         recording.tracer._report("error", problem)
     if note:
-        span._add_metadata({"logtracer.ended_by": note})
+        _add_metadata(span, {"logtracer.ended_by": note})
     elif recording.keeps_notes:
         clean = partial(recording.capture.text, limit=_MAX_TEXT)
         kind, trace = _type_name(type(error)), _traceback_text(error)
@@ -2283,7 +2286,7 @@ class _StreamMeter:
     def _take(self, chunk: Any) -> None:
         if not self._count:
             seconds = (_now() - self._span._start) / 1e9
-            self._span._add_metadata({"gen_ai.response.time_to_first_chunk": seconds})
+            _add_metadata(self._span, {"gen_ai.response.time_to_first_chunk": seconds})
         self._count += 1
         if type(chunk) is str and self._room > 0:
             self._texts.append(chunk)
@@ -2292,7 +2295,7 @@ class _StreamMeter:
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if self._texts:
             self._span.output(text="".join(self._texts))
-        self._span._add_metadata({"stream.chunks": self._count})
+        _add_metadata(self._span, {"stream.chunks": self._count})
         if self._owns_span:
             self._span.end(error)
 
@@ -2652,7 +2655,7 @@ class Tracer:
         for values in (root._inputs, root._outputs, root._metadata):
             self._capture.keep(values, self._capture.plain(None), None)
         recording.open[root._number] = root
-        root._add_metadata(_time_waited(root))
+        _add_metadata(root, _time_waited(root))
         if recording.is_watched:
             recording.span_started(root)
         return root
