@@ -82,7 +82,7 @@ class ForkGate:
         with self._changed:
             self._inside[here] -= 1
             if not self._inside[here]:
-                del self._inside[here]
+                self._inside.pop(here, None)  # a signal handler may have come in between
                 self._changed.notify_all()
 
     def _start_afresh(self) -> None:

@@ -162,9 +162,13 @@ class SQLiteStore:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[trace_table.Execute]:
-        with self._connected() as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield self._execute
+        with self._connected() as connection:
+            if connection.in_transaction:  # a signal handler that traces interrupted another one
+                yield self._execute
+                return
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                yield self._execute
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[_Connection]:
