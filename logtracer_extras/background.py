@@ -34,7 +34,6 @@ _RETRY_SECONDS = (0.1, 0.3, 1.0, 3.0)  # between attempts at a store that cannot
 _PAUSE = 0.005  # seconds between looks at a full queue
 
 _stores: weakref.WeakSet[BackgroundStore] = weakref.WeakSet()
-_held: list[threading.Lock] = []  # of stores whose thread must not start during a fork
 
 
 class BackgroundStore:
@@ -213,25 +212,10 @@ def _close_at_exit(reference: weakref.ref[BackgroundStore]) -> None:
         store.close()
 
 
-def _before_fork() -> None:
-    """Let no thread be starting meanwhile: the child's threads may then hang (Python 3.13.0)."""
-    _held.extend(store._starting for store in list(_stores) if store._starting.acquire(timeout=1))
-
-
-def _after_fork_in_parent() -> None:
-    while _held:
-        _held.pop().release()
-
-
-def _after_fork_in_child() -> None:
-    _held.clear()
+def _after_fork() -> None:
     for store in list(_stores):
         store._start_afresh()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
+    os.register_at_fork(after_in_child=_after_fork)

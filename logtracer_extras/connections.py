@@ -13,7 +13,7 @@ __all__ = ["Connections", "ForkGate"]
 
 C = TypeVar("C", bound=Any)
 
-_FORK_SECONDS = 5.0  # how long a fork may wait for calls that are under way
+_FORK_SECONDS = 5.0  # how long a fork may wait for calls that are under way, and they for it
 
 
 class Connections(Generic[C]):
@@ -48,10 +48,16 @@ class Connections(Generic[C]):
         _close_all(self._open)
 
 
+_inherited: list[Any] = []  # connections of a parent process: deleting one would close it, too
+
+
 def _close_all(connections: dict[tuple[int, int], Any]) -> None:
     for key in list(connections):
+        connection = connections.pop(key)
         if key[0] == os.getpid():
-            connections.pop(key).close()
+            connection.close()
+        else:
+            _inherited.append(connection)
 
 
 class ForkGate:
@@ -73,8 +79,8 @@ class ForkGate:
     def __enter__(self) -> None:
         here = threading.get_ident()
         with self._changed:
-            while self._is_closed and here not in self._inside:
-                self._changed.wait()
+            if here not in self._inside:
+                self._changed.wait_for(lambda: self._forking in (None, here), _FORK_SECONDS)
             self._inside[here] += 1
 
     def __exit__(self, *error: object) -> None:
@@ -88,11 +94,11 @@ class ForkGate:
     def _start_afresh(self) -> None:
         self._changed = threading.Condition()  # re-entrant: a signal handler may trace, too
         self._inside: Counter[int] = Counter()  # calls under way, by thread
-        self._is_closed = False
+        self._forking: int | None = None  # the thread that forks; its signal handlers may enter
 
     def _close(self) -> None:
         with self._changed:
-            self._is_closed = True
+            self._forking = threading.get_ident()
             self._changed.wait_for(lambda: not self._others(), _FORK_SECONDS)
 
     def _others(self) -> set[int]:
@@ -100,5 +106,5 @@ class ForkGate:
 
     def _open(self) -> None:
         with self._changed:
-            self._is_closed = False
+            self._forking = None
             self._changed.notify_all()

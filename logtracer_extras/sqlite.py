@@ -65,6 +65,11 @@ class _Connection(sqlite3.Connection):
             self.execute(f"PRAGMA busy_timeout = {int(seconds * 1_000)}")
             self._seconds = seconds
 
+    def close(self) -> None:
+        """Close it, whoever asks: a store of which nothing is left does so in any thread."""
+        with _gate:
+            super().close()
+
 
 class SQLiteStore:
     """Keep each trace as the rows of its events.
@@ -153,8 +158,7 @@ class SQLiteStore:
 
     def close(self) -> None:
         """Close this process's connections; others are opened when they are needed."""
-        with _gate:
-            self._connections.close()
+        self._connections.close()
 
     def _execute(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._connected() as connection:

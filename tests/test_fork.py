@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from logtracer import FileStore, Tracer, current_span
+from logtracer_extras.sqlite import SQLiteStore
 from stress.figures import figure
 from stress.reading import only_trace, statuses
 from stress.stores import STORES
+
+ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -74,6 +81,45 @@ def test_children_of_a_tracing_process_never_hang(kind: str, forks: int, tmp_pat
     with tracing_threads(tracer, 3):
         assert [in_child(work) for _ in range(forks)] == [0] * forks
     assert tracer.stats()["errors"] == 0
+
+
+def test_a_child_never_hangs_on_a_store_that_its_parent_was_dropping(tmp_path: Path) -> None:
+    def work() -> None:
+        assert SQLiteStore(tmp_path / "child.db").list_traces() == []
+
+    def open_and_drop() -> None:
+        for number in count():
+            if stop.is_set():
+                return
+            with Tracer(storage=SQLiteStore(tmp_path / f"{number}.db")).trace("run"):
+                pass
+            gc.collect(0)
+
+    stop = threading.Event()
+    thread = threading.Thread(target=open_and_drop)
+    thread.start()
+    try:
+        assert [in_child(work) for _ in range(40)] == [0] * 40
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_what_the_forking_thread_does_meanwhile_never_hangs(tmp_path: Path) -> None:
+    program = f"""if True:
+        import os, signal, sys
+        sys.path[:0] = {[str(ROOT)]!r}
+        os.register_at_fork(before=lambda: record())
+        from logtracer import Tracer
+        from logtracer_extras.sqlite import SQLiteStore
+        def record():
+            with Tracer(storage=SQLiteStore({str(tmp_path / "traces.db")!r})).trace("run"): pass
+        signal.alarm(4)
+        if os.fork() == 0: os._exit(0)
+        os.wait()
+    """
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert len(SQLiteStore(tmp_path / "traces.db").list_traces()) == 1
 
 
 def test_a_fork_inside_an_open_trace_records_each_node_once(tmp_path: Path) -> None:
