@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import gc
 import inspect
 import itertools
 import json
@@ -1398,6 +1399,20 @@ _ENTER_CONTEXT = getattr(contextlib.ExitStack.enter_context, "__code__")  # call
 _getframe, _modules, _now = sys._getframe, sys.modules, time.perf_counter_ns  # looked up once
 _GENERATOR = 0x20 | 0x200  # inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
+if sys.version_info >= (3, 12):
+    _set_current = _current.set
+else:
+
+    def _set_current(span: Span | None) -> None:
+        """Collect nothing in `set`: before 3.12 a finalizer that sets it, too, crashes Python."""
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            _current.set(span)
+        finally:
+            if collects:
+                gc.enable()
+
 
 def current_span() -> Span | None:
     """Return the nearest span that has not ended, None outside any trace.
@@ -1425,7 +1440,7 @@ def get_current_trace() -> TraceGraph | None:
 
 def clear_context() -> None:
     """Forget the current span in this context; spans that are open stay open."""
-    _current.set(None)
+    _set_current(None)
 
 
 def propagate_context(function: Callable[P, R]) -> Callable[P, R]:
@@ -2112,7 +2127,7 @@ class Span:
         while previous is not None and previous._end:
             previous = previous._previous
         self._previous = previous
-        _current.set(self)
+        _set_current(self)
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
@@ -2126,7 +2141,7 @@ class Span:
         self._end = _now()
         self._frame = None
         if _current.get() is self:
-            _current.set(self._previous)
+            _set_current(self._previous)
         if self._number not in recording.open:  # opened before a fork
             return
         if not recording.is_watched and self._parent is not None and not recording.ended:
@@ -2368,7 +2383,7 @@ class _OffSpan(Span):
             return
         self._end = 1
         if _current.get() is self:
-            _current.set(self._previous)
+            _set_current(self._previous)
 
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         self.__exit__(kind, error, traceback)
@@ -2505,7 +2520,7 @@ class TraceContext:
         root = self._make_root()
         if root is _OFF and _current.get() is not None:  # hides the trace it is nested in
             root = _OffSpan()
-            _current.set(root)
+            _set_current(root)
         self._roots.append(root)
         root.__enter__()
         if root is not _OFF:
@@ -2914,12 +2929,12 @@ class _Inside:
     def __enter__(self) -> None:
         if self.span._is_recording:
             self._outer = _current.get()
-            _current.set(self._inner)
+            _set_current(self._inner)
 
     def __exit__(self, *error: object) -> None:
         if self.span._is_recording:
             self._inner = _current.get()
-            _current.set(self._outer)
+            _set_current(self._outer)
 
 
 def _wrap_generator(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:

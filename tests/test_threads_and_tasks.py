@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -301,8 +300,6 @@ def test_a_signal_handler_may_trace_at_any_moment(kind: str, tmp_path: Path) -> 
     signals: list[int] = []
     enough = figure(100, 5_000)
     tracer = Tracer(storage=STORES[kind](tmp_path))
-    if sys.version_info < (3, 12):  # 3.11.7 crashed here, it seems while collecting
-        gc.disable()
     previous = signal.signal(signal.SIGALRM, handler)
     try:
         with tracer.trace("run") as root:
@@ -312,7 +309,6 @@ def test_a_signal_handler_may_trace_at_any_moment(kind: str, tmp_path: Path) -> 
                     step.output(text="x" * 100)
     finally:
         signal.signal(signal.SIGALRM, previous)
-        gc.enable()
     assert tracer.stats()["errors"] == 0
     assert tracer.stats()["finished"] == tracer.stats()["saved"]
     assert current_span() is None
@@ -344,6 +340,31 @@ def test_an_object_may_trace_while_it_is_collected(kind: str, tmp_path: Path) ->
         gc.collect()
     names = [node.name for node in only_trace(tracer).nodes.values()]
     assert (names.count("in __del__"), names.count("step")) == (200, 200)
+
+
+COLLECTION = """
+import gc
+from logtracer import Tracer
+
+class TracesWhenCollected:
+    def __init__(self):
+        self.cycle = self
+    def __del__(self):
+        with root.node("in __del__"):
+            pass
+
+with Tracer().trace("run") as root:
+    for threshold in 2, 5, 7, 11:
+        gc.set_threshold(threshold)
+        for number in range(300):
+            TracesWhenCollected()
+            with root.node("step"):
+                [[] for _ in range(number % 7)]
+"""
+
+
+def test_a_collection_while_the_current_span_changes_crashes_no_interpreter() -> None:
+    assert child.run(COLLECTION).returncode == 0
 
 
 def test_a_finished_trace_is_freed_with_its_tracer() -> None:
