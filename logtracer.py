@@ -907,17 +907,21 @@ class _Journal:
         self._nodes: dict[str, dict[str, Any]] = {}
         self._edges: list[Edge] = []
         self._part_ended = False
+        self._at_work: dict[int, int] = {}  # by process, parts begun and not ended
 
     def take(self, event: dict[str, Any]) -> None:
         """Take one event."""
         kind = _field(event, "event", str)
         if kind in ("trace.started", "part.started"):
             _check_version(_field(event, "schema_version", str))
+            self._count_part(event, 1)
             if kind == "trace.started" or not self._head:
                 self._head = event
         elif kind == "trace.completed":
+            self._count_part(event, -1)
             self._tail = event
         elif kind == "part.completed":
+            self._count_part(event, -1)
             self._part_ended = True
             if self._tail or self._head.get("event") == "part.started":
                 self._tail = {**self._tail, **event}  # what went on after a pause has ended
@@ -926,8 +930,17 @@ class _Journal:
         else:
             facts = event if kind == "node.updated" else _field(event, "node", dict)
             known = self._nodes.setdefault(_field(facts, "id", str), {})
-            if "end_time" in facts or not known.get("end_time"):  # resumed, it may end again
+            if kind == "node.started":
+                known.update({**facts, **known})
+            elif "metadata" in facts and _resumed_at(facts) != _resumed_at(known):
+                if _resumed_at(facts) > _resumed_at(known):  # else it tells of before the pause
+                    known.update({"end_time": None, "duration_ms": None, **facts})
+            elif "end_time" in facts or not known.get("end_time"):
                 known.update(facts)
+
+    def _count_part(self, event: dict[str, Any], change: int) -> None:
+        process_id = _field(event, "process_id", int, 0)
+        self._at_work[process_id] = self._at_work.get(process_id, 0) + change
 
     def trace(self) -> TraceGraph:
         """Return the graph of all that was taken."""
@@ -943,7 +956,7 @@ class _Journal:
             end_time=_time_from_text(tail.get("end_time")),
             metadata={**started, **ended},
         )
-        is_live = not tail and _is_alive(head.get("process_id"))
+        is_live = any(parts > 0 and _is_alive(process) for process, parts in self._at_work.items())
         for facts in self._nodes.values():
             try:
                 node = Node.from_dict(facts)
@@ -961,7 +974,7 @@ class _Journal:
 def merge_traces(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceGraph:
     """Return the first trace, completed by the nodes and edges of the others, parts of the same.
 
-    Of a node that several have, the one that ended last counts.
+    Of a node that several have, the one that ended or was resumed last counts.
     """
     whole = traces[0]
     nodes = {**whole.nodes}
@@ -974,13 +987,31 @@ def merge_traces(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceG
                 edges.setdefault(_edge_key(edge), edge)
         for node in trace.nodes.values():
             known = nodes.setdefault(node.id, node)
-            if (known.end_time or _EPOCH) < (node.end_time or _EPOCH):
+            if known is not node and _last_turn(known) < _last_turn(node):
                 nodes[node.id] = node
     whole.edges = [*_tree_edges(nodes.values()), *edges.values()]
     whole.nodes = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
     whole.end_time = max((t.end_time for t in traces if t.end_time), default=None)
+    if any(_last_turn(root) > (root.end_time or _EPOCH) for root in whole.root_nodes):
+        whole.end_time = None
     whole.metadata = metadata
     return whole
+
+
+_RESUMED_AT = "logtracer.resumed_at"  # in the metadata of a step that went on after a pause
+
+
+def _last_turn(node: Node) -> datetime:
+    """Return when a step ended, or when it went on after that."""
+    try:
+        resumed = _time_from_text(node.metadata.get(_RESUMED_AT))
+    except TraceLoadError:  # the host wrote something else there
+        resumed = None
+    return max(node.end_time or _EPOCH, resumed or _EPOCH)
+
+
+def _resumed_at(facts: dict[str, Any]) -> str:
+    return str(_field(facts, "metadata", dict, dict).get(_RESUMED_AT, ""))
 
 
 def _edge_key(edge: Edge) -> tuple[str, str, str, str]:
@@ -1756,6 +1787,7 @@ class _Recording:
         tail = {
             "trace_id": self.trace_id,
             "end_time": self.text_of_time(self.ended),
+            "process_id": os.getpid(),
             "metadata": {**self.metadata, **self.troubles()},
             "duration_ms": _milliseconds(start, end),
         }
@@ -2231,7 +2263,10 @@ def _time_waited(span: Span) -> dict[str, Any]:
     try:
         paused_at = _time_from_text(metadata.get("logtracer.paused_at"))
         waited = _milliseconds(paused_at, span._recording.time(_now())) or 0.0
-        return {"logtracer.waited_ms": metadata.get("logtracer.waited_ms", 0.0) + waited}
+        return {
+            "logtracer.waited_ms": metadata.get("logtracer.waited_ms", 0.0) + waited,
+            _RESUMED_AT: span._recording.text_of_time(_now()),
+        }
     except (TraceLoadError, TypeError, OverflowError):  # the host wrote something else there
         return {}
 
@@ -2673,6 +2708,8 @@ class Tracer:
         _add_metadata(root, _time_waited(root))
         if recording.is_watched:
             recording.span_started(root)
+        if recording.stream is not None:
+            recording.write_facts(root)
         return root
 
     def _record(self, recording: _Recording) -> _Recording:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 
 from logtracer import TraceGraph, Tracer, open_store
+from logtracer_extras.listing import list_summaries
 from stress import child
 from stress.figures import figure
 
@@ -37,6 +38,13 @@ from logtracer import Tracer, open_store
 with Tracer(storage=open_store(sys.argv[1])).resume(sys.argv[2]) as root:
     with root.node("pay", "tool_call"):
         pass
+"""
+
+KILLED = """
+import os, signal, sys
+from logtracer import Tracer, open_store
+with Tracer(storage=open_store(sys.argv[1])).resume(sys.argv[2]):
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 JOINER = """
@@ -82,6 +90,23 @@ class SharedSuite:
         ]
         assert store.list_traces() == [trace_id]
         assert trace is not None and trace.nodes[root_id].metadata["logtracer.waited_ms"] > 0
+
+    def test_a_resumed_trace_runs_until_it_ends(self, url: str) -> None:
+        trace_id = child.run(ASKER, url).stdout.split()[0]
+        store = open_store(url)
+        with Tracer(storage=open_store(url)).resume(trace_id) as root, root.node("pay"):
+            resumed = store.load(trace_id)
+            assert [status for _, _, status in outline(resumed)] == ["running", "paused", "running"]
+            assert resumed is not None and resumed.end_time is None
+            assert [found.status for found in list_summaries(store)] == ["running"]
+        assert [found.status for found in list_summaries(store)] == ["completed"]
+
+    def test_a_resumed_trace_that_is_killed_is_interrupted(self, url: str) -> None:
+        trace_id = child.run(ASKER, url).stdout.split()[0]
+        child.run(KILLED, url, trace_id)
+        store = open_store(url)
+        assert outline(store.load(trace_id))[0] == (0, "payment", "interrupted")
+        assert [found.status for found in list_summaries(store)] == ["interrupted"]
 
     def test_a_child_process_adds_to_its_parents_trace(self, url: str) -> None:
         with Tracer(storage=open_store(url)).trace("parent") as root:

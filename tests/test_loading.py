@@ -16,6 +16,7 @@ import pytest
 import logtracer_cli
 from logtracer import (
     FileStore,
+    MemoryStore,
     TraceGraph,
     TraceLoadError,
     Tracer,
@@ -278,6 +279,20 @@ def test_every_torn_tail_is_read_from_the_file(tmp_path: Path) -> None:
         assert whole_lines(journal[: len(journal) - cut]) <= trace.nodes.keys()
 
 
+class Lines(MemoryStore):
+    """A store that keeps the lines of one trace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def write_event(self, trace_id: str, event: str, line: str) -> None:
+        self.lines.append(line)
+
+    def load(self, trace_id: str) -> TraceGraph | None:
+        return trace_from_journal(self.lines)
+
+
 def test_a_journal_reads_the_same_in_any_order_of_its_lines(tmp_path: Path) -> None:
     _, journal = recorded(tmp_path)
     lines = journal.splitlines()
@@ -288,6 +303,19 @@ def test_a_journal_reads_the_same_in_any_order_of_its_lines(tmp_path: Path) -> N
         trace = trace_from_journal(lines)
         assert trace.nodes == expected.nodes
         assert {str(edge) for edge in trace.edges} == {str(edge) for edge in expected.edges}
+
+
+def test_a_resumed_journal_reads_the_same_in_any_order_of_its_lines() -> None:
+    store = Lines()
+    with Tracer(storage=store).trace("run") as root, root.node("ask") as ask:
+        ask.pause("a human")
+    with Tracer(storage=store).resume(root.trace.trace_id) as again, again.node("act"):
+        going_on = [*store.lines]
+    chance = random.Random(0)
+    for lines, status in ((going_on, "running"), (store.lines, "completed")):
+        for _ in range(50):
+            chance.shuffle(lines)
+            assert trace_from_journal(lines).nodes[root.id].status == status
 
 
 def test_lines_that_are_damaged_are_skipped_and_counted(tmp_path: Path) -> None:
