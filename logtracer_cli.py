@@ -123,11 +123,24 @@ def clip(text: str, width: int, mark: str = "…") -> str:
     text = printable(text[: 8 * width + 8])
     if cell_width(text) <= width:
         return text
-    room = width - cell_width(mark)
+    return text[: _fitting(text, width - cell_width(mark))] + mark
+
+
+def _fitting(text: str, width: int) -> int:
+    """Return how many characters of a printable text fit into so many columns."""
     if text.isascii():  # most is, and needs no counting
-        return text[: max(room, 0)] + mark
-    kept = itertools.accumulate(map(_cells, text))
-    return text[: sum(1 for columns in kept if columns <= room)] + mark
+        return max(width, 0)
+    return sum(1 for columns in itertools.accumulate(map(_cells, text)) if columns <= width)
+
+
+def _words(text: str, width: int) -> Iterator[str]:
+    """Yield the words of a text, each with the spaces before it, cut where they are too wide."""
+    for word in re.findall(" *[^ ]+| +", text):
+        while cell_width(word) > width:
+            end = max(1, _fitting(word, width))
+            yield word[:end]
+            word = word[end:]
+        yield word
 
 
 def value_text(value: Any, limit: int) -> str:
@@ -181,6 +194,8 @@ def _repr(item: Any, room: int) -> str:
 
 
 # ---- Style: which characters, which colours, how wide ------------------------------------------
+
+_LEAST_TEXT = 24  # columns a value gets however deep its node is
 
 # The check mark and the cross are those of the published tree: unlike the heavy ones they have no
 # emoji form, which some terminals draw two columns wide.
@@ -243,6 +258,7 @@ class Style:
     unicode: bool = True
     width: int = 80
     is_wide: bool = False  # show values whole, however long
+    is_folding: bool = False  # break what is wider than the columns, and indent the rest
     colours: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def glyph(self, name: str) -> str:
@@ -263,6 +279,26 @@ class Style:
         """Return the text as it is written, cut or filled up to exactly so many columns."""
         text = self.clip(text, width)
         return text + " " * (width - cell_width(text))
+
+    def folded(self, line: Line, hang: str) -> Iterator[Line]:
+        """Yield a line in as many as it needs; all but the first, unbroken piece hang below it."""
+        if not self.is_folding:
+            yield line
+            return
+        line = [(self.plain(text), role) for text, role in line]
+        if sum(cell_width(text) for text, _ in line) <= self.width:
+            yield line
+            return
+        room = max(_LEAST_TEXT, self.width - len(hang))
+        part, left = line[:1], self.width - cell_width(line[0][0])
+        for text, role in line[1:]:
+            for word in _words(text, room):
+                if cell_width(word) > left:
+                    yield part
+                    part, left, word = [(hang, "dim")], room, word.lstrip(" ")
+                part.append((word, role))
+                left -= cell_width(word)
+        yield part
 
     def plain(self, text: str) -> str:
         """Return a text as it is written: escaped, in ASCII where that is all there is."""
@@ -290,7 +326,9 @@ def choose_style(options: argparse.Namespace, stream: TextIO) -> Style:
     colours = _rich_colours() if wanted else {}
     if colours is None and options.color == "always" and not options.ascii:
         complain("rich is not installed; plain output (pip install rich, or --ascii to hide this)")
-    return Style(unicode, options.width or _terminal_size(stream)[0], options.wide, colours or {})
+    width = options.width or _terminal_size(stream)[0]
+    is_folding = not options.wide and (options.width is not None or stream.isatty())
+    return Style(unicode, width, options.wide, is_folding, colours or {})
 
 
 def _terminal_size(stream: TextIO) -> tuple[int, int]:
@@ -844,9 +882,9 @@ def summary_of(trace: TraceGraph) -> dict[str, Any]:
 VERBOSITIES = ("minimal", "standard", "full")
 
 _MOST_TEXT = 200  # columns of a name, a value or an error, unless --wide
-_LEAST_TEXT = 24  # columns a value gets however deep its node is
 _ENDLESS = 1 << 40  # columns of a value with --wide
 _MOST_INDENT = 40  # levels drawn by indenting; a deeper node says its level instead
+_HANG = "    "  # before what a line too wide goes on with
 _LAST_LINES = 12  # lines of a traceback, counted from its end, unless --wide
 
 _EDGE_WORDS = {
@@ -951,6 +989,9 @@ class _Tree:
         self._style = style
         self._reasons = reasons
         self._indents = [""]  # what stands before a row, level by level
+        self._deepest = _MOST_INDENT
+        if style.is_folding:
+            self._deepest = max(1, min(_MOST_INDENT, (style.width - _LEAST_TEXT) // 4 - 2))
 
     def title(self, has_rows: bool) -> Iterator[Line]:
         """Yield the line of the whole run, and what its root says."""
@@ -958,16 +999,16 @@ class _Tree:
         line: Line = [("Trace: ", ""), (self._cut(trace.name or trace.trace_id), "heading")]
         line.append((f" ({duration_text(trace.duration_ms)})", "dim"))
         if root is None:
-            yield line
+            yield from self._style.folded(line, _HANG)
             return
         if root.status != NodeStatus.COMPLETED:
             line.append((f" {self._style.glyph(root.status)}", root.status))
-        yield line + self._ends(root)
+        yield from self._style.folded(line + self._ends(root), _HANG)
         yield from self._details(root, "", has_rows)
 
     def row(self, row: Row) -> Iterator[Line]:
         """Yield the line of a node and the lines of what is said about it."""
-        style, node, level = self._style, row.node, min(row.level, _MOST_INDENT)
+        style, node, level = self._style, row.node, min(row.level, self._deepest)
         del self._indents[level + 1 :]
         indent = self._indents[level]
         line: Line = [(indent + style.glyph("last" if row.is_last else "branch"), "dim")]
@@ -979,8 +1020,8 @@ class _Tree:
         line.append((style.glyph(node.status), node.status))
         if row.is_detached:
             line.append((" detached", "failed"))
-        yield line + self._ends(node)
         below = indent + ("    " if row.is_last else style.glyph("bar"))
+        yield from style.folded(line + self._ends(node), below + _HANG)
         self._indents.append(below)
         yield from self._details(node, below, row.is_parent)
 
@@ -1000,10 +1041,11 @@ class _Tree:
         for position, (label, texts, role) in enumerate(details, 1):
             is_last = position == len(details) and not is_parent
             branch = self._style.glyph("last" if is_last else "branch")
-            bar = "    " if is_last else self._style.glyph("bar")
-            yield [(indent + branch, "dim"), (label, "dim"), (texts[0], role)]
+            hang = indent + ("    " if is_last else self._style.glyph("bar")) + _HANG
+            line: Line = [(indent + branch, "dim"), (label, "dim"), (texts[0], role)]
+            yield from self._style.folded(line, hang)
             for text in texts[1:]:
-                yield [(f"{indent}{bar}    ", "dim"), (text, role)]
+                yield from self._style.folded([(hang, "dim"), (text, role)], hang)
 
     def _said_of(self, node: Node, room: int) -> list[tuple[str, list[str], str]]:
         """Return what a node says as labels and their lines, by verbosity."""

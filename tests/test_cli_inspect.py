@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from logtracer import NodeStatus, TraceGraph, save_trace_json
-from logtracer_cli import main, render_trace
+from logtracer_cli import cell_width, main, render_trace
 from sample_traces import START, Sample, failing, weather
 
 PUBLISHED = """\
@@ -252,6 +252,52 @@ def test_width_follows_the_flag(inspect: Inspect) -> None:
         line for line in inspect(sample.trace, "--width", "60").splitlines() if "inp" in line
     )
     assert len(cut) == 60
+
+
+def lengthy() -> TraceGraph:
+    """Return a run whose names, notes and errors are wider than a terminal."""
+    sample = Sample("agent " * 20)
+    above = sample.root
+    for level in range(30):
+        above = sample.node(f"level_{level}", "custom", parent=above)
+    error = failing(error_type="Refused", error="the server says 日本語の長い名前です no " * 3)
+    failed = sample.node(
+        "look_up_" * 12, "tool_call", annotations=["because it must " * 9], **error
+    )
+    again = sample.node("look_up", "tool_call", parent=failed, output_data={"x\x1b": "y" * 300})
+    sample.link(failed, again, "retry_of", "a label of some length, to be broken up")
+    return sample.trace
+
+
+@pytest.mark.parametrize("width", [44, 60, 80, 120])
+@pytest.mark.parametrize("verbosity", ["standard", "full"])
+@pytest.mark.parametrize("characters", [[], ["--ascii"]])
+def test_no_line_of_the_tree_is_wider_than_the_terminal(
+    width: int, verbosity: str, characters: list[str], inspect: Inspect
+) -> None:
+    flags = ("--width", str(width), "--verbosity", verbosity, *characters)
+    lines = inspect(lengthy(), *flags).splitlines()
+    assert max(map(cell_width, lines)) <= width
+    words = [word for line in lines for word in line.split()]
+    assert words.count("because") + words.count('"because') == 9
+
+
+def test_what_is_broken_goes_on_below_its_own_branch(inspect: Inspect) -> None:
+    sample = Sample("run")
+    sample.node("fetch", "tool_call", annotations=["word " * 9 + "end"])
+    sample.node("next", "tool_call")
+    lines = inspect(sample.trace, "--width", "48").splitlines()
+    assert lines[lines.index("Trace: run (0ms)") + 1 :][:3] == [
+        "├── [tool_call] fetch (0ms) ✓",
+        '│   └── annotation: "word word word word word',
+        '│           word word word word end"',
+    ]
+
+
+def test_a_pipe_gets_each_text_on_a_line_of_its_own(inspect: Inspect) -> None:
+    sample = Sample("run")
+    sample.node("fetch", "tool_call", annotations=["word " * 30 + "end"])
+    assert inspect(sample.trace).splitlines()[-1].endswith('word end"')
 
 
 def test_json_prints_the_documented_keys_with_every_status(inspect: Inspect) -> None:
