@@ -313,8 +313,10 @@ def event_line(happening: Happening, pen: Pen, indent: str = "") -> Line:
     clock = happening.time.astimezone(timezone.utc).strftime("%H:%M:%S")
     mark = pen.glyph(happening.mark)
     head = f"{indent}{clock}  {mark}  "
-    place = " / ".join(happening.place[-2:])
     room = max(16, (pen.width - len(head)) * 3 // 5)
+    place = " / ".join(happening.place)
+    if len(place) > room and len(happening.place) > 2:  # whose step it is tells most
+        place = f"{happening.place[0]} / {happening.place[-1]}"
     outcome = pen.clip(happening.outcome, max(8, pen.width - len(head) - room - 2))
     role = happening.mark
     return [
@@ -336,7 +338,7 @@ def screen_lines(
 ) -> Iterator[Line]:
     """Yield the whole screen: the run, what is open now, what happened last."""
     yield from _title(progress, now, rate, pen)
-    oldest = sorted(progress.open_steps.values(), key=lambda step: _age(step, now), reverse=True)
+    oldest = sorted(_innermost(progress), key=lambda step: _age(step, now), reverse=True)
     spare = max(4, height - _FRAME)
     opened = 0 if only_errors else min(len(oldest), max(spare - _LAST, spare // 2))
     if not only_errors:
@@ -352,18 +354,24 @@ def screen_lines(
         yield event_line(happening, pen, "  ")
 
 
+def _innermost(progress: Progress) -> list[_Open]:
+    """Return the open steps that wait for no other one: those above them only contain them."""
+    waiting = {step.node.parent_id for step in progress.open_steps.values()}
+    return [step for node_id, step in progress.open_steps.items() if node_id not in waiting]
+
+
 def _title(progress: Progress, now: datetime, rate: float, pen: Pen) -> Iterator[Line]:
     state = "ENDED" if progress.has_ended else "RUNNING"
     since = max(0, int((now - (progress.start_time or now)).total_seconds()))
     clock = f"{since // 3600:02}:{since // 60 % 60:02}:{since % 60:02}"
-    trace_id = pen.clip(progress.trace_id[:8], 8)
+    trace_id = pen.clip(progress.trace_id[:8], 8) if pen.width >= 70 else ""
     facts = f"{state} {clock}   {progress.nodes:,} nodes   +{rate:,.0f}/s"
     facts = pen.clip(facts, max(16, pen.width - len(trace_id) - 16))
     name = pen.clip(progress.name, max(8, pen.width - len(facts) - len(trace_id) - 8))
     yield [
         (f"{pen.glyph('running')} ", "running"),
         (f"{name}  ", "heading"),
-        (f"{trace_id}   ", "dim"),
+        (f"{trace_id}   ".lstrip(), "dim"),
         (facts, ""),
     ]
     yield [("  " + pen.clip(_counts(progress, pen), pen.width - 2), "")]

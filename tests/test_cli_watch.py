@@ -96,8 +96,7 @@ def test_screen_in_ascii_says_the_same() -> None:
         ".. nightly-batch  c1177d3e   RUNNING 00:00:08   11 nodes   +212/s",
         "  tool_call 7 | llm_call 2 | sub_agent 1 | errors 1 | retries 1",
         "",
-        "OPEN NOW (3)",
-        "  .. sub_agent coder                                 2.00s",
+        "OPEN NOW (2)",
         "  .. coder > llm_call chat                           1.00s",
         "  .. coder > tool_call read_file                     1.00s  slow: p95 is 0.01s",
         "",
@@ -117,8 +116,7 @@ SCREEN = [
     "● nightly-batch  c1177d3e   RUNNING 00:00:08   11 nodes   +212/s",
     "  tool_call 7 · llm_call 2 · sub_agent 1 · errors 1 · retries 1",
     "",
-    "OPEN NOW (3)",
-    "  ● sub_agent coder                                  2.00s",
+    "OPEN NOW (2)",
     "  ● coder › llm_call chat                            1.00s",
     "  ● coder › tool_call read_file                      1.00s  slow: p95 is 0.01s",
     "",
@@ -137,6 +135,20 @@ SCREEN = [
 def test_screen_can_show_errors_only() -> None:
     shown = drawn(batch()[1], START + timedelta(seconds=8), only_errors=True)
     assert shown[2:] == ["", "LAST ERRORS", SCREEN[-2]]
+
+
+def test_an_event_is_told_with_the_agent_above_it() -> None:
+    sample = Sample("many")
+    coder = sample.node("coder", "sub_agent", 0.0, None)
+    turn = sample.node("turn 3", "custom", 0.0, None, parent=coder)
+    calls = [
+        sample.node(name, "tool_call", 0.0, 1.0, parent=turn) for name in ("a", "read_a_long_file")
+    ]
+    shown = drawn([*map(opened, (coder, turn)), *map(ended, calls)], START)
+    assert [line[15:].split("  ")[0] for line in shown[-2:]] == [
+        "coder / turn 3 / tool_call a",
+        "coder / tool_call read_a_long_file",
+    ]
 
 
 def spent(*calls: tuple[str, str, dict[str, Any]], prices: str = PRICES) -> str:
@@ -359,7 +371,7 @@ def test_space_pauses_and_goes_on(tmp_path: Path) -> None:
 
 def test_e_shows_errors_only_and_then_all_again(tmp_path: Path) -> None:
     heads = [screen[3] for screen in watched(tmp_path / "c1.jsonl", "e", "e", "q")]
-    assert heads == ["OPEN NOW (3)", "LAST ERRORS", "OPEN NOW (3)"]
+    assert heads == ["OPEN NOW (2)", "LAST ERRORS", "OPEN NOW (2)"]
 
 
 def test_screen_follows_the_terminal_that_changes_its_width(tmp_path: Path) -> None:
@@ -385,5 +397,5 @@ def test_live_screen_draws_in_place_and_ends_with_the_run(tmp_path: Path) -> Non
     command += "env " + " ".join(f"{key}={value}" for key, value in environment.items())
     command += f" {sys.executable} -m logtracer_cli watch {tmp_path / 'c1.jsonl'}"
     pty.spawn(["sh", "-c", command], keep)
-    assert b"OPEN NOW (3)" in seen
+    assert b"OPEN NOW (2)" in seen
     assert b"nightly-batch" in seen.rpartition(b"\x1b[?1049l")[2]
