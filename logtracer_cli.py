@@ -37,6 +37,7 @@ from logtracer import (
     TraceGraph,
     TraceLoadError,
     Tracer,
+    __version__,
     load_trace,
     load_trace_json,
     open_store,
@@ -450,6 +451,8 @@ def json_text(value: object) -> str:
 
 def complain(message: str) -> None:
     """Say something on stderr, as one line."""
+    if sys.stderr is None:  # closed by the shell, `2>&-`: print would take stdout instead
+        return
     print(f"logtracer: {printable(message)}", file=sys.stderr)
 
 
@@ -592,7 +595,14 @@ def _by_file_time(directory: str) -> Iterator[Stored]:
 
 def _no_directory(directory: str, error: OSError) -> CommandError:
     reason = (error.strerror or str(error)).lower()
-    return CommandError(directory, f"{reason}; name the directory with --store")
+    begin = f", or begin with: {_typed_command()} demo" if directory == STORE else ""
+    return CommandError(directory, f"{reason}; name the directory with --store{begin}")
+
+
+def _typed_command() -> str:
+    """Return how the user called us: there is no `logtracer` on the PATH of a mere checkout."""
+    script = sys.argv[0]
+    return f"python3 {script}" if script.endswith("logtracer_cli.py") else "logtracer"
 
 
 def _in_database(url: str, wanted: Any, limit: int | None) -> Iterator[Stored]:
@@ -2063,12 +2073,6 @@ def _add_demo(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_demo)
 
 
-def _typed_command() -> str:
-    """Return how the user called us: there is no `logtracer` on the PATH of a mere checkout."""
-    script = sys.argv[0]
-    return f"python3 {script}" if script.endswith("logtracer_cli.py") else "logtracer"
-
-
 def _demo(options: argparse.Namespace, screen: Screen) -> int:
     demo = extra("demo")
     with opened_store(options.store) as store:
@@ -2133,8 +2137,13 @@ _COMMANDS = (
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="logtracer", description="Look at what an agent did.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser = argparse.ArgumentParser(
+        prog="logtracer",
+        description="Look at what an agent did.",
+        epilog="To begin, `logtracer demo` records a small run and shows it.",
+    )
+    parser.add_argument("--version", action="version", version=f"logtracer {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for add_command in _COMMANDS:
         add_command(commands, _shared_options())
     return parser
@@ -2151,6 +2160,9 @@ def main(argv: list[str] | None = None) -> int:
         options = parser.parse_args(argv)
     except SystemExit as stop:  # argparse has said all there is to say
         return stop.code if isinstance(stop.code, int) else 2
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return 2
     was_on = gc.isenabled()
     gc.disable()  # loading 100,000 nodes takes half the time without the garbage collector
     try:
@@ -2170,6 +2182,9 @@ def _complete_for_shell(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if sys.stdout is None:  # closed by the shell, `>&-`
+        complain("output: it is closed")
+        return 1
     try:
         style, pager = choose_style(options, sys.stdout), choose_pager(options, sys.stdout)
         with contextlib.closing(Screen(style, pager=pager)) as screen:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import logtracer
 from logtracer import save_trace_json
 from logtracer_cli import main
 from sample_traces import Sample, weather
+from test_cli_find import journal
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = json.dumps(weather().to_dict()).encode()
@@ -88,6 +90,46 @@ def test_output_that_cannot_be_written_is_one_line(
 def test_wrong_use_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert "usage: logtracer" in capsys.readouterr().err
+
+
+def test_without_a_command_the_help_says_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "`logtracer demo` records a small run" in capsys.readouterr().err
+
+
+def test_store_nobody_made_says_how_to_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["logtracer"])
+    assert main(["inspect", "latest"]) == 1
+    assert capsys.readouterr().err == (
+        "logtracer: ./traces: no such file or directory; name the directory with --store,"
+        " or begin with: logtracer demo\n"
+    )
+
+
+def test_version_is_that_of_the_module(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"logtracer {logtracer.__version__}\n"
+
+
+def test_stdout_closed_by_the_shell_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)  # as Python finds it after `>&-`
+    assert main(["list"]) == 1
+    assert capsys.readouterr().err == "logtracer: output: it is closed\n"
+
+
+def test_stderr_closed_by_the_shell_leaves_stdout_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(journal(weather()) + '{"torn')  # something to warn about
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["inspect", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "weather_agent"
 
 
 def test_help_is_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
