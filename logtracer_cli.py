@@ -1427,9 +1427,9 @@ def _list(options: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
-def _costs_of(found: Iterable[Stored], prices: Any) -> dict[str, float | None]:
+def _costs_of(found: Iterable[Stored], prices: Any) -> dict[str, Any]:
     """Return what runs cost, by their ids; each is loaded for it."""
-    costs: dict[str, float | None] = {}
+    costs: dict[str, Any] = {}
     for stored in found if prices else ():
         with contextlib.suppress(LogtracerError, OSError):  # the list says what is wrong with it
             costs[stored.trace_id] = extra("list_table").cost_of(stored.load(), prices)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timezone
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from logtracer import TraceGraph
 
@@ -19,24 +19,33 @@ from .analysis import PriceTable, measure
 from .columns import Line, Pen, seconds_text, short_cost_text, tokens_text
 from .listing import TraceSummary
 
-__all__ = ["cost_of", "lines", "sort_key", "to_dict"]
+__all__ = ["Cost", "cost_of", "lines", "sort_key", "to_dict"]
 
-Costs = Mapping[str, "float | None"]  # by trace id, of runs whose cost is known
+
+class Cost(NamedTuple):
+    """What a run cost as far as there are prices for it, and how many calls have none."""
+
+    known: float | None = None
+    unpriced: int = 0
+
+
+Costs = Mapping[str, Cost]  # by trace id
 _NO_COSTS: Costs = MappingProxyType({})
+_NO_COST = Cost()
 
 
-def cost_of(trace: TraceGraph, prices: PriceTable) -> float | None:
-    """Return what a run cost, as far as there are prices for it."""
-    costs = [step.total_cost for step in measure(trace, prices, infer=False).top]
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if known else None
+def cost_of(trace: TraceGraph, prices: PriceTable) -> Cost:
+    """Return what a run cost."""
+    top = measure(trace, prices, infer=False).top
+    known = [step.total_cost for step in top if step.total_cost is not None]
+    return Cost(sum(known) if known else None, sum(step.unpriced for step in top))
 
 
 def sort_key(order: str, costs: Costs = _NO_COSTS) -> Callable[[TraceSummary], float]:
     """Return the key that sorts by `time`, `cost` or `errors`, largest last."""
     keys: dict[str, Callable[[TraceSummary], float]] = {
         "time": lambda summary: summary.duration_ms or 0.0,
-        "cost": lambda summary: costs.get(summary.trace_id) or 0.0,
+        "cost": lambda summary: costs.get(summary.trace_id, _NO_COST).known or 0.0,
         "errors": lambda summary: summary.error_count,
     }
     return keys[order]
@@ -44,7 +53,7 @@ def sort_key(order: str, costs: Costs = _NO_COSTS) -> Callable[[TraceSummary], f
 
 def to_dict(summary: TraceSummary, costs: Costs = _NO_COSTS) -> dict[str, Any]:
     """Return a line of the list as JSON data."""
-    start = summary.start_time
+    start, cost = summary.start_time, costs.get(summary.trace_id, _NO_COST)
     return {
         "trace_id": summary.trace_id,
         "name": summary.name,
@@ -53,7 +62,8 @@ def to_dict(summary: TraceSummary, costs: Costs = _NO_COSTS) -> dict[str, Any]:
         "duration_ms": summary.duration_ms,
         "node_count": summary.node_count,
         "error_count": summary.error_count,
-        "cost": costs.get(summary.trace_id),
+        "cost": cost.known,
+        "unpriced_calls": cost.unpriced,
         "path": summary.path,
         "problem": summary.problem or None,
         "session_id": summary.session_id,
@@ -77,14 +87,15 @@ def lines(
     costs: Costs = _NO_COSTS,
 ) -> Iterator[Line]:
     """Yield the table, and below it how many traces there are and what the marks mean."""
-    columns = _Columns(pen.width)
+    is_part = any(cost.known is not None and cost.unpriced for cost in costs.values())
+    columns = _Columns(pen.width, 8 if is_part else 7)
     yield [(columns.head(), "heading")]
     shown = 0
     marks: dict[str, str] = {}
     for summary in summaries:
         shown += 1
         marks[summary.status] = _MARKED.get(summary.status, "")
-        yield _line(summary, costs.get(summary.trace_id), columns, pen)
+        yield _line(summary, costs.get(summary.trace_id, _NO_COST), columns, pen)
     legend = [f"{pen.glyph(status)} {words}" for status, words in marks.items() if words]
     runs = f"{shown:,} of {total:,}" if shown < total else f"{total:,}"
     runs += " run" if total == 1 else " runs"
@@ -95,22 +106,25 @@ def lines(
 class _Columns:
     """Which columns a width has room for: the money goes first, then all but name and time."""
 
-    def __init__(self, width: int) -> None:
-        self.has_cost = width >= 70
+    def __init__(self, width: int, cost: int) -> None:
+        is_roomy = width >= 70
+        self.cost = cost if is_roomy else 0
+        self.started = 19 if is_roomy else 13
+        self.moment = "%Y-%m-%d %H:%M:%S" if is_roomy else "%m-%d %H:%M"
         self.has_counts = width >= 60
-        self.name = max(8, width - 20 - 30 * self.has_counts - 8 * self.has_cost)
+        others = 32 + self.started + self.cost if self.has_counts else 20
+        self.name = max(8, width - others)
 
     def head(self) -> str:
         """Return the names of the columns."""
         head = f"{'RUN':<10}{'NAME':<{self.name}} "
         if not self.has_counts:
             return f"{head}{'TIME':>8}"
-        return f"{head}{'STARTED (UTC)':<19}{'TIME':>8}{'NODES':>7}{'ERR':>4}" + (
-            f"{'COST':>7}" * self.has_cost
-        )
+        head += f"{'STARTED (UTC)':<{self.started}}{'TIME':>8}{'NODES':>7}{'ERR':>4}"
+        return head + ("COST".rjust(self.cost) if self.cost else "")
 
 
-def _line(summary: TraceSummary, cost: float | None, columns: _Columns, pen: Pen) -> Line:
+def _line(summary: TraceSummary, cost: Cost, columns: _Columns, pen: Pen) -> Line:
     short_id = pen.fit(summary.trace_id[:8], 8)
     if summary.problem:
         text = pen.clip(f"(unreadable: {summary.problem})", max(20, pen.width - 10))
@@ -122,15 +136,16 @@ def _line(summary: TraceSummary, cost: float | None, columns: _Columns, pen: Pen
     if not columns.has_counts:
         return [*line, (f"{time:>8}", "")]
     start = summary.start_time
-    started = "" if start is None else start.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    started = "" if start is None else start.astimezone(timezone.utc).strftime(columns.moment)
     nodes = (
         f"{summary.node_count:,}"
         if summary.node_count < 100_000
         else tokens_text(summary.node_count)
     )
-    line.append((f"{started:<19}", "dim"))
+    line.append((f"{started:<{columns.started}}", "dim"))
     line.append((f"{time:>8}{nodes:>7}", ""))
     line.append((f"{summary.error_count:>4}", "failed" if summary.error_count else "dim"))
-    if columns.has_cost:
-        line.append((f"{short_cost_text(cost):>7}", "dim"))
+    if columns.cost:
+        is_part = cost.known is not None and cost.unpriced > 0
+        line.append(((short_cost_text(cost.known) + "+" * is_part).rjust(columns.cost), "dim"))
     return line

@@ -124,6 +124,7 @@ def test_json_has_stable_keys(listed: List) -> None:
         "node_count",
         "error_count",
         "cost",
+        "unpriced_calls",
         "path",
         "problem",
         "session_id",
@@ -131,6 +132,24 @@ def test_json_has_stable_keys(listed: List) -> None:
         "tags",
     ]
     assert [run["problem"] for run in runs] == [None, None, None, "'schema_version' is missing"]
+
+
+def test_cost_that_leaves_calls_out_says_so(listed: List, store: Path) -> None:
+    sample = Sample("mixed", 1.0, "aa")
+    for model in ("large-1", "unknown"):
+        sample.node("chat", "llm_call", metadata=usage(model, 400, 0))
+    save_trace_json(sample.trace, store / f"{sample.trace.trace_id}.json")
+    head, line, *_ = listed("--name", "mixed")
+    assert head.endswith("NODES ERR    COST")
+    assert line.endswith("      3   0 <$0.01+")
+    row = json.loads("\n".join(listed("--name", "mixed", "--json")))[0]
+    assert (row["cost"], row["unpriced_calls"]) == (0.0012, 1)
+
+
+def test_narrow_list_leaves_out_the_year_before_the_name(listed: List) -> None:
+    assert listed("--width", "60")[1] == (
+        "7f3a9c21  ✗ support-agent 11-22 18:24    12.40s      2   2"
+    )
 
 
 def test_run_of_a_living_process_is_running(store: Path, listed: List) -> None:
