@@ -25,7 +25,8 @@ _LEAST_BAR = 10  # where the names need the others
 _TIME, _TOKENS, _COST = 8, 7, 8  # columns
 _LEAST_NAME = 20
 _GOOD_NAME = 26
-_LEAST_LABEL = 10  # columns of a name that marks behind it must leave
+_LEAST_LABEL = 10  # columns of a step's type and name that any mark behind them must leave
+_LEAST_OWN_NAME = 8  # columns of its name that a mark one can do without must leave
 _AGAIN = {EdgeType.RETRY_OF.value: "retry", EdgeType.FALLBACK_OF.value: "fallback"}
 
 
@@ -132,9 +133,12 @@ class _Table:
         self._pen = pen
         roomy = pen.width >= 60
         self._has_tokens = roomy and any(step.total for step in run.top)
-        self._has_cost = roomy and any(step.total_cost is not None for step in run.top)
-        spare = _TIME + 1 + _TOKENS * self._has_tokens + _COST * self._has_cost
-        unused = (_TOKENS + _COST) * roomy - _TOKENS * self._has_tokens - _COST * self._has_cost
+        priced = [step for step in run.top if step.total_cost is not None] if roomy else []
+        is_part = any(step.unpriced for step in priced)
+        self._cost = _COST + is_part if priced else 0  # columns, one of them for the plus
+        used = _TOKENS * self._has_tokens + self._cost
+        spare = _TIME + 1 + used
+        unused = max(0, (_TOKENS + _COST) * roomy - used)
         self._bar = _BAR if bars and pen.width - spare - _BAR >= _LEAST_NAME else 0
         if self._bar:
             self._bar = max(_LEAST_BAR, min(_BAR, pen.width - spare - _GOOD_NAME))
@@ -152,8 +156,8 @@ class _Table:
         end = seconds_text(self._run.wall) if self._bar else ""
         scale = "0s" + end.rjust(self._bar - 2) if self._bar else ""
         text = "NODE".ljust(self._name) + scale + "TIME".rjust(_TIME)
-        text += "TOK".rjust(_TOKENS) * self._has_tokens + "COST".rjust(_COST) * self._has_cost
-        return [(text, "heading")]
+        text += "TOK".rjust(_TOKENS) * self._has_tokens
+        return [(text + ("COST".rjust(self._cost) if self._cost else ""), "heading")]
 
     def line(self, entry: _Entry) -> Line:
         """Return the line of a step or of folded neighbours."""
@@ -162,10 +166,13 @@ class _Table:
         glyph, role = self._mark(step)
         mark = self._pen.glyph(glyph) + " "
         room = self._name - len(branch) - len(mark) - 1
+        label = f"{step.node.node_type} {step.node.name}"
+        least = min(len(label), len(step.node.node_type) + 1 + _LEAST_OWN_NAME)
         marks = ""
-        for each in self._marks(entry):
-            marks += each if len(marks + each) <= room - _LEAST_LABEL else ""
-        name = self._pen.clip(f"{step.node.node_type} {step.node.name}", max(1, room - len(marks)))
+        for each, is_needed in self._marks(entry):
+            left = room - len(marks + each)
+            marks += each if left >= (_LEAST_LABEL if is_needed else least) else ""
+        name = self._pen.clip(label, max(1, room - len(marks)))
         name = self._pen.fit(name + marks, room)
         times = [(step.start, step.end) for step in steps]
         line: Line = [(branch, "dim"), (mark, role), (name + " ", "")]
@@ -190,20 +197,23 @@ class _Table:
             return again[0], again[0]
         return status, status
 
-    def _marks(self, entry: _Entry) -> Iterator[str]:
-        """Yield what is special about a step, to stand behind its name, the gravest first."""
+    def _marks(self, entry: _Entry) -> Iterator[tuple[str, bool]]:
+        """Yield what is special about a step, and whether that matters more than its name.
+
+        The gravest comes first. A try is told from others by its mark in front, too.
+        """
         step = entry.steps[0]
         again, inferred = self._again.get(step.node.id, ("", False))
         if step.parent is None and step.node.parent_id is not None:
-            yield "  detached"
+            yield "  detached", True
         if len(entry.steps) > 1:
-            yield f" x{len(entry.steps)}"
+            yield f" x{len(entry.steps)}", True
         if step.attempt is not None and again != "fallback":
-            yield f"  #{step.attempt}"
+            yield f"  #{step.attempt}", False
         if again:
-            yield f" ({again}, inferred)" if inferred else f" ({again})"
+            yield (f" ({again}, inferred)" if inferred else f" ({again})"), inferred
         if entry.parallel > 1:
-            yield f"  [{entry.parallel} parallel]"
+            yield f"  [{entry.parallel} parallel]", False
 
     def _bar_of(self, times: list[tuple[int, int]]) -> str:
         """Return the bar: full where a step ran, half where it ran in a part of the column."""
@@ -229,8 +239,10 @@ class _Table:
         text = ""
         if self._has_tokens:
             text += (tokens_text(tokens) if tokens else "").rjust(_TOKENS)
-        if self._has_cost:
-            text += (cost_text(sum(costs)) if costs else "-" if tokens else "").rjust(_COST)
+        if self._cost:
+            plus = "+" * any(step.unpriced for step in steps)
+            cost = cost_text(sum(costs)) + plus if costs else "-" if tokens else ""
+            text += cost.rjust(self._cost)
         return text.rstrip()
 
 

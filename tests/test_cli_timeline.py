@@ -13,7 +13,7 @@ from logtracer import TraceGraph, save_trace_json
 from logtracer_cli import Style, cell_width, main
 from logtracer_extras.analysis import measure
 from logtracer_extras.timeline import lines
-from sample_traces import PRICES, Sample, failing, support_agent
+from sample_traces import PRICES, Sample, failing, support_agent, usage
 
 Timeline = Callable[..., list[str]]
 
@@ -107,6 +107,23 @@ def test_narrow_timeline_leaves_out_money_and_tokens_then_the_bar(timeline: Time
     )
     assert wide.split() == ["NODE", "0s", "12.40s", "TIME"]
     assert narrow.split() == ["NODE", "TIME"]
+
+
+def test_marks_leave_a_name_its_room(timeline: Timeline) -> None:
+    lines = timeline(support_agent(), "--width", "70", "--depth", "0")
+    names = [line[:32].rstrip() for line in lines]
+    assert "│  ├─ ✓ sub_agent researcher" in names
+    assert "   ├─ ⇢ llm_call chat_small" in names
+
+
+def test_sum_that_leaves_calls_out_says_so(timeline: Timeline) -> None:
+    sample = Sample("mixed", 1.0)
+    sample.node("known", "llm_call", 0.0, 0.5, metadata=usage("large-1", 1_000_000, 0))
+    sample.node("unknown", "llm_call", 0.5, 1.0, metadata=usage("odd", 10, 0))
+    lines = timeline(sample.trace)
+    ends = [line.split()[-1] for line in lines[-4:]]
+    assert ends == ["COST", "$3.0000+", "$3.0000", "-"]
+    assert max(map(cell_width, lines)) <= 80
 
 
 def test_no_bars_leaves_the_columns(timeline: Timeline) -> None:
