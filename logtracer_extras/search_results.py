@@ -24,6 +24,7 @@ from .query import Found, Match, Query
 __all__ = ["Result", "Search", "lines", "search", "to_dicts"]
 
 _TEXTS = 2  # matching texts shown of a step
+_ID = 8  # characters of a node's id that are shown: its end, which tells it from the others
 _BEFORE = 24  # columns shown before the part that matches
 _OBVIOUS = frozenset({"name", "type", "id", "status"})  # the line of the step shows them
 
@@ -126,13 +127,16 @@ def _run_line(trace: TraceGraph, pen: Pen) -> Line:
 
 def _step_line(step: Step, pen: Pen) -> Line:
     mark = f"{pen.glyph(step.node.status)} "
-    room = max(16, pen.width - len(mark) - 20)
+    room = max(16, pen.width - len(mark) - _ID - 4)
     path = [part for part in step.path if part.parent is not None or part is step]
     names = [f"{part.node.node_type} {part.node.name}" for part in path]
-    place = " / ".join(names)
-    if len(place) > room and len(names) > 2:  # its own name matters most
-        place = f"{pen.glyph('cut')} / {names[-1]}"
-    shown_id = pen.fit(step.node.id, 16)
+    if step.attempt is not None:
+        names[-1] += f" #{step.attempt}"
+    place, left = " / ".join(names), len(names)
+    while len(place) > room and left > 1:  # its own name matters most
+        left -= 1
+        place = " / ".join([pen.glyph("cut"), *names[-left:]])
+    shown_id = pen.fit(step.node.id[-_ID:], _ID)
     return [(f"  {shown_id}", "dim"), (f"  {mark}", step.node.status), (pen.clip(place, room), "")]
 
 
@@ -140,7 +144,7 @@ def _text_lines(match: Match, pen: Pen) -> Iterator[Line]:
     """Yield the texts that matched, unless the step's own line shows them."""
     texts = [found for found in match.found if found.where not in _OBVIOUS]
     for found in texts[:_TEXTS]:
-        indent = " " * 20
+        indent = " " * (_ID + 4)
         where = f"{pen.clip(found.where, 30)}: "
         room = max(10, pen.width - len(indent) - len(where))
         yield [(indent + where, "dim"), *_marked(found, room, pen)]
@@ -168,6 +172,6 @@ def _ending(found: Search, first: Result | None, name_of: Callable[[str], str]) 
     if found.is_cut:
         counted = f"the first {counted}; --limit 0 shows all"
     yield [(counted, "dim")]
-    node_id = first.matches[0].step.node.id[-8:]  # the end of an id will do
+    node_id = first.matches[0].step.node.id[-_ID:]
     where = f"{name_of(first.trace.trace_id)} --node {node_id}"
     yield [(f"look at one: logtracer inspect {where}", "dim")]

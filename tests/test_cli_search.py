@@ -43,13 +43,13 @@ def search(empty_directory: Path, capsys: pytest.CaptureFixture[str]) -> Search:
 
 FOUND = [
     "7f3a9c21  support-agent  2026-11-22 18:24:23Z",
-    "  000000000000000f  ✗ custom answer / llm_call chat",
-    "                    error: «RateLimit»: 429, retry after 1s",
-    "  0000000000000012  ✗ custom answer / tool_call send_email",
-    "                    error: «TimeoutError»: smtp did not answer in 800 ms",
+    "  0000000f  ✗ custom answer / llm_call chat #1",
+    "            error: «RateLimit»: 429, retry after 1s",
+    "  00000012  ✗ custom answer / tool_call send_email",
+    "            error: «TimeoutError»: smtp did not answer in 800 ms",
     "c1177d3e  nightly-batch  2026-11-22 17:24:23Z",
-    "  0000000000000004  ✗ sub_agent coder / custom turn 3 / llm_call chat",
-    "                    error: «RateLimit»: 429, retry after 1s",
+    "  00000004  ✗ sub_agent coder / custom turn 3 / llm_call chat",
+    "            error: «RateLimit»: 429, retry after 1s",
     "",
     "3 matches in 2 of 3 runs",
     "look at one: logtracer inspect 7f3a9c21 --node 0000000f",
@@ -118,6 +118,11 @@ def test_json_holds_each_match_with_its_path(search: Search) -> None:
     assert match["path"] == ["nightly-batch", "coder", "turn 3", "chat"]
     assert match["node_id"] == "0000000000000004"
     assert match["found"] == [{"where": "error", "text": "RateLimit: 429, retry after 1s"}]
+
+
+def test_path_too_long_loses_its_beginning(search: Search) -> None:
+    found = search("error:RateLimit", "c11", "--width", "52")
+    assert found[1] == "  00000004  ✗ … / custom turn 3 / llm_call chat"
 
 
 def test_match_deep_in_a_long_text_is_shown_in_the_middle(search: Search) -> None:
