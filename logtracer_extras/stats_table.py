@@ -34,6 +34,7 @@ __all__ = ["lines", "to_dict"]
 _SHARE = 8  # columns of the share's bar at most
 _PATH_ROWS = 12  # steps of the critical path that are shown
 _NUMBERS = 44  # columns of the numbers of the first table, its share left out
+_P50 = 8  # of them those of the median, which a narrow terminal leaves to the names
 
 
 def to_dict(totals: Statistics, run: Run | None = None) -> dict[str, Any]:
@@ -152,18 +153,21 @@ def _more(number: int, what: str) -> Iterator[Line]:
 
 
 def _names(rows: list[NameRow], pen: Pen) -> Iterator[Line]:
-    share = f"  {'SHARE':<{_SHARE}}" if pen.width >= 70 else ""
-    room = max(12, pen.width - _NUMBERS - len(share))
-    head = f"{'N':>5}{'ERR':>5}{'TOTAL':>9}{'SELF':>9}{'P50':>8}{'P95':>8}{share}"
+    is_roomy = pen.width >= 70
+    share = f"  {'SHARE':<{_SHARE}}" if is_roomy else ""
+    room = max(12, pen.width - _NUMBERS - len(share) + (0 if is_roomy else _P50))
+    median = f"{'P50':>{_P50}}" if is_roomy else ""
+    head = f"{'N':>5}{'ERR':>5}{'TOTAL':>9}{'SELF':>9}{median}{'P95':>8}{share}"
     yield [(pen.fit("BY NAME", room) + head.rstrip(), "heading")]
     for row in rows:
-        bar = _share_bar(row.share, pen) if share else ""
+        bar = _share_bar(row.share, pen) if is_roomy else ""
+        median = f"{seconds_text(row.p50):>{_P50}}" if is_roomy else ""
         yield [
             (pen.fit(f"{row.node_type} {row.name}", room - 1) + " ", row.node_type),
             (f"{tokens_text(row.count):>5}", ""),
             (f"{tokens_text(row.errors):>5}", "failed" if row.errors else "dim"),
             (f"{seconds_text(row.total):>9}{seconds_text(row.self_time):>9}", ""),
-            (f"{seconds_text(row.p50):>8}{seconds_text(row.p95):>8}", ""),
+            (f"{median}{seconds_text(row.p95):>8}", ""),
             (f"  {bar}".rstrip(), row.node_type),
         ]
 

@@ -117,6 +117,13 @@ def test_stats_fit_the_width(width: int, stats: Stats) -> None:
     assert all(cell_width(line) <= width for line in lines)
 
 
+def test_narrow_stats_leave_out_the_median_before_the_names(stats: Stats) -> None:
+    lines = stats(support_agent(), "--width", "60").splitlines()
+    assert lines[3].split() == ["BY", "NAME", "N", "ERR", "TOTAL", "SELF", "P95"]
+    assert lines[6].startswith("custom gather ")
+    assert lines[7].startswith("sub_agent researcher ")
+
+
 def test_unknown_price_is_a_dash_never_zero(stats: Stats) -> None:
     sample = Sample("run", 1.0)
     facts = {"gen_ai.request.model": "odd", "gen_ai.usage.input_tokens": 10}
