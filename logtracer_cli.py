@@ -467,7 +467,7 @@ def _reason(error: Exception) -> str:
 STORE = "./traces"  # unless --store names another place
 TRACE_HELP = "a file, - (stdin), latest, latest~1, or the start of a trace id in --store"
 
-_LATEST = re.compile(r"latest(?:~([0-9]{1,6}))?")
+_LATEST = re.compile(r"latest(?:~[0-9]{1,6})?")
 _TRACE_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}(?:\.json|(?:\.[0-9a-f]{16})?\.jsonl)")
 
 
@@ -532,9 +532,10 @@ class Stored(NamedTuple):
 
 def _find(argument: str, store: str) -> str | Stored:
     """Return the path or the stored trace that a user names."""
-    latest = _LATEST.fullmatch(argument)
-    if latest is not None:
-        return _latest(argument, int(latest[1] or 0), store)
+    if not argument:  # of a shell variable that was never set
+        raise CommandError("''", f"is no trace; name {TRACE_HELP}")
+    if _LATEST.fullmatch(argument):
+        return _latest(argument, store)
     if os.path.isfile(argument):
         return argument
     if os.path.isdir(argument):
@@ -684,8 +685,11 @@ def _shared(directory: str, changed: int) -> frozenset[str]:
     return frozenset(trace_id for trace_id, number in files.items() if number > 1)
 
 
-def _latest(argument: str, steps: int, store: str) -> Stored:
-    found = next(itertools.islice(stored_traces(store, steps + 1), steps, None), None)
+def _latest(argument: str, store: str, **wanted: Any) -> Stored:
+    """Return the trace that `latest` or `latest~1` names among those that are wanted."""
+    steps = int(argument.partition("~")[2] or 0)
+    traces = stored_traces(store, steps + 1, **wanted)
+    found = next(itertools.islice(traces, steps, None), None)
     if found is None:
         number = counted(count_traces(store), "trace")
         raise CommandError(argument, f"{_without_password(store)} holds {number}")
@@ -1141,7 +1145,9 @@ def _add_inspect(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--node", metavar="ID", help="one node in detail; the end of its id will do"
     )
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.add_argument(
+        "--json", action="store_true", help="print the summary, or the --node, as JSON"
+    )
     parser.add_argument("--output", metavar="FILE", help="with --json: write it to a file")
     parser.add_argument(
         "--exit-status", action="store_true", help="exit 1 if the run has not succeeded"
@@ -1154,18 +1160,26 @@ def _add_inspect(commands: Commands, shared: argparse.ArgumentParser) -> None:
 def _inspect(options: argparse.Namespace, screen: Screen) -> int:
     if options.output is not None and not options.json:
         raise UsageError("inspect", "--output goes with --json")
+    if options.filter:
+        parsed_query(options.filter)  # a mistake in it is told before anything is shown
     trace = find_trace(options.trace, options.store)
-    if options.output is not None:
-        with open(options.output, "w", encoding="ascii") as file:
-            file.write(json_text(summary_of(trace)))
-    elif options.json:
-        screen.show_json(summary_of(trace))
-    elif options.node is not None:
-        node = find_node(trace, options.node)
+    node = None if options.node is None else find_node(trace, options.node)
+    if options.json:
+        document = summary_of(trace) if node is None else node.to_dict()
+        _show_json(document, options.output, screen)
+    elif node is not None:
         screen.show(node_lines(with_data_flow(trace, options), node, screen.style))
     else:
         _show_run(trace, options, screen)
     return int(options.exit_status and run_status(trace) != NodeStatus.COMPLETED)
+
+
+def _show_json(document: object, path: str | None, screen: Screen) -> None:
+    if path is None:
+        screen.show_json(document)
+        return
+    with open(path, "w", encoding="ascii") as file:
+        file.write(json_text(document))
 
 
 def _show_run(trace: TraceGraph, options: argparse.Namespace, screen: Screen) -> None:
@@ -1896,7 +1910,9 @@ def _add_copy(commands: Commands, shared: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("source", metavar="SRC", help="where the traces are")
     parser.add_argument("target", metavar="DST", help="where they go; made if need be")
-    parser.add_argument("traces", nargs="*", metavar="ID", help="or how an id begins; else all")
+    parser.add_argument(
+        "traces", nargs="*", metavar="ID", help="or how an id begins, or latest; else all"
+    )
     _add_narrowing(parser)
     parser.add_argument("--running", action="store_true", help="also what still runs, as it is now")
     parser.add_argument("--force", action="store_true", help="replace other versions in DST")
@@ -1926,7 +1942,11 @@ def _to_copy(options: argparse.Namespace) -> Iterator[Stored]:
     seen: set[str] = set()
     for prefix in options.traces or [""]:
         is_found = False
-        for stored in stored_traces(options.source, prefix=prefix, **wanted):
+        if _LATEST.fullmatch(prefix):
+            found: Iterable[Stored] = [_latest(prefix, options.source, **wanted)]
+        else:
+            found = stored_traces(options.source, prefix=prefix, **wanted)
+        for stored in found:
             is_found = True
             if stored.trace_id not in seen:
                 seen.add(stored.trace_id)

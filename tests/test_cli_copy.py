@@ -78,6 +78,8 @@ def test_traces_are_copied_whole(target: str, place: str, tmp_path: Path, say: S
         (["--since", (START + 2 * HOUR).isoformat()], {"run bb33", "run aa11"}),
         (["aa", "--until", (START + 2 * HOUR).isoformat()], {"run aa22"}),
         (["--name", "33"], {"run bb33"}),
+        (["latest~1"], {"run aa11"}),
+        (["latest", "--name", "aa"], {"run aa11"}),
     ],
 )
 def test_what_is_copied_can_be_chosen(

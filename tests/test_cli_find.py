@@ -109,6 +109,11 @@ def test_dash_reads_stdin(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
         ("aa", "aa: fits 2 runs: aa110000, aa220000. Give more characters."),
         ("zz", "zz: no trace in STORE begins so. Recent traces: logtracer list"),
         ("latest~3", "latest~3: STORE holds 3 traces"),
+        (
+            "",
+            "'': is no trace; name a file, - (stdin), latest, latest~1, or the start of a"
+            " trace id in --store",
+        ),
         ("zz.json", "zz.json: no such file. Recent traces: logtracer list"),
         ("STORE", "STORE: a directory; see its traces: logtracer list STORE"),
     ],

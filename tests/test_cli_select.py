@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,3 +154,18 @@ def test_extras_that_were_not_copied_along_are_named(
         "logtracer: logtracer_extras/analysis.py: not found;"
         " copy the folder beside logtracer_cli.py\n"
     )
+
+
+def test_a_node_is_printed_as_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = weather()
+    save_trace_json(trace, tmp_path / "run.json")
+    assert main(["inspect", str(tmp_path / "run.json"), "--node", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == trace.nodes[f"{2:016x}"].to_dict()
+
+
+def test_a_mistake_in_a_filter_is_told_before_anything_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_trace_json(weather(), tmp_path / "run.json")
+    assert main(["inspect", str(tmp_path / "run.json"), "--filter", "duraton>2s"]) == 2
+    assert capsys.readouterr().out == ""
