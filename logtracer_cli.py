@@ -534,6 +534,8 @@ def _find(argument: str, store: str) -> str | Stored:
     """Return the path or the stored trace that a user names."""
     if not argument:  # of a shell variable that was never set
         raise CommandError("''", f"is no trace; name {TRACE_HELP}")
+    if argument == "-":
+        raise UsageError("-", "stdin cannot be followed; name a file or a store")
     if _LATEST.fullmatch(argument):
         return _latest(argument, store)
     if os.path.isfile(argument):
@@ -2024,7 +2026,11 @@ _POLL = 0.25  # seconds between two looks for a run to start
 
 def _add_watch(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser = commands.add_parser("watch", parents=[shared], help="follow a run while it goes on")
-    parser.add_argument("trace", nargs="?", help=f"{TRACE_HELP}; without it the newest that runs")
+    parser.add_argument(
+        "trace",
+        nargs="?",
+        help="a file, latest, or the start of a trace id in --store; else the newest that runs",
+    )
     _add_prices(parser)
     parser.set_defaults(run=_watch, no_pager=True)
 
@@ -2062,7 +2068,7 @@ def _to_watch(options: argparse.Namespace) -> Stored:
         return Stored(trace_id_of(found), found, functools.partial(load_trace, found))
     is_waiting = False
     while True:
-        is_there = "://" in options.store or os.path.isdir(options.store)
+        is_there = "://" in options.store or os.path.lexists(options.store)
         for found in stored_traces(options.store) if is_there else ():
             if not found.path.endswith(".json"):
                 return found

@@ -262,6 +262,14 @@ def test_summary_at_the_end_tells_the_cost(
     assert "cost $3.0000" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("arguments", "code"), [(["-"], 2), (["--store", os.devnull], 1)])
+def test_what_no_run_can_come_from_is_not_waited_for(
+    arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["watch", *arguments]) == code
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_finished_trace_is_its_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_trace_json(Sample("done").trace, tmp_path / "done.json")
     assert main(["watch", str(tmp_path / "done.json")]) == 0
