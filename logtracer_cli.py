@@ -2050,13 +2050,31 @@ def _watch(options: argparse.Namespace, screen: Screen) -> int:
             if live is None:
                 loop.by_line()
             else:
-                loop.on_screen(live, functools.partial(choose_style, options, sys.stdout))
+                style_now = functools.partial(choose_style, options, sys.stdout)
+                open_page = functools.partial(open_live_page, found.path) if found.path else None
+                loop.on_screen(live, style_now, open_page)
                 screen.style = choose_style(options, sys.stdout)  # the terminal may have changed
     document = found.path.removesuffix("l")  # what a journal becomes when its run ends
     trace = load_trace(document) if os.path.exists(document) else found.load()
     run = extra("analysis").measure(trace, prices) if prices else None
     screen.show(summary_lines(trace, screen.style, run))
     return 0
+
+
+def open_live_page(path: str) -> str:
+    """Show a run in the browser, from a process that outlives the watch; return its address."""
+    import subprocess  # for one key
+
+    process = subprocess.Popen(
+        [sys.executable, __file__, "view", "--live", path],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # Ctrl-C in the watch is not meant for it; it ends by itself
+    )
+    address = process.stdout.readline().strip() if process.stdout is not None else ""
+    return address or "the page could not be opened; logtracer view --live says why"
 
 
 def _to_watch(options: argparse.Namespace) -> Stored:

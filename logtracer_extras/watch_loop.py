@@ -90,20 +90,33 @@ class WatchLoop:
                 return
             time.sleep(_POLL)
 
-    def on_screen(self, live: _Live, choose_style: Callable[[], _Style]) -> None:
-        """Draw the run in place until it ends or the user presses q; the style may change."""
-        only_errors, is_paused, key = False, False, ""
+    def on_screen(
+        self,
+        live: _Live,
+        choose_style: Callable[[], _Style],
+        open_page: Callable[[], str] | None = None,
+    ) -> None:
+        """Draw the run in place until it ends or the user presses q; the style may change.
+
+        `open_page` shows the run in the browser, where that is possible, and says where.
+        """
+        only_errors, is_paused, key, page = False, False, "", ""
         seen: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], _RATE_WINDOW)
         with live:
             while key != "q":
                 self._news()
                 seen.append((time.monotonic(), self._progress.nodes))
                 if key or not is_paused:
-                    lines = self._drawn(seen, choose_style(), live.height, only_errors)
-                    live.draw([*lines, [], [(_keys(only_errors, is_paused), "dim")]])
+                    keys = _keys(only_errors, is_paused) + "   v open in browser" * bool(open_page)
+                    foot = [keys, page] if page else [keys]
+                    height = live.height - len(foot) + 1
+                    lines = self._drawn(seen, choose_style(), height, only_errors)
+                    live.draw([*lines, [], *([(text, "dim")] for text in foot)])
                 key = "q" if self._is_over() else live.key(_POLL)
                 only_errors ^= key == "e"
                 is_paused ^= key == " "
+                if key == "v" and open_page is not None:
+                    page = page or open_page()
 
     def _news(self) -> list[Happening]:
         """Take what happened since the last look; no event is left out, drawn or not."""

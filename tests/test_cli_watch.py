@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -385,6 +388,39 @@ def test_e_shows_errors_only_and_then_all_again(tmp_path: Path) -> None:
 def test_screen_follows_the_terminal_that_changes_its_width(tmp_path: Path) -> None:
     screens = watched(tmp_path / "c1.jsonl", "", "q", widths=[80, 44])
     assert [max(map(cell_width, screen)) > 44 for screen in screens] == [True, False]
+
+
+def test_v_opens_the_page_once_and_says_where(tmp_path: Path) -> None:
+    path, pages = tmp_path / "c1.jsonl", iter(["page 1"])
+    write(path, *batch()[1])
+    live, follower = Keys("v", "v", "q"), Follower(str(path))
+    loop = WatchLoop(follower, Screen(Style()), quiet=60.0)
+    loop.on_screen(live, Style, lambda: next(pages))
+    follower.close()
+    assert [screen[-1] for screen in live.drawn[1:]] == ["page 1", "page 1"]
+    assert live.drawn[0][-1].endswith("e errors only   v open in browser")
+
+
+def test_page_of_a_run_is_served_by_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "c1.jsonl", *batch()[1])
+    monkeypatch.setenv("BROWSER", "true")  # a program that opens nothing
+    started: list[subprocess.Popen[str]] = []
+    popen = subprocess.Popen
+
+    def start(*args: Any, **kwargs: Any) -> subprocess.Popen[str]:
+        started.append(popen(*args, **kwargs))
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    address = urlsplit(logtracer_cli.open_live_page(str(tmp_path / "c1.jsonl")))
+    connection = HTTPConnection(address.netloc)
+    connection.request("GET", f"/?{address.query}")
+    assert connection.getresponse().status == 303
+    connection.close()
+    with started[0] as process:
+        process.kill()
 
 
 def test_live_screen_draws_in_place_and_ends_with_the_run(tmp_path: Path) -> None:
