@@ -558,9 +558,10 @@ def stored_traces(store: str, limit: int | None = None, **wanted: Any) -> Iterat
     try:
         chosen = extra("listing").TraceFilter(**wanted)
     except CommandError:  # not copied along: files can be found without it
+        prefix = wanted.pop("prefix", "")
         if wanted or _is_database(store):
             raise
-        return itertools.islice(_by_file_time(store.removeprefix("file://")), limit)
+        return itertools.islice(_by_file_time(store.removeprefix("file://"), prefix), limit)
     if _is_database(store):
         return itertools.islice(_in_database(store, chosen, limit), limit)
     return itertools.islice(_in_directory(store.removeprefix("file://"), chosen), limit)
@@ -583,12 +584,12 @@ def _in_directory(directory: str, wanted: Any) -> Iterator[Stored]:
         raise _no_directory(directory, error) from None
 
 
-def _by_file_time(directory: str) -> Iterator[Stored]:
+def _by_file_time(directory: str, prefix: str) -> Iterator[Stored]:
     """Yield the traces of a directory, the file written last first."""
     files: dict[str, str] = {}
     try:
         for name in sorted(os.listdir(directory)):  # a document, then its journal, then its parts
-            if _TRACE_FILE.fullmatch(name):
+            if _TRACE_FILE.fullmatch(name) and name.startswith(prefix):
                 files.setdefault(trace_id_of(name), os.path.join(directory, name))
     except OSError as error:
         raise _no_directory(directory, error) from None

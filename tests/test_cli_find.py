@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -60,6 +61,19 @@ def store(tmp_path: Path) -> str:
     ],
 )
 def test_names_a_user_may_give(argument: str, name: str, store: str) -> None:
+    assert find_trace(argument, store).name == name
+
+
+@pytest.mark.parametrize(("argument", "name"), [("latest", "run aa22"), ("b", "run bb33")])
+def test_two_files_are_enough_to_find_a_trace(
+    argument: str, name: str, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name="logtracer_extras")
+
+    monkeypatch.setattr("importlib.import_module", missing)
+    (written_last,) = Path(store).glob("aa22*")
+    os.utime(written_last, (2e9, 2e9))
     assert find_trace(argument, store).name == name
 
 
