@@ -1144,7 +1144,9 @@ def _add_inspect(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-bars", action="store_true", help="with --timeline: columns only")
     parser.add_argument("--failed", action="store_true", help="only failed nodes, and those above")
     parser.add_argument("--filter", metavar="QUERY", help="only matching nodes, and those above")
-    parser.add_argument("--depth", type=_count, metavar="N", help="levels to show, 0 for all")
+    parser.add_argument(
+        "--depth", type=_count, metavar="N", help="levels to show, 0 for all; 3 in a timeline"
+    )
     parser.add_argument(
         "--node", metavar="ID", help="one node in detail; the end of its id will do"
     )

@@ -314,9 +314,7 @@ def event_line(happening: Happening, pen: Pen, indent: str = "") -> Line:
     mark = pen.glyph(happening.mark)
     head = f"{indent}{clock}  {mark}  "
     room = max(16, (pen.width - len(head)) * 3 // 5)
-    place = " / ".join(happening.place)
-    if len(place) > room and len(happening.place) > 2:  # whose step it is tells most
-        place = f"{happening.place[0]} / {happening.place[-1]}"
+    place = _shortened(happening.place, " / ", room)
     outcome = pen.clip(happening.outcome, max(8, pen.width - len(head) - room - 2))
     role = happening.mark
     return [
@@ -325,6 +323,18 @@ def event_line(happening: Happening, pen: Pen, indent: str = "") -> Line:
         (pen.fit(place, room) + "  ", ""),
         (outcome, role if role == "failed" else ""),
     ]
+
+
+def _shortened(place: list[str], between: str, room: int) -> str:
+    """Return the names around a step and its own, as many as there is room for.
+
+    Its own tells most, then the outermost, which most often is the agent's.
+    """
+    for names in (place, [place[0], place[-1]]):
+        text = between.join(names)
+        if len(text) <= room:
+            return text
+    return place[-1]
 
 
 def screen_lines(
@@ -407,7 +417,7 @@ def _open_line(step: _Open, progress: Progress, now: datetime, pen: Pen) -> Line
     age, usual = _age(step, now), progress.p95_ms(step.node)
     mark = f"  {pen.glyph('running')} "
     room = max(16, pen.width - len(mark) - 30)
-    place = pen.fit(pen.glyph("into").join(step.place), room)
+    place = pen.fit(_shortened(step.place, pen.glyph("into"), room), room)
     line: Line = [(mark, "running"), (place, ""), (f"{seconds_text(round(age * 1_000)):>8}", "")]
     left = pen.width - len(mark) - room - 8
     if usual is not None and age > usual and left > 8:

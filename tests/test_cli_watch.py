@@ -154,6 +154,13 @@ def test_an_event_is_told_with_the_agent_above_it() -> None:
     ]
 
 
+def test_a_narrow_screen_keeps_the_name_of_what_is_open() -> None:
+    style = Style(width=52)
+    lines = [*screen_lines(progress_of(batch()[1]), START, 0.0, style)]
+    assert style.text(lines[4]).startswith("  ● llm_call chat ")
+    assert style.text(lines[5]).startswith("  ● tool_call read_fi…")
+
+
 def spent(*calls: tuple[str, str, dict[str, Any]], prices: str = PRICES) -> str:
     """Return the line of counts after calls, each a type, a parent's name and its metadata."""
     sample, progress = Sample("run", 1.0), Progress(PriceTable(json.loads(prices)))
