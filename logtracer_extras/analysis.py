@@ -805,6 +805,14 @@ _STAND_INS: dict[str, str] = {
     NodeType.RETRIEVAL: "tool",
     NodeType.SUB_AGENT: "agent",
 }
+# What a tool's name says that takes the input of a failed one, but not to replace it.
+_AFTERMATH = frozenset(
+    (
+        *("abort", "cancel", "clean", "cleanup", "close", "delete", "release", "remove"),
+        *("revert", "rollback", "undo", "alert", "create", "log", "notify", "record", "report"),
+    )
+)
+_WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+")
 
 
 def infer_retries(trace: TraceGraph) -> list[Edge]:
@@ -897,6 +905,9 @@ def _link_retries(alike: list[Step], following: dict[int, Step | None], links: _
     tries = _first_tries(alike)
     if any(step is following[id(tries[-1])] for step in alike):
         return  # the same call straight after it succeeded: a loop that polls or samples
+    rounds = {_identity(step) for end in (0, -1) if (step := following[id(tries[end])])}
+    if len(alike) > len(tries) and len(rounds) == 1:
+        return  # such a loop, with a pause or the like recorded in each round
     for earlier, later in zip(tries, tries[1:]):
         links.add(earlier.node.id, later.node.id, EdgeType.RETRY_OF)
 
@@ -907,7 +918,8 @@ def _link_fallbacks(alike: list[Step], links: _Links) -> None:
     if any(_identity(step) not in names for step in alike):
         return  # a third name at work on the same input: a pipeline, not a replacement
     for earlier, later in zip(tries, tries[1:]):
-        if _identity(earlier) != _identity(later) and _stand_in_kind(earlier):
+        is_other = _identity(earlier) != _identity(later)
+        if is_other and _stand_in_kind(earlier) and not _cleans_up(earlier, later):
             links.add(links.first_try(earlier.node.id), later.node.id, EdgeType.FALLBACK_OF)
 
 
@@ -929,6 +941,14 @@ def _first_tries(group: list[Step]) -> list[Step]:
         if step.node.status not in _UNDONE:
             return group[: number + 1]
     return group
+
+
+def _cleans_up(earlier: Step, later: Step) -> bool:
+    """Tell whether a tool deals with the failure of another one, rather than do its work."""
+    if _stand_in_kind(later) != "tool":
+        return False
+    before, after = (set(_WORD.findall(step.node.name)) for step in (earlier, later))
+    return any(word.lower() in _AFTERMATH for word in after - before)
 
 
 def _stand_in_kind(step: Step) -> str | None:

@@ -160,6 +160,20 @@ def a_fallback_by_annotation(scope: Scope) -> str:
     return "retry 1-2, fallback 1-3"
 
 
+def another_way_to_delete(scope: Scope) -> str:
+    scope.step("delete_file", True, path="/x")
+    scope.step("delete_by_shell", path="/x")
+    return "fallback 1-2"
+
+
+def a_call_needed_again_later(scope: Scope) -> str:
+    for failed in (True, False):
+        scope.step("search", failed, query="x")
+    scope.step("chat", False, "llm_call", messages=["a"])
+    scope.step("search", query="x")
+    return "retry 1-2"
+
+
 TRUE_CASES: list[Callable[[Scope], str]] = [
     same_call_again,
     three_tries,
@@ -176,6 +190,8 @@ TRUE_CASES: list[Callable[[Scope], str]] = [
     one_fallback_after_the_other,
     a_fallback_by_name,
     a_fallback_by_annotation,
+    another_way_to_delete,
+    a_call_needed_again_later,
 ]
 
 
@@ -258,6 +274,27 @@ def polling(scope: Scope) -> None:
         scope.step("job_status", number in (0, 3), job="j1")
 
 
+def polling_with_pauses(scope: Scope) -> None:
+    for number in range(6):
+        scope.step("ping", number in (0, 3), host="h")
+        scope.step("sleep", False, "custom", seconds=1)
+
+
+def cleaning_up_after_a_failure(scope: Scope) -> None:
+    scope.step("upload", True, path="/x")
+    scope.step("delete_temp", path="/x")
+
+
+def the_failure_is_reported_with_its_input(scope: Scope) -> None:
+    scope.step("fetch", True, url="u")
+    scope.step("reportFailure", url="u")
+
+
+def what_was_not_found_is_made(scope: Scope) -> None:
+    scope.step("get_user", True, id=5)
+    scope.step("create_user", id=5)
+
+
 def samples_one_after_the_other(scope: Scope) -> None:
     for number in range(4):
         scope.step("sample", number == 0, "llm_call", prompt="same")
@@ -331,6 +368,10 @@ FALSE_CASES: list[Callable[[Scope], None]] = [
     models_compared_one_by_one,
     models_compared_the_second_fails,
     polling,
+    polling_with_pauses,
+    cleaning_up_after_a_failure,
+    the_failure_is_reported_with_its_input,
+    what_was_not_found_is_made,
     samples_one_after_the_other,
     a_pipeline_over_one_text,
     checks_of_one_text,
