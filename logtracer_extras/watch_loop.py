@@ -73,8 +73,12 @@ class WatchLoop:
         screen: _Screen,
         prices: PriceTable | None = None,
         quiet: float = _QUIET,
+        look: float = _POLL,
     ) -> None:
         self._follower = follower
+        self._events = follower.poll()
+        self._look = look  # seconds after which what was read so far is drawn
+        self._is_behind = False
         self._progress = Progress(prices)
         self._screen = screen
         self._quiet = quiet
@@ -88,7 +92,7 @@ class WatchLoop:
             self._screen.flush()
             if self._is_over():
                 return
-            time.sleep(_POLL)
+            time.sleep(self._pause())
 
     def on_screen(
         self,
@@ -112,20 +116,36 @@ class WatchLoop:
                     height = live.height - len(foot) + 1
                     lines = self._drawn(seen, choose_style(), height, only_errors)
                     live.draw([*lines, [], *([(text, "dim")] for text in foot)])
-                key = "q" if self._is_over() else live.key(_POLL)
+                key = "q" if self._is_over() else live.key(self._pause())
                 only_errors ^= key == "e"
                 is_paused ^= key == " "
                 if key == "v" and open_page is not None:
                     page = page or open_page()
 
     def _news(self) -> list[Happening]:
-        """Take what happened since the last look; no event is left out, drawn or not."""
-        happened = [self._progress.take(event) for event in self._follower.poll()]
+        """Take what happened since the last look; no event is left out, drawn or not.
+
+        Of a long run that was joined late it takes some at a time, so that the screen fills soon.
+        """
+        happened = []
+        until = time.monotonic() + self._look
+        self._is_behind = True
+        for event in self._events:
+            happened.append(self._progress.take(event))
+            if time.monotonic() >= until:
+                break
+        else:
+            self._is_behind, self._events = False, self._follower.poll()
         if happened:
             self._last_event = time.monotonic()
         return [item for item in happened if item is not None]
 
+    def _pause(self) -> float:
+        return 0.0 if self._is_behind else _POLL
+
     def _is_over(self) -> bool:
+        if self._is_behind:  # a process that joined may have written more than the end of the run
+            return False
         if self._progress.has_ended:
             return True
         is_quiet = time.monotonic() - self._last_event >= self._quiet

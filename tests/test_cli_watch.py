@@ -232,7 +232,7 @@ def test_finished_run_prints_each_event_and_then_the_summary(
 def test_run_of_a_dead_process_ends_the_watch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(WatchLoop.__init__, "__defaults__", (None, 0.0))
+    monkeypatch.setattr(WatchLoop.__init__, "__defaults__", (None, 0.0, 1.0))
     write(tmp_path / "c1.jsonl", *batch()[1])
     assert main(["watch", "c1", "--store", str(tmp_path)]) == 0
     assert "◌ interrupted" in capsys.readouterr().out
@@ -380,6 +380,18 @@ def watched(path: Path, *keys: str, widths: Iterable[int] = ()) -> list[list[str
     loop.on_screen(live, lambda: Style(width=next(left, 80)))
     follower.close()
     return live.drawn
+
+
+def test_long_run_is_drawn_while_it_is_still_read(tmp_path: Path) -> None:
+    path, sample = tmp_path / "c1.jsonl", Sample("long")
+    nodes = [sample.node("step", "custom", 0.0, 1.0) for _ in range(3)]
+    done = event("trace.completed", trace_id=sample.trace.trace_id, end_time=None, metadata={})
+    write(path, started(sample.trace), done, *map(ended, nodes))  # of a process that joined
+    live, follower = Keys("", "", "", "", ""), Follower(str(path))
+    WatchLoop(follower, Screen(Style()), look=0.0).on_screen(live, Style)
+    follower.close()
+    counts = [screen[0].split("   ")[2] for screen in live.drawn]
+    assert counts == [f"{number} nodes" for number in (0, 0, 1, 2, 3, 3)]
 
 
 def test_space_pauses_and_goes_on(tmp_path: Path) -> None:
