@@ -105,10 +105,12 @@ class WatchLoop:
         `open_page` shows the run in the browser, where that is possible, and says where.
         """
         only_errors, is_paused, key, page = False, False, "", ""
-        seen: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], _RATE_WINDOW)
+        seen: deque[tuple[float, int]] = deque(maxlen=_RATE_WINDOW)
         with live:
             while key != "q":
                 self._news()
+                if self._is_behind:  # how fast the past is read is not how fast the run goes
+                    seen.clear()
                 seen.append((time.monotonic(), self._progress.nodes))
                 if key or not is_paused:
                     keys = _keys(only_errors, is_paused) + "   v open in browser" * bool(open_page)

@@ -390,8 +390,8 @@ def test_long_run_is_drawn_while_it_is_still_read(tmp_path: Path) -> None:
     live, follower = Keys("", "", "", "", ""), Follower(str(path))
     WatchLoop(follower, Screen(Style()), look=0.0).on_screen(live, Style)
     follower.close()
-    counts = [screen[0].split("   ")[2] for screen in live.drawn]
-    assert counts == [f"{number} nodes" for number in (0, 0, 1, 2, 3, 3)]
+    facts = [screen[0].split("   ")[2:] for screen in live.drawn]
+    assert facts == [[f"{number} nodes", "+0/s"] for number in (0, 0, 1, 2, 3, 3)]
 
 
 def test_space_pauses_and_goes_on(tmp_path: Path) -> None:
