@@ -1005,6 +1005,7 @@ def _says_fallback(node: Node) -> bool:
 
 _MIN_SIZE = 20  # characters; shorter values meet by chance
 _MAX_LEVELS = 8  # of containers looked into
+_WHOLE = "$"  # the path of all that a step was given, or gave
 _RECENT = 8  # steps that gave the same value and are looked at, the latest first
 
 
@@ -1045,7 +1046,7 @@ class DataFlow:
         edges: dict[tuple[str, str], Edge] = {}
         for step in sorted(self._steps, key=_by_start):
             for path, key in step.given:
-                source = _source(sources.get(key, []), step)
+                source = _source(sources.get(key, []), step, path)
                 if source is not None and (source[0].node_id, step.node_id) not in known:
                     edge = _data_edge(source[0], source[1], step, path)
                     edges.setdefault((edge.source_id, edge.target_id), edge)
@@ -1069,11 +1070,13 @@ class _Exchange:
 
 
 def _source(
-    candidates: list[tuple[_Exchange, str]], later: _Exchange
+    candidates: list[tuple[_Exchange, str]], later: _Exchange, path: str
 ) -> tuple[_Exchange, str] | None:
     """Return the last to end before a step began, the outermost of several."""
     ended = [item for item in candidates[-_RECENT:] if item[0].end <= later.start]
     ended = [item for item in ended if item[0] is not later]
+    if path == _WHOLE:  # all of one is all of another: small facts may meet by chance
+        ended = [item for item in ended if item[1] != _WHOLE]
     return max(ended, key=lambda item: (item[0].end, -item[0].level), default=None)
 
 
@@ -1084,7 +1087,10 @@ def _data_edge(earlier: _Exchange, source_path: str, later: _Exchange, target_pa
 
 
 def _values(data: Mapping[str, Any], min_size: int) -> list[tuple[str, bytes]]:
-    """Return path and content hash of each value of some size, outer values first."""
+    """Return path and content hash of each value of some size, outer values first, the whole last.
+
+    A text of JSON has two: models give arguments to tools so, and get the results of tools so.
+    """
     found: list[tuple[str, bytes]] = []
     waiting: list[tuple[str, Any, int]] = [
         (f"${_key_path(key)}", value, 1) for key, value in reversed(list(data.items()))
@@ -1092,13 +1098,32 @@ def _values(data: Mapping[str, Any], min_size: int) -> list[tuple[str, bytes]]:
     while waiting:
         path, value, level = waiting.pop()
         text = value if isinstance(value, str) else _container_text(value)
-        if len(text) >= min_size:
-            kind = b"text" if text is value else b"data"
-            content = text.encode("utf-8", "surrogatepass")
-            found.append((path, blake2b(content, digest_size=16, person=kind).digest()))
-            if level < _MAX_LEVELS:
-                waiting += _inner_values(path, value, level + 1)
+        if len(text) < min_size:
+            continue
+        found.append((path, _hash(text, b"text" if text is value else b"data")))
+        meant = _meant(text) if text is value else ""
+        if len(meant) >= min_size:
+            found.append((path, _hash(meant, b"data")))
+        if level < _MAX_LEVELS:
+            waiting += _inner_values(path, value, level + 1)
+    whole = _container_text(data)
+    if len(whole) >= min_size:
+        found.append((_WHOLE, _hash(whole, b"data")))
     return found
+
+
+def _hash(text: str, kind: bytes) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, person=kind).digest()
+
+
+def _meant(text: str) -> str:
+    """Return, as `_container_text` does, the data that a text of JSON stands for, or ""."""
+    if not text.startswith(("{", "[")):
+        return ""
+    try:
+        return _container_text(json.loads(text))
+    except (ValueError, RecursionError):
+        return ""
 
 
 def _container_text(value: object) -> str:

@@ -532,6 +532,24 @@ def test_a_value_is_followed_from_an_output_to_later_inputs() -> None:
     ]
 
 
+def test_arguments_and_results_are_followed_through_the_json_that_models_speak() -> None:
+    sample = Sample("run", 9)
+    ask, use, tell = (
+        sample.node("ask", "llm_call", 0, 1),
+        sample.node("use", "tool_call", 1, 2),
+        sample.node("tell", "llm_call", 2, 3),
+    )
+    call = {"function": {"name": "use", "arguments": '{"city":"Lisbon","nights":2}'}}
+    ask.output_data = {"message": {"role": "assistant", "tool_calls": [call]}}
+    use.input_data = {"nights": 2, "city": "Lisbon"}
+    use.output_data = {"price": 290, "name": "Casa"}
+    tell.input_data = {"messages": [{"role": "tool", "content": '{"price": 290, "name": "Casa"}'}]}
+    assert flows(sample.trace) == [
+        ("ask", "use", "$.message.tool_calls[0].function.arguments", "$"),
+        ("use", "tell", "$", "$.messages[0].content"),
+    ]
+
+
 def test_a_value_that_was_an_input_before_did_not_come_from_an_echo() -> None:
     trace, nodes = research()
     nodes["search"].output_data["query"] = "What is known about small models?"
