@@ -259,8 +259,8 @@ class Style:
     unicode: bool = True
     width: int = 80
     is_wide: bool = False  # show values whole, however long
-    is_folding: bool = False  # break what is wider than the columns, and indent the rest
     colours: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    is_folding: bool = False  # break what is wider than the columns, and indent the rest
 
     def glyph(self, name: str) -> str:
         """Return a drawing character by name, or its ASCII twin."""
@@ -329,7 +329,7 @@ def choose_style(options: argparse.Namespace, stream: TextIO) -> Style:
         complain("rich is not installed; plain output (pip install rich, or --ascii to hide this)")
     width = options.width or _terminal_size(stream)[0]
     is_folding = not options.wide and (options.width is not None or stream.isatty())
-    return Style(unicode, width, options.wide, is_folding, colours or {})
+    return Style(unicode, width, options.wide, colours or {}, is_folding)
 
 
 def _terminal_size(stream: TextIO) -> tuple[int, int]:

@@ -552,7 +552,8 @@ class RetryWaste:
     time: int = 0
     waited: int = 0  # between one try and the next
     tokens: int = 0
-    cost: float | None = None
+    cost: float | None = None  # of the calls that have a price
+    unpriced: int = 0  # calls with tokens that have none
 
 
 class Statistics:
@@ -689,6 +690,7 @@ def _add_waste(waste: RetryWaste, run: Run) -> None:
             waste.time += step.duration
             waste.tokens += step.total.tokens if step.total else 0
             waste.cost = _sum_costs(waste.cost, step.total_cost)
+            waste.unpriced += step.unpriced
 
 
 # ---- The critical path -------------------------------------------------------------------------

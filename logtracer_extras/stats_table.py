@@ -93,6 +93,7 @@ def _waste_dict(waste: RetryWaste) -> dict[str, Any]:
         "waited_ms": waste.waited / 1_000,
         "tokens": waste.tokens,
         "cost": waste.cost,
+        "unpriced_calls": waste.unpriced,
     }
 
 
@@ -195,7 +196,7 @@ def _waste(waste: RetryWaste, pen: Pen) -> Iterator[Line]:
     if waste.tokens:
         facts.append(f"{tokens_text(waste.tokens)} tokens")
     if waste.cost is not None:
-        facts.append(cost_text(waste.cost))
+        facts.append(cost_text(waste.cost) + "+" * (waste.unpriced > 0))
     yield [("RETRIES  ", "heading"), (pen.glyph("dot").join(facts[:3]), "")]
     if facts[3:]:
         yield [("         " + pen.glyph("dot").join(facts[3:]), "")]

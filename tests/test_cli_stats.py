@@ -10,7 +10,7 @@ import pytest
 
 from logtracer import TraceGraph, save_trace_json
 from logtracer_cli import cell_width, main
-from sample_traces import PRICES, Sample, support_agent, weather
+from sample_traces import PRICES, Sample, support_agent, usage, weather
 
 Stats = Callable[..., str]
 
@@ -130,6 +130,18 @@ def test_unknown_price_is_a_dash_never_zero(stats: Stats) -> None:
     sample.node("chat", "llm_call", 0.0, 1.0, metadata=facts)
     row = next(line for line in stats(sample.trace).splitlines() if line.startswith("odd"))
     assert row.split() == ["odd", "1", "10", "0", "0", "-"]
+
+
+def test_waste_that_leaves_calls_out_says_so(stats: Stats) -> None:
+    sample = Sample("run", 3.0)
+    models = ("large-1", "odd", "large-1")
+    tries = [
+        sample.node("chat", "llm_call", at, at + 1.0, metadata=usage(model, 1_000_000, 0))
+        for at, model in enumerate(models)
+    ]
+    for earlier, later in zip(tries, tries[1:]):
+        sample.link(earlier, later, "retry_of")
+    assert "2.0M tokens · $3.0000+\n" in stats(sample.trace)
 
 
 def test_limit_says_how_much_is_left_out(stats: Stats) -> None:
