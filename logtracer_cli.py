@@ -2064,20 +2064,18 @@ def _watch(options: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
-def open_live_page(path: str) -> str:
-    """Show a run in the browser, from a process that outlives the watch; return its address."""
+def open_live_page(path: str) -> None:
+    """Show a run in the browser, from a process that outlives the watch and ends by itself."""
     import subprocess  # for one key
 
-    process = subprocess.Popen(
-        [sys.executable, __file__, "view", "--live", path],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,  # Ctrl-C in the watch is not meant for it; it ends by itself
-    )
-    address = process.stdout.readline().strip() if process.stdout is not None else ""
-    return address or "the page could not be opened; logtracer view --live says why"
+    with open(os.devnull, "r+b") as nowhere:  # the terminal is the watch's
+        subprocess.Popen(
+            [sys.executable, __file__, "view", "--live", path],
+            stdin=nowhere,
+            stdout=nowhere,
+            stderr=nowhere,
+            start_new_session=True,  # Ctrl-C in the watch is not meant for it
+        )
 
 
 def _to_watch(options: argparse.Namespace) -> Stored:

@@ -98,13 +98,13 @@ class WatchLoop:
         self,
         live: _Live,
         choose_style: Callable[[], _Style],
-        open_page: Callable[[], str] | None = None,
+        open_page: Callable[[], object] | None = None,
     ) -> None:
         """Draw the run in place until it ends or the user presses q; the style may change.
 
-        `open_page` shows the run in the browser, where that is possible, and says where.
+        `open_page` shows the run in the browser, where that is possible; it is called once.
         """
-        only_errors, is_paused, key, page = False, False, "", ""
+        only_errors, is_paused, key = False, False, ""
         seen: deque[tuple[float, int]] = deque(maxlen=_RATE_WINDOW)
         with live:
             while key != "q":
@@ -113,16 +113,15 @@ class WatchLoop:
                     seen.clear()
                 seen.append((time.monotonic(), self._progress.nodes))
                 if key or not is_paused:
+                    lines = self._drawn(seen, choose_style(), live.height, only_errors)
                     keys = _keys(only_errors, is_paused) + "   v open in browser" * bool(open_page)
-                    foot = [keys, page] if page else [keys]
-                    height = live.height - len(foot) + 1
-                    lines = self._drawn(seen, choose_style(), height, only_errors)
-                    live.draw([*lines, [], *([(text, "dim")] for text in foot)])
+                    live.draw([*lines, [], [(keys, "dim")]])
                 key = "q" if self._is_over() else live.key(self._pause())
                 only_errors ^= key == "e"
                 is_paused ^= key == " "
                 if key == "v" and open_page is not None:
-                    page = page or open_page()
+                    open_page()
+                    open_page = None
 
     def _news(self) -> list[Happening]:
         """Take what happened since the last look; no event is left out, drawn or not.

@@ -109,7 +109,7 @@ class StoreFollower:
         self._load = load
         self._every = every  # seconds: a database is asked for the whole run each time
         self._loaded_at: float | None = None
-        self._started: set[str] = set()
+        self._told: dict[str, str] = {}  # the status of each node as it was told last
         self._ended: set[str] = set()
         self._edges = 0
         self._is_abandoned = False
@@ -144,9 +144,11 @@ class StoreFollower:
 
     def _events_of(self, node: Node) -> Iterator[dict[str, Any]]:
         facts = {**node.to_dict(), "status": node.status.value}
-        if node.id not in self._started:
-            self._started.add(node.id)
+        if node.id not in self._told:
             yield {"event": "node.started", "node": {**facts, "end_time": None}}
+        elif node.end_time is None and node.status.value != self._told[node.id]:
+            yield {"event": "node.updated", **facts}
+        self._told[node.id] = node.status.value
         if node.end_time is not None and node.id not in self._ended:
             self._ended.add(node.id)
             yield {"event": "node.completed", "node": facts}
@@ -212,6 +214,8 @@ class Progress:
                 self.has_ended = True
             elif kind == "edge":
                 return self._link(event)
+            elif kind == "node.updated" and "status" in event:
+                return self._update(event)
             elif kind in ("node.started", "node.completed", "node.failed"):
                 return self._step(Node.from_dict(event["node"]))
         except (LogtracerError, AttributeError, LookupError, TypeError, ValueError):  # damaged
@@ -239,6 +243,19 @@ class Progress:
         if node.node_type != "trace":
             self.open_steps[node.id] = _Open(node, self._place(node))
         return self._happened(node.start_time, "running", node, "started")
+
+    def _update(self, event: dict[str, Any]) -> Happening | None:
+        """Note that an open step waits, or goes on; only the first is worth a line."""
+        step, status = self.open_steps.get(event["id"]), NodeStatus(event["status"])
+        if step is None or status == step.node.status:
+            return None
+        step.node.status, step.node.metadata = status, dict(event["metadata"])
+        if status != NodeStatus.PAUSED:
+            return None
+        paused_at = datetime.fromisoformat(step.node.metadata["logtracer.paused_at"])
+        happening = self._happened(paused_at, status.value, step.node, _pause_text(step.node))
+        self._keep(happening)
+        return happening
 
     def _end(self, node: Node) -> Happening | None:
         self.open_steps.pop(node.id, None)
@@ -308,6 +325,11 @@ class Progress:
         return place[::-1]
 
 
+def _pause_text(node: Node) -> str:
+    reason = node.metadata.get("logtracer.paused_reason")
+    return f"paused: {reason}" if reason else "paused"
+
+
 def event_line(happening: Happening, pen: Pen, indent: str = "") -> Line:
     """Return one line for something that happened; also what a pipe gets."""
     clock = happening.time.astimezone(timezone.utc).strftime("%H:%M:%S")
@@ -371,7 +393,9 @@ def _innermost(progress: Progress) -> list[_Open]:
 
 
 def _title(progress: Progress, now: datetime, rate: float, pen: Pen) -> Iterator[Line]:
-    state = "ENDED" if progress.has_ended else "RUNNING"
+    waiting = [step.node.status == NodeStatus.PAUSED for step in _innermost(progress)]
+    is_paused = bool(waiting) and all(waiting)
+    state = "ENDED" if progress.has_ended else "PAUSED" if is_paused else "RUNNING"
     since = max(0, int((now - (progress.start_time or now)).total_seconds()))
     clock = f"{since // 3600:02}:{since // 60 % 60:02}:{since % 60:02}"
     trace_id = pen.clip(progress.trace_id[:8], 8) if pen.width >= 70 else ""
@@ -413,14 +437,18 @@ def _age(step: _Open, now: datetime) -> float:
 
 
 def _open_line(step: _Open, progress: Progress, now: datetime, pen: Pen) -> Line:
-    """Return an open step with its age, and whether that is long for steps of its name."""
+    """Return an open step with its age, and whether that is long for its name or why it waits."""
     age, usual = _age(step, now), progress.p95_ms(step.node)
-    mark = f"  {pen.glyph('running')} "
+    is_paused = step.node.status == NodeStatus.PAUSED
+    status = "paused" if is_paused else "running"
+    mark = f"  {pen.glyph(status)} "
     room = max(16, pen.width - len(mark) - 30)
     place = pen.fit(_shortened(step.place, pen.glyph("into"), room), room)
-    line: Line = [(mark, "running"), (place, ""), (f"{seconds_text(round(age * 1_000)):>8}", "")]
+    line: Line = [(mark, status), (place, ""), (f"{seconds_text(round(age * 1_000)):>8}", "")]
     left = pen.width - len(mark) - room - 8
-    if usual is not None and age > usual and left > 8:
+    if is_paused:
+        line.append((pen.clip(f"  {_pause_text(step.node)}", left), status))
+    elif usual is not None and age > usual and left > 8:
         slow = f"  slow: p95 is {seconds_text(round(usual * 1_000))}"
         line.append((pen.clip(slow, left), "interrupted"))
     return line

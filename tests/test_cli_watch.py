@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 import logtracer_cli
-from logtracer import Node, TraceGraph, save_trace_json
+from logtracer import Node, NodeStatus, TraceGraph, save_trace_json
 from logtracer_cli import Screen, Style, cell_width, main
 from logtracer_extras.analysis import PriceTable
 from logtracer_extras.sqlite import SQLiteStore
@@ -140,6 +137,30 @@ def test_screen_can_show_errors_only() -> None:
     assert shown[2:] == ["", "LAST ERRORS", SCREEN[-2]]
 
 
+def paused(node: Node, reason: str) -> dict[str, Any]:
+    facts = {"logtracer.paused_reason": reason, "logtracer.paused_at": START.isoformat()}
+    return event("node.updated", id=node.id, status="paused", metadata=facts)
+
+
+def test_a_step_that_waits_for_a_person_says_so_and_is_not_slow() -> None:
+    sample, events = batch()
+    last = [*sample.trace.nodes.values()][-1]
+    events = [*events, paused(last, "ask Bob")]
+    later = START + timedelta(seconds=8)
+    shown = drawn(events, later)
+    assert shown[5] == "  ‖ coder › tool_call read_file                      1.00s  paused: ask Bob"
+    assert shown[-1] == "  18:24:23  ‖  coder / tool_call read_file              paused: ask Bob"
+    went_on = event("node.updated", id=last.id, status="running", metadata={})
+    assert drawn([*events, went_on], later)[5] == SCREEN[5]
+
+
+def test_a_run_that_only_waits_is_paused() -> None:
+    sample = Sample("run")
+    ask = sample.node("ask", "human_input", 0.0, None)
+    events = [started(sample.trace), opened(sample.root), opened(ask), paused(ask, "")]
+    assert "   PAUSED 00:00:00   2 nodes" in drawn(events, START)[0]
+
+
 def test_an_event_is_told_with_the_agent_above_it() -> None:
     sample = Sample("many")
     coder = sample.node("coder", "sub_agent", 0.0, None)
@@ -257,6 +278,9 @@ def test_store_follower_tells_each_thing_once() -> None:
     follower = StoreFollower(lambda: sample.trace, every=0.0)
     first = [item["event"] for item in follower.poll()]
     assert first.count("node.started") == len(sample.trace.nodes)
+    waiting = next(node for node in sample.trace.nodes.values() if node.end_time is None)
+    waiting.status = NodeStatus.PAUSED
+    assert next(follower.poll())["event"] == "node.updated"
     late = sample.node("late", "custom", 8.0, 8.5)
     assert [item["node"]["id"] for item in follower.poll() if "node" in item] == [late.id] * 2
 
@@ -409,37 +433,28 @@ def test_screen_follows_the_terminal_that_changes_its_width(tmp_path: Path) -> N
     assert [max(map(cell_width, screen)) > 44 for screen in screens] == [True, False]
 
 
-def test_v_opens_the_page_once_and_says_where(tmp_path: Path) -> None:
-    path, pages = tmp_path / "c1.jsonl", iter(["page 1"])
+def test_v_opens_the_page_once(tmp_path: Path) -> None:
+    path, pages = tmp_path / "c1.jsonl", iter(["the only one"])
     write(path, *batch()[1])
     live, follower = Keys("v", "v", "q"), Follower(str(path))
     loop = WatchLoop(follower, Screen(Style()), quiet=60.0)
     loop.on_screen(live, Style, lambda: next(pages))
     follower.close()
-    assert [screen[-1] for screen in live.drawn[1:]] == ["page 1", "page 1"]
     assert live.drawn[0][-1].endswith("e errors only   v open in browser")
+    assert live.drawn[1][-1].endswith("e errors only")
 
 
-def test_page_of_a_run_is_served_by_a_process_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(tmp_path / "c1.jsonl", *batch()[1])
-    monkeypatch.setenv("BROWSER", "true")  # a program that opens nothing
-    started: list[subprocess.Popen[str]] = []
-    popen = subprocess.Popen
+def test_page_of_a_run_is_shown_by_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[list[str], bool]] = []
 
-    def start(*args: Any, **kwargs: Any) -> subprocess.Popen[str]:
-        started.append(popen(*args, **kwargs))
-        return started[0]
+    def start(command: list[str], *, start_new_session: bool, **streams: Any) -> None:
+        assert {stream.name for stream in streams.values()} == {os.devnull}
+        started.append((command, start_new_session))
 
-    monkeypatch.setattr(subprocess, "Popen", start)
-    address = urlsplit(logtracer_cli.open_live_page(str(tmp_path / "c1.jsonl")))
-    connection = HTTPConnection(address.netloc)
-    connection.request("GET", f"/?{address.query}")
-    assert connection.getresponse().status == 303
-    connection.close()
-    with started[0] as process:
-        process.kill()
+    monkeypatch.setattr("subprocess.Popen", start)
+    logtracer_cli.open_live_page("traces/c1.jsonl")
+    command = [sys.executable, logtracer_cli.__file__, "view", "--live", "traces/c1.jsonl"]
+    assert started == [(command, True)]
 
 
 def test_live_screen_draws_in_place_and_ends_with_the_run(tmp_path: Path) -> None:
