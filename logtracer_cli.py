@@ -1780,22 +1780,24 @@ def _view(options: argparse.Namespace, screen: Screen) -> int:
     trace = find_trace(options.trace, options.store)
     run = measured(trace, options)
     costs = {step.node.id: step.cost for step in run.steps}
+    shown = "" if options.node is None else f"#n={find_node(trace, options.node).id}"
     page = viewer.trace_page(trace, edges=run.edges, costs=costs, with_values=not options.no_io)
     path = viewer.write_page(page, options.output or _page_name(options), force=options.force)
     if not options.no_io:
         complain("note: the page contains recorded inputs and outputs (--no-io leaves them out)")
     address = pathlib.Path(path).as_uri()  # a path may hold characters that an address must not
-    if options.node is not None:
-        address += f"#n={find_node(trace, options.node).id}"
     screen.show([[(path, "")]])
-    _open_browser(address, options)
+    _open_browser(address + shown, options)
     return 0
 
 
 def _page_name(options: argparse.Namespace) -> str:
-    """Return the path of the page: that of the trace, but for its ending."""
+    """Return the path of the page: that of the trace, but for its ending; else one right here."""
     if options.trace == "-":
         return "trace.html"
+    found = _find(options.trace, options.store)
+    if isinstance(found, Stored) and not found.path:  # in a database
+        return f"{found.trace_id}.html"
     return os.path.splitext(find_file(options.trace, options.store))[0] + ".html"
 
 

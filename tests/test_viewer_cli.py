@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from logtracer import save_trace_json
+from logtracer import SQLiteStore, save_trace_json
 from logtracer_cli import main
 from viewer.traces import reference_trace
 
@@ -25,6 +25,20 @@ def test_view_writes_beside_the_trace_and_prints_only_the_path(
     printed = capsys.readouterr()
     assert printed.out == f"{trace_file.with_suffix('.html')}\n"
     assert "recorded inputs and outputs" in printed.err
+
+
+def test_view_of_a_trace_in_a_database_writes_the_page_right_here(
+    trace_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = reference_trace(40)
+    SQLiteStore("runs.db").save(trace)
+    assert main(["view", "latest", "--store", "sqlite://runs.db", "--no-open"]) == 0
+    assert capsys.readouterr().out == f"{trace_file.parent / trace.trace_id}.html\n"
+
+
+def test_view_at_a_node_that_is_not_there_writes_nothing(trace_file: Path) -> None:
+    assert main(["view", str(trace_file), "--node", "zzz", "--no-open"]) == 1
+    assert not trace_file.with_suffix(".html").exists()
 
 
 def test_view_without_values_needs_no_warning(
