@@ -455,7 +455,7 @@ def _joined_head(runs: list[_Run]) -> dict[str, Any]:
     return head | {
         "name": names[1] if names[0] == names[1] else " → ".join(names),
         "wall": max(run.wall for run in runs),
-        "notes": [note for run in runs for note in _notes(run)],
+        "notes": [f"{name}: {note}" for name, run in zip("AB", runs) for note in _notes(run)],
         "count": offset + len(runs[1].nodes),
         "strings": list(strings),
         "columns": _telling(joined),
@@ -528,7 +528,10 @@ def _notes(run: _Run) -> list[str]:
     """Return what a reader should know before trusting the picture."""
     lost = sum(1 for parent in run.parents if parent == _NO_PARENT)
     orphans = lost - sum(1 for node in run.nodes if node.parent_id is None)
-    return [f"{orphans:,} nodes name a parent that is not in the trace."] if orphans else []
+    if not orphans:
+        return []
+    steps = "1 node names" if orphans == 1 else f"{orphans:,} nodes name"
+    return [f"{steps} a parent that is not in the trace, and stands without one."]
 
 
 def _summary(run: _Run) -> str:
@@ -614,7 +617,11 @@ def write_page(page: str, path: str | os.PathLike[str], *, force: bool = False) 
     if not force and os.path.exists(target) and not _is_ours(target):
         raise PageError(f"{target}: is not a page of logtracer; use force to replace it")
     temporary = f"{target}.{os.urandom(8).hex()}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        error.filename = target  # the name that the caller knows
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(page.encode("utf-8", "replace"))
@@ -721,6 +728,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._route(parts.path)
 
     do_HEAD = do_GET
+
+    def _refuse_method(self) -> None:
+        """Say that this server is only read; what was sent along is not read either."""
+        self.close_connection = True
+        self._answer(405, b"", {"Allow": "GET, HEAD", "Connection": "close"})
+
+    do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse_method
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep quiet: the terminal belongs to the run."""

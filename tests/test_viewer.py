@@ -16,7 +16,7 @@ import pytest
 
 from logtracer import Node, TraceGraph
 from logtracer_extras import viewer
-from logtracer_extras.viewer import PageError, trace_page, write_page
+from logtracer_extras.viewer import PageError, comparison_page, trace_page, write_page
 from viewer.traces import ATTACKS, START, chain, hostile_trace, reference_trace
 
 SOURCE = Path(viewer.__file__).with_name("viewer.html").read_text(encoding="utf-8")
@@ -148,7 +148,16 @@ def test_values_that_are_no_json_are_told_and_harm_nobody_else() -> None:
 def test_nodes_without_their_parent_are_told() -> None:
     trace = TraceGraph(name="torn")
     trace.add_node(Node("a", 0, "lost", parent_id="gone", start_time=START))
-    assert "1 nodes name a parent that is not in the trace" in trace_page(trace)
+    assert "1 node names a parent that is not in the trace" in trace_page(trace)
+    trace.add_node(Node("b", 1, "lost too", parent_id="gone", start_time=START))
+    assert "2 nodes name a parent that is not in the trace" in trace_page(trace)
+
+
+def test_comparison_says_in_which_run_a_parent_is_missing() -> None:
+    torn, whole = TraceGraph(name="torn"), TraceGraph(name="whole")
+    torn.add_node(Node("a", 0, "lost", parent_id="gone", start_time=START))
+    page = comparison_page(torn, whole, [])
+    assert "A: 1 node names a parent" in page and "B: 1 node" not in page
 
 
 def test_circle_of_parents_and_empty_trace_give_a_page() -> None:
@@ -189,6 +198,12 @@ def test_foreign_file_is_replaced_only_by_force(tmp_path: Path) -> None:
     assert target.read_text() == "mine"
     write_page(trace_page(reference_trace(5)), target, force=True)
     write_page(trace_page(reference_trace(6)), target)  # now it is a page
+
+
+def test_place_that_cannot_be_written_is_named_as_it_was_given(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        write_page("page", tmp_path / "nowhere" / "run.html")
+    assert caught.value.filename == str(tmp_path / "nowhere" / "run.html")
 
 
 def test_failed_write_leaves_nothing_behind(
