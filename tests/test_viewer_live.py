@@ -248,7 +248,9 @@ def test_stranger_is_refused(
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_only_reading_is_possible(server: LiveServer, method: str) -> None:
-    assert ask(server, "/", method).status == 501
+    answer = ask(server, "/", method)
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+    assert "Access-Control-Allow-Origin" not in answer.headers
 
 
 def test_every_answer_forbids_framing_sniffing_and_keeping(server: LiveServer) -> None:
@@ -269,6 +271,18 @@ def test_fifth_stream_is_refused(server: LiveServer, events: Callable[..., Event
     for stream in streams:
         stream.names(2)
     assert ask(server, "/events").status == 503
+
+
+def test_fifth_window_says_so_and_follows_when_there_is_room(journal: Path) -> None:
+    with chromium() as browser, visit(browser) as page, serving(journal) as server:
+        streams = [Events(server) for _ in range(4)]
+        page.page.goto(server.url)
+        page.until("() => document.getElementById('banner').textContent.includes('busy')")
+        for stream in streams:
+            stream.close()
+        append(journal, b"".join(event(number) for number in range(2, 40)))  # they are missed
+        page.until("() => window.logtracerApp?.model?.count === 40", tries=600)
+        assert page.ask("() => document.getElementById('banner').hidden")
 
 
 def test_browser_follows_a_run_to_its_end(tmp_path: Path) -> None:

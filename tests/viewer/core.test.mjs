@@ -206,6 +206,12 @@ test('axis marks stand at round times', () => {
   }
 });
 
+test('axis marks stay short and apart however near they stand', () => {
+  const marks = [[40, 20], [4180200, 200], [4180400, 200], [1500, 500], [20e3, 5e3], [1.5e6, 5e5], [90e6, 30e6]];
+  const said = marks.map(([at, step]) => core.formatTick(at, step));
+  assert.deepEqual(said, ['40µs', '4.1802s', '4.1804s', '1.5ms', '20ms', '1.5s', '1m30s']);
+});
+
 test('times read as people say them', () => {
   const said = [412, 4120, 80e3, 1.5e6, 62.5e6, 1300e6, 10930e6].map(core.formatTime);
   assert.deepEqual(said, ['412µs', '4.1ms', '80ms', '1.50s', '62.50s', '21m40s', '3h02m']);
