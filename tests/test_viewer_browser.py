@@ -511,6 +511,14 @@ def test_comparison_counts_what_is_the_same_and_what_repeats(compared: Visitor) 
     assert "unchanged" not in compared.ask(TREE)
 
 
+def test_comparison_adds_up_each_run_for_itself(compared: Visitor) -> None:
+    totals = compared.ask("() => Object.fromEntries(logtracerApp.totals())")
+    assert totals["time"] == "6.00s → 8.00s"
+    assert totals["nodes"] == "7 → 9"
+    assert totals["lanes"] == "1"
+    assert totals["tokens"] == "2.0k → 4.0k"
+
+
 def test_comparison_shows_texts_line_by_line(compared: Visitor) -> None:
     compared.ask("() => logtracerApp.select(logtracerApp.model.count - 1)")
     lines = compared.until(

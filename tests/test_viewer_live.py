@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from email.message import Message
 from http.client import HTTPConnection
 from pathlib import Path
@@ -310,6 +311,21 @@ def test_browser_follows_a_run_to_its_end(tmp_path: Path) -> None:
             assert server.token not in page.page.url
             assert {urlsplit(each).netloc for each in page.requests} == {f"127.0.0.1:{server.port}"}
         assert page.complaints == []
+
+
+def test_open_step_tells_its_time_while_nothing_happens(tmp_path: Path) -> None:
+    facts = "document.getElementById('facts').textContent"
+    journal = tmp_path / "run.jsonl"
+    journal.write_bytes(b"")
+    now = datetime.now(timezone.utc).isoformat()
+    node = {"id": "n", "name": "slow", "status": "running", "start_time": now}
+    with chromium() as browser, visit(browser) as page, serving(journal) as server:
+        page.page.goto(server.url)
+        page.until(f"() => {facts} === 'waiting for the first step'")
+        append(journal, json.dumps({"event": "node.started", "node": node}).encode() + b"\n")
+        page.until(f"() => /running ?[2-9][.0-9]*s/.test({facts})")
+        row = "document.querySelector('[role=treeitem]').textContent"
+        page.until(f"() => /[2-9][.0-9]*s/.test({row})")
 
 
 def test_browser_has_every_record_once_across_a_cut(journal: Path) -> None:
