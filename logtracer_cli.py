@@ -1797,7 +1797,7 @@ def _page_name(options: argparse.Namespace) -> str:
         return "trace.html"
     found = _find(options.trace, options.store)
     if isinstance(found, Stored) and not found.path:  # in a database
-        return f"{found.trace_id}.html"
+        return re.sub("[^0-9A-Za-z_-]", "_", found.trace_id)[:64] + ".html"
     return os.path.splitext(find_file(options.trace, options.store))[0] + ".html"
 
 

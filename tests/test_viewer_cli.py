@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from logtracer import SQLiteStore, save_trace_json
+from logtracer import SQLiteStore, Tracer, open_store, save_trace_json
 from logtracer_cli import main
 from viewer.traces import reference_trace
 
@@ -34,6 +36,20 @@ def test_view_of_a_trace_in_a_database_writes_the_page_right_here(
     SQLiteStore("runs.db").save(trace)
     assert main(["view", "latest", "--store", "sqlite://runs.db", "--no-open"]) == 0
     assert capsys.readouterr().out == f"{trace_file.parent / trace.trace_id}.html\n"
+
+
+def test_a_page_stays_here_whatever_a_database_calls_its_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with Tracer(storage=open_store("sqlite://runs.db")).trace("run"):
+        pass
+    with contextlib.closing(sqlite3.connect("runs.db")) as database, database:
+        for table in ("events", "traces"):
+            database.execute(f"UPDATE {table} SET trace_id = '../evil'")
+    assert main(["view", "latest", "--store", "sqlite://runs.db", "--no-open"]) == 0
+    assert [path.name for path in tmp_path.glob("**/*.html")] == ["___evil.html"]
 
 
 def test_view_at_a_node_that_is_not_there_writes_nothing(trace_file: Path) -> None:
