@@ -97,9 +97,16 @@ def type_of(attributes: Mapping[str, Any], name: str = "") -> str:
         or _vercel_type(str(attributes.get("ai.operationId", name)))
         or _TYPE_OF_OPERATION.get(name.split(" ")[0] if "_" in name.split(" ")[0] else "")
     )
-    if found is None and "gen_ai.request.model" in attributes:
-        found = NodeType.LLM_CALL
-    return found or NodeType.CUSTOM
+    return found or _type_by_presence(attributes) or NodeType.CUSTOM
+
+
+def _type_by_presence(attributes: Mapping[str, Any]) -> NodeType | None:
+    """Return what a span without a word for its kind must be: those of older pydantic-ai."""
+    if "gen_ai.request.model" in attributes:
+        return NodeType.LLM_CALL
+    if "gen_ai.tool.name" in attributes:
+        return NodeType.TOOL_CALL
+    return NodeType.SUB_AGENT if "all_messages_events" in attributes else None
 
 
 def type_of_kind(kind: object) -> str:
@@ -482,9 +489,12 @@ class Facts:
 def facts_of(attributes: Mapping[str, Any], name: str = "") -> Facts:
     """Read the attributes of a span; those nobody knows stay in `metadata`."""
     rest = dict(attributes)
-    facts = Facts(type_of(rest, name), metadata=rest)
     if NODE_TYPE in rest:
-        return _own_facts(rest, facts.node_type)
+        return _own_facts(rest, type_of(rest, name))
+    _flatten(rest)
+    facts = Facts(type_of(rest, name), metadata=rest)
+    _spread_events(rest)
+    _join_tool_calls(rest)
     facts.input_data = _take_data(rest, _INPUT_MESSAGES, _INPUT_VALUES)
     facts.output_data = _take_data(rest, _OUTPUT_MESSAGES, _OUTPUT_VALUES)
     _take_documents(rest, facts.output_data)
@@ -519,16 +529,18 @@ _ALIASES = {
         "gen_ai.system",
         "llm.provider",
         "llm.system",
+        "llm.vendor",
         "ai.model.provider",
         "mlflow.llm.provider",
     ),
     "gen_ai.request.model": (
         "llm.model_name",
+        "llm.request.model",
         "ai.model.id",
         "langfuse.observation.model.name",
         "mlflow.llm.model",
     ),
-    "gen_ai.response.model": ("ai.response.model",),
+    "gen_ai.response.model": ("ai.response.model", "llm.response.model"),
     "gen_ai.response.id": ("ai.response.id",),
     "gen_ai.tool.name": ("tool.name", "ai.toolCall.name"),
     "gen_ai.tool.description": ("tool.description",),
@@ -573,19 +585,37 @@ _USAGE_ALIASES = {
     ),
 }
 _TOTALS = ("llm.token_count.total", "llm.usage.total_tokens", "gen_ai.usage.total_tokens")
-_USAGE_OBJECTS = {  # attributes that hold all counts
-    "langfuse.observation.usage_details": {
-        "input": "gen_ai.usage.input_tokens",
-        "output": "gen_ai.usage.output_tokens",
-        "input_cached_tokens": "gen_ai.usage.cache_read.input_tokens",
-        "output_reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
-    },
-    "mlflow.chat.tokenUsage": {
-        "input_tokens": "gen_ai.usage.input_tokens",
-        "output_tokens": "gen_ai.usage.output_tokens",
-        "cache_read_input_tokens": "gen_ai.usage.cache_read.input_tokens",
-        "cache_creation_input_tokens": "gen_ai.usage.cache_creation.input_tokens",
-    },
+_MLFLOW_USAGE = {
+    "input_tokens": "gen_ai.usage.input_tokens",
+    "output_tokens": "gen_ai.usage.output_tokens",
+    "cache_read_input_tokens": "gen_ai.usage.cache_read.input_tokens",
+    "cache_creation_input_tokens": "gen_ai.usage.cache_creation.input_tokens",
+}
+
+
+def _langfuse_usage(usage: Mapping[str, Any]) -> dict[str, int]:
+    """Return the counts of Langfuse: buckets beside one another, told by the words in their names.
+
+    What OpenAI's own names say is the whole already, with its parts beside it.
+    """
+    counts = {str(name): count for name, count in usage.items() if type(count) is int}
+    found: dict[str, int] = {}
+    for canonical, words in _LANGFUSE_WORDS.items():
+        parts = [counts[name] for name in counts if any(word in name for word in words)]
+        if parts:
+            found[canonical] = sum(parts)
+    for whole, way in (("prompt_tokens", "input"), ("completion_tokens", "output")):
+        if whole in counts:
+            found[f"gen_ai.usage.{way}_tokens"] = counts[whole]
+    return found
+
+
+_LANGFUSE_WORDS = {
+    "gen_ai.usage.input_tokens": ("input", "cache_"),
+    "gen_ai.usage.output_tokens": ("output",),
+    "gen_ai.usage.cache_read.input_tokens": ("cached", "cache_read"),
+    "gen_ai.usage.cache_creation.input_tokens": ("cache_creation", "cache_write"),
+    "gen_ai.usage.reasoning.output_tokens": ("reasoning",),
 }
 
 
@@ -601,11 +631,14 @@ def _rename(attributes: dict[str, Any], canonical: str, aliases: Iterable[str]) 
 def _take_usage(attributes: dict[str, Any]) -> None:
     for canonical, aliases in _USAGE_ALIASES.items():
         _rename(attributes, canonical, aliases)
-    for attribute, names in _USAGE_OBJECTS.items():
-        usage = _mapping(parse_json(attributes.get(attribute)))
-        for name, canonical in names.items():
-            if type(usage.get(name)) is int:
-                attributes.setdefault(canonical, usage[name])
+    usage = _mapping(parse_json(attributes.get("mlflow.chat.tokenUsage")))
+    for name, canonical in _MLFLOW_USAGE.items():
+        if type(usage.get(name)) is int:
+            attributes.setdefault(canonical, usage[name])
+    usage = _mapping(parse_json(attributes.get("langfuse.observation.usage_details")))
+    for canonical, count in _langfuse_usage(usage).items():
+        attributes.setdefault(canonical, count)
+    _make_counts_whole(attributes)
     counts = [attributes.get(f"gen_ai.usage.{way}_tokens") for way in ("input", "output")]
     if type(counts[0]) is int and type(counts[1]) is int:
         for name in _TOTALS:  # a sum that adds nothing
@@ -613,8 +646,24 @@ def _take_usage(attributes: dict[str, Any]) -> None:
                 del attributes[name]
 
 
+def _make_counts_whole(attributes: dict[str, Any]) -> None:
+    """Turn counts that went through floats, as in pandas and in Datadog, back into integers."""
+    for name in _USAGE_ALIASES:
+        count = attributes.get(name)
+        if isinstance(count, float) and count.is_integer():
+            attributes[name] = int(count)
+
+
+_FINISH_REASONS = (
+    "ai.response.finishReason",
+    "ai.finishReason",
+    "llm.finish_reason",
+    "gen_ai.response.finish_reason",
+)
+
+
 def _take_finish_reason(attributes: dict[str, Any]) -> None:
-    for name in ("ai.response.finishReason", "llm.finish_reason"):
+    for name in _FINISH_REASONS:
         reason = attributes.get(name)
         if not isinstance(reason, str):
             continue
@@ -628,6 +677,7 @@ _INPUT_MESSAGES = (
     "gen_ai.input.messages",
     "llm.input_messages",
     "gen_ai.prompt",
+    "llm.prompts",
     "ai.prompt.messages",
     "pydantic_ai.all_messages",
     "all_messages_events",
@@ -647,7 +697,12 @@ _INPUT_VALUES = (
     "gen_ai.retrieval.query.text",
     "input",
 )
-_OUTPUT_MESSAGES = ("gen_ai.output.messages", "llm.output_messages", "gen_ai.completion")
+_OUTPUT_MESSAGES = (
+    "gen_ai.output.messages",
+    "llm.output_messages",
+    "gen_ai.completion",
+    "llm.completions",
+)
 _OUTPUT_VALUES = (
     "output.value",
     "gen_ai.tool.call.result",
@@ -656,6 +711,8 @@ _OUTPUT_VALUES = (
     "mlflow.spanOutputs",
     "ai.response.text",
     "ai.response.object",
+    "ai.result.text",
+    "ai.result.object",
     "ai.toolCall.result",
     "ai.embedding",
     "ai.embeddings",
@@ -684,7 +741,8 @@ def _take_data(
         attributes.pop(taken[: -len("value")] + "mime_type", None)
     if isinstance(value, dict) and not data:
         return value
-    data["value"] = value
+    is_chat = isinstance(value, list) and value and all(map(_is_message, value))
+    data["messages" if is_chat and not data else "value"] = value
     return data
 
 
@@ -701,6 +759,126 @@ def _take_documents(attributes: dict[str, Any], output: dict[str, Any]) -> None:
     documents = _take_list(attributes, "retrieval.documents")
     if documents:
         output.setdefault("documents", documents)
+
+
+# ---- Reading: objects in objects, as Phoenix gives attributes back -------------------------------
+
+_NESTING_ROOTS = ("llm", "openinference", "gen_ai", "retrieval", "embedding", "reranker", "tool")
+_NESTED_LISTS = ("llm.", "retrieval.", "reranker.", "embedding.")
+
+
+def _flatten(attributes: dict[str, Any]) -> None:
+    """Give nested facts the dotted names that they have on a span."""
+    nested = [name for name in _NESTING_ROOTS if isinstance(attributes.get(name), dict)]
+    for way in ("input", "output"):
+        if "value" in _mapping(attributes.get(way)):
+            nested.append(way)
+    lists = [
+        name
+        for name, value in attributes.items()
+        if name.startswith(_NESTED_LISTS) and isinstance(value, list) and value
+        if all(isinstance(item, dict) for item in value)
+    ]
+    for name in (*nested, *lists):
+        for path, value in _leaves(name, attributes.pop(name)):
+            attributes.setdefault(path, value)
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    waiting = [(name, value)]
+    while waiting:
+        path, value = waiting.pop()
+        is_deep = path.count(".") >= _MAX_LEVELS
+        is_list = isinstance(value, list) and path.startswith(_NESTED_LISTS)
+        if isinstance(value, dict) and value and not is_deep:
+            waiting += [(f"{path}.{key}", below) for key, below in value.items()]
+        elif is_list and any(isinstance(item, dict) for item in value) and not is_deep:
+            waiting += [(f"{path}.{at}", below) for at, below in enumerate(value)]
+        elif value is not None:
+            yield path, value
+
+
+# ---- Reading: messages told as events ------------------------------------------------------------
+
+_ROLE_OF_EVENT = {
+    "gen_ai.system.message": "system",
+    "gen_ai.user.message": "user",
+    "gen_ai.assistant.message": "assistant",
+    "gen_ai.tool.message": "tool",
+    "gen_ai.choice": "assistant",
+}
+
+
+def is_message_event(name: Any) -> bool:
+    """Tell whether an event of this name stands for messages that were sent or received."""
+    return name in _ROLE_OF_EVENT or name in _MESSAGES_OF_EVENT
+
+
+_MESSAGES_OF_EVENT = {
+    "gen_ai.content.prompt": "gen_ai.prompt",
+    "gen_ai.content.completion": "gen_ai.completion",
+}
+
+
+def add_message_events(attributes: dict[str, Any], events: Iterable[Mapping[str, Any]]) -> None:
+    """Add what message events say as messages, unless the attributes say it themselves."""
+    sent: list[Any] = []
+    received: list[Any] = []
+    for event in events:
+        name = event.get("event.name")
+        if name in _MESSAGES_OF_EVENT:
+            whole = _MESSAGES_OF_EVENT[name]
+            attributes.setdefault(whole, event.get(whole))
+        elif name in _ROLE_OF_EVENT:
+            way = received if name == "gen_ai.choice" else sent
+            way.append(_message_of_event(event, _ROLE_OF_EVENT[name]))
+    for key, messages in (("gen_ai.input.messages", sent), ("gen_ai.output.messages", received)):
+        if messages:
+            attributes.setdefault(key, messages)
+
+
+def _message_of_event(event: Mapping[str, Any], role: str) -> dict[str, Any]:
+    said = {key: parse_json(value) for key, value in event.items() if key not in _EVENT_NAMES}
+    body = said.pop("gen_ai.event.content", None)
+    said.update(_mapping(body))
+    message = said.pop("message", None)
+    if isinstance(message, dict):
+        said.update(message)
+    elif message is not None:
+        said["content"] = message
+    return {"role": role, **said}
+
+
+_EVENT_NAMES = ("event.name", "gen_ai.system", "gen_ai.message.index")
+
+
+def _spread_events(attributes: dict[str, Any]) -> None:
+    """Read the list of events that pydantic-ai and Logfire wrote into one attribute."""
+    events = parse_json(attributes.get("events"))
+    if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
+        return
+    if events and all(is_message_event(event.get("event.name")) for event in events):
+        add_message_events(attributes, events)
+        del attributes["events"]
+
+
+def _join_tool_calls(attributes: dict[str, Any]) -> None:
+    """Put the tools that a model asked for beside its text, where the Vercel AI SDK parts them."""
+    for root in ("ai.response", "ai.result"):
+        calls = parse_json(attributes.get(f"{root}.toolCalls"))
+        if isinstance(calls, list) and calls and all(isinstance(call, dict) for call in calls):
+            del attributes[f"{root}.toolCalls"]
+            message = {
+                "role": "assistant",
+                "content": attributes.pop(f"{root}.text", None),
+                "tool_calls": [_vercel_call(call) for call in calls],
+            }
+            attributes.setdefault("gen_ai.output.messages", [message])
+
+
+def _vercel_call(call: Mapping[str, Any]) -> dict[str, Any]:
+    names = {"toolCallId": "id", "toolName": "name", "args": "arguments", "input": "arguments"}
+    return {names.get(key, key): value for key, value in call.items()}
 
 
 # ---- Reading: lists written as one attribute for every field -------------------------------------

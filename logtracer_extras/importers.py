@@ -5,10 +5,10 @@
     for trace in import_file("spans.jsonl"):
         print(trace.trace_id, len(trace.nodes))
 
-Reads OpenTelemetry (OTLP as JSON, also in snake case, as JSON lines, as Tempo exports it, as the
-console exporter prints it), with the attributes of OpenInference, GenAI, Traceloop, Langfuse,
-pydantic-ai and the Vercel AI SDK; Jaeger; MLflow; LangSmith runs; Inspect logs; lists of chat
-messages; logtracer's own files and those of nodetracer.
+Reads OpenTelemetry (OTLP as JSON, also in snake case, as JSON lines, as Tempo exports it, as console
+exporters print it), with the attributes of OpenInference, GenAI, Traceloop, Langfuse, pydantic-ai
+and the Vercel AI SDK; Jaeger; MLflow; LangSmith runs; Inspect logs; lists of chat messages;
+logtracer's own files and those of nodetracer; and what `span_records` turns into spans.
 
 Every span becomes a node, whatever is wrong with it: a missing parent, a circle of parents, an id
 used twice, no end. What is wrong is said in the node's metadata, under `logtracer.import.note`,
@@ -47,11 +47,17 @@ from logtracer import (
 from logtracer_extras.conventions import (
     NODE_TYPE,
     Facts,
+    add_message_events,
     facts_of,
+    is_message_event,
     parse_json,
     to_json,
+    type_of_kind,
     well_formed,
 )
+from logtracer_extras.javascript_text import json_of_printed
+from logtracer_extras.lenient import first_of, integer_of, object_of, objects_in
+from logtracer_extras.span_records import RECORD_FORMATS
 
 __all__ = ["import_file", "import_traces"]
 
@@ -65,28 +71,6 @@ _LAST = datetime(9999, 12, 31, tzinfo=timezone.utc)
 # ---- Reading values: total, whatever stands there ------------------------------------------------
 
 
-def _first(record: Mapping[str, Any], *names: str) -> Any:
-    """Return what stands under the first of these names that says anything."""
-    for name in names:
-        value = record.get(name)
-        if value is not None:
-            return value
-    return None
-
-
-def _objects(value: Any, what: str) -> list[dict[str, Any]]:
-    """Return a list of objects; an absent one is empty, anything else is refused."""
-    if value is None:
-        return []
-    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
-        return value
-    raise TraceLoadError(f"{what} must be a list of objects, not {_brief(value)}")
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return well_formed(value)
@@ -95,11 +79,6 @@ def _text(value: Any) -> str:
 
 def _optional_text(value: Any) -> str | None:
     return None if value in (None, "") else _text(value)
-
-
-def _brief(value: Any) -> str:
-    text = ascii(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 _MAX_DEPTH = 24  # levels of containers in one value
@@ -177,11 +156,11 @@ _ISO = re.compile(
 def _moment(value: Any) -> datetime | None:
     """Return a time given as nanoseconds, as [seconds, nanoseconds] or as ISO 8601 text."""
     if isinstance(value, list) and len(value) == 2:
-        seconds, nanoseconds = _integer(value[0]), _integer(value[1])
+        seconds, nanoseconds = integer_of(value[0]), integer_of(value[1])
         if seconds is None or nanoseconds is None:
             return None
         return _from_nanoseconds(seconds * 1_000_000_000 + nanoseconds)
-    number = _integer(value)
+    number = integer_of(value)
     if number is not None:
         return _from_nanoseconds(number) if number else None
     return _from_iso(value) if isinstance(value, str) else None
@@ -204,16 +183,6 @@ def _from_iso(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(f"{day}T{time}.{(fraction or '')[:6]:0<6}{zone}")
         return moment.astimezone(timezone.utc)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _integer(value: Any) -> int | None:
-    """Return a whole number given as one, as a float or as digits."""
-    try:
-        if isinstance(value, str):
-            return int(value) if value.lstrip("-").isdecimal() and len(value) < 40 else None
-        return int(value) if isinstance(value, (int, float)) else None
     except (ValueError, OverflowError):
         return None
 
@@ -254,7 +223,7 @@ class _Span:
     @property
     def sequence_number(self) -> int:
         """The number its recorder gave it; zero when that was not logtracer."""
-        return _integer(self.own.get("logtracer.node.sequence_number")) or 0
+        return integer_of(self.own.get("logtracer.node.sequence_number")) or 0
 
 
 _Read = Callable[[Any, str], Iterator[_Span]]
@@ -278,7 +247,7 @@ def _attributes(value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     result = {}
-    for item in _objects(value, "attributes"):
+    for item in objects_in(value, "attributes"):
         result[_text(item.get("key"))] = _any_value(item.get("value"))
     return result
 
@@ -306,20 +275,22 @@ def _any_value(value: Any, depth: int = 0) -> Any:
         if name in _SIMPLE_VALUES:
             return inner
         if name == "intValue":
-            number = _integer(inner)
+            number = integer_of(inner)
             return inner if number is None else number
         if name == "arrayValue" and depth < _MAX_DEPTH:
             return [_any_value(item, depth + 1) for item in _values_in(inner)]
         if name == "kvlistValue" and depth < _MAX_DEPTH:
             return {
-                _text(_object(item).get("key")): _any_value(_object(item).get("value"), depth + 1)
+                _text(object_of(item).get("key")): _any_value(
+                    object_of(item).get("value"), depth + 1
+                )
                 for item in _values_in(inner)
             }
     return None if not any(item is not None for item in value.values()) else value
 
 
 def _values_in(inner: Any) -> list[Any]:
-    values = _object(inner).get("values")
+    values = object_of(inner).get("values")
     return values if isinstance(values, list) else []
 
 
@@ -340,18 +311,18 @@ def _read_otlp(document: dict[str, Any], source: str) -> Iterator[_Span]:
     for name in ("trace", "result"):  # how Tempo and Jaeger wrap it in their answers
         if isinstance(document.get(name), dict) and _is_otlp(document[name]):
             yield from _read_otlp(document[name], source)
-    for group in _objects(_first(document, *_CONTAINERS), "resourceSpans"):
-        resource = _attributes(_object(group.get("resource")).get("attributes"))
-        for scope_group in _objects(_first(group, *_SCOPES), "scopeSpans"):
-            scope = _object(_first(scope_group, "scope", "instrumentationLibrary"))
+    for group in objects_in(first_of(document, *_CONTAINERS), "resourceSpans"):
+        resource = _attributes(object_of(group.get("resource")).get("attributes"))
+        for scope_group in objects_in(first_of(group, *_SCOPES), "scopeSpans"):
+            scope = object_of(first_of(scope_group, "scope", "instrumentationLibrary"))
             shared = _shared(resource, scope)
-            for record in _objects(scope_group.get("spans"), "spans"):
+            for record in objects_in(scope_group.get("spans"), "spans"):
                 yield _span_of(record, source, shared)
 
 
 def _is_span(document: dict[str, Any]) -> bool:
-    return isinstance(_first(document, *_CONTEXT), dict) or bool(
-        _first(document, "spanId", "span_id")
+    return isinstance(first_of(document, *_CONTEXT), dict) or bool(
+        first_of(document, "spanId", "span_id")
     )
 
 
@@ -359,19 +330,16 @@ def _read_span(document: dict[str, Any], source: str) -> Iterator[_Span]:
     yield _span_of(document, source, {})
 
 
+_LIST_NAMES = ("spans", "data", "rows", "observations")
+
+
 def _is_span_list(document: dict[str, Any]) -> bool:
-    items = _first(document, "spans", "data")
-    return (
-        isinstance(items, list)
-        and bool(items)
-        and isinstance(items[0], dict)
-        and _is_span(items[0])
-    )
+    items = first_of(document, *_LIST_NAMES)
+    return isinstance(items, list) and _reader_of_list(items) is not None
 
 
 def _read_span_list(document: dict[str, Any], source: str) -> Iterator[_Span]:
-    for record in _objects(_first(document, "spans", "data"), "spans"):
-        yield _span_of(record, source, {})
+    return _read_items(objects_in(first_of(document, *_LIST_NAMES), "spans"), source)
 
 
 def _shared(resource: Mapping[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -412,22 +380,25 @@ _TAKEN = frozenset(
 
 def _span_of(record: dict[str, Any], source: str, shared: dict[str, Any]) -> _Span:
     """Read a span record in any of the spellings that OpenTelemetry tools use."""
-    context = _object(_first(record, *_CONTEXT))
-    parent = _object(_first(record, *_PARENT_CONTEXT))
+    context = object_of(first_of(record, *_CONTEXT))
+    parent = object_of(first_of(record, *_PARENT_CONTEXT))
     attributes = _cleaned(_attributes(record.get("attributes")))
+    if type_of_kind(record.get("span_kind")) != NodeType.CUSTOM:  # where Phoenix says it again
+        attributes.setdefault("openinference.span.kind", record["span_kind"])
+    events = _with_messages_taken(record, attributes)
     name = _text(record.get("name"))
-    trace_id = _first(record, *_TRACE_ID) or _first(context, *_TRACE_ID)
-    span_id = _first(record, *_SPAN_ID) or _first(context, *_SPAN_ID)
-    parent_id = _first(record, *_PARENT_ID) or _first(parent, *_SPAN_ID)
+    trace_id = first_of(record, *_TRACE_ID) or first_of(context, *_TRACE_ID)
+    span_id = first_of(record, *_SPAN_ID) or first_of(context, *_SPAN_ID)
+    parent_id = first_of(record, *_PARENT_ID) or first_of(parent, *_SPAN_ID)
     span = _Span(
         _id(trace_id, _TRACE_DIGITS) or _hash(source, _TRACE_DIGITS),
         name,
         _clean_facts(attributes, name),
         _id(span_id, _SPAN_DIGITS),
         _id(parent_id, _SPAN_DIGITS),
-        _moment(_first(record, *_START)),
-        _moment(_first(record, *_END)),
-        links=[_link_of(link) for link in _objects(record.get("links"), "links")],
+        _moment(first_of(record, *_START)),
+        _moment(first_of(record, *_END)),
+        links=[_link_of(link) for link in objects_in(record.get("links"), "links")],
     )
     _read_status(span, record)
     if NODE_TYPE in attributes:
@@ -436,33 +407,56 @@ def _span_of(record: dict[str, Any], source: str, shared: dict[str, Any]) -> _Sp
     else:
         span.shared = shared or _shared_of(record)
         _keep_rest(span, record)
-    _read_events(span, _objects(record.get("events"), "events"))
+    _read_events(span, events)
     return span
 
 
+def _with_messages_taken(
+    record: dict[str, Any], attributes: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the events of a span without those that stand for messages, unless said twice."""
+    events = objects_in(record.get("events"), "events")
+    if NODE_TYPE in attributes or "gen_ai.input.messages" in attributes:
+        return events
+    kept: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
+    for event in events:
+        name = event.get("name")
+        if isinstance(name, str) and is_message_event(name):
+            said = _cleaned(_attributes(event.get("attributes")))
+            messages.append({**said, "event.name": name})
+        else:
+            kept.append(event)
+    add_message_events(attributes, messages)
+    return kept
+
+
 def _shared_of(record: dict[str, Any]) -> dict[str, Any]:
-    scope = _first(record, "instrumentationScope", "instrumentationLibrary")
-    resource = _attributes(_object(record.get("resource")).get("attributes"))
-    return _shared(resource, _object(scope))
+    scope = first_of(record, "instrumentationScope", "instrumentationLibrary")
+    resource = _attributes(object_of(record.get("resource")).get("attributes"))
+    return _shared(resource, object_of(scope))
 
 
 def _link_of(record: dict[str, Any]) -> _Link:
-    context = _object(_first(record, *_CONTEXT)) or record
+    context = object_of(first_of(record, *_CONTEXT)) or record
     return _Link(
-        _id(_first(context, *_TRACE_ID), _TRACE_DIGITS),
-        _id(_first(context, *_SPAN_ID), _SPAN_DIGITS),
+        _id(first_of(context, *_TRACE_ID), _TRACE_DIGITS),
+        _id(first_of(context, *_SPAN_ID), _SPAN_DIGITS),
         _cleaned(_attributes(record.get("attributes"))),
     )
 
 
 def _read_status(span: _Span, record: dict[str, Any]) -> None:
-    status = _object(record.get("status"))
-    code = _first(status, "code", "status_code") or record.get("status_code") or ""
-    message = _first(status, "message", "description") or record.get("status_message")
-    level = span.facts.metadata.get("langfuse.observation.level")
+    status = object_of(record.get("status"))
+    code = first_of(status, "code", "status_code") or record.get("status_code") or ""
+    metadata = span.facts.metadata
+    message = first_of(status, "message", "description") or record.get("status_message")
+    level = metadata.get("langfuse.observation.level")
+    if level == "ERROR":
+        message = message or metadata.get("langfuse.observation.status_message")
     if str(code) == "2" or "ERROR" in (str(code).upper().rpartition("_")[2], level):
         span.status = NodeStatus.FAILED
-        span.error_type = _optional_text(span.facts.metadata.get("error.type"))
+        span.error_type = _optional_text(metadata.get("error.type"))
     span.error = _optional_text(message)
 
 
@@ -491,7 +485,7 @@ def _take_exception(span: _Span, attributes: dict[str, Any]) -> None:
 
 
 def _event_of(event: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:
-    moment = _moment(_first(event, "timeUnixNano", "time_unix_nano", "time", "timestamp"))
+    moment = _moment(first_of(event, "timeUnixNano", "time_unix_nano", "time", "timestamp"))
     return {
         "name": _text(event.get("name")),
         "time": None if moment is None else moment.isoformat(timespec="microseconds"),
@@ -519,11 +513,13 @@ def _keep_rest(span: _Span, record: dict[str, Any]) -> None:
         if key not in _TAKEN and value not in (None, "", 0, [], {}, "[]"):
             metadata[f"otel.{well_formed(key)}"] = _clean(value)
     kind = _kind(record.get("kind"))
+    if isinstance(first_of(record, *_START), list) and type(record.get("kind")) is int:
+        kind = _kind(record["kind"] + 1)  # JavaScript's own numbers have no "unspecified"
     if kind not in ("", "internal", "unspecified"):
         metadata["otel.kind"] = kind
     for name, value, moment in (
-        ("otel.start_time", _first(record, *_START), span.start),
-        ("otel.end_time", _first(record, *_END), span.end),
+        ("otel.start_time", first_of(record, *_START), span.start),
+        ("otel.end_time", first_of(record, *_END), span.end),
     ):
         if moment is None and value not in _NO_TIME:
             metadata[name] = _clean(value)
@@ -535,9 +531,9 @@ _NO_TIME = (None, "", 0, "0", [0, 0])
 
 def _keep_ids(metadata: dict[str, Any], record: dict[str, Any]) -> None:
     """Keep ids that are not OpenTelemetry's: the node has a hash of them."""
-    context = _object(_first(record, *_CONTEXT))
+    context = object_of(first_of(record, *_CONTEXT))
     for names, digits in ((_TRACE_ID, _TRACE_DIGITS), (_SPAN_ID, _SPAN_DIGITS)):
-        value = _first(record, *names) or _first(context, *names)
+        value = first_of(record, *names) or first_of(context, *names)
         if isinstance(value, str) and value and _known_id(value, digits) is None:
             metadata[f"otel.{names[1]}"] = well_formed(value)
 
@@ -563,7 +559,7 @@ def _is_attributes(document: dict[str, Any]) -> bool:
 
 def _read_attributes(document: dict[str, Any], source: str) -> Iterator[_Span]:
     attributes = _cleaned(document)
-    name = _text(_first(attributes, *_NAMES_IN_ATTRIBUTES) or "span")
+    name = _text(first_of(attributes, *_NAMES_IN_ATTRIBUTES) or "span")
     yield _Span(_hash(source, _TRACE_DIGITS), name, _clean_facts(attributes, name))
 
 
@@ -587,23 +583,35 @@ def _is_jaeger(document: dict[str, Any]) -> bool:
 
 def _read_jaeger(document: dict[str, Any], source: str) -> Iterator[_Span]:
     traces = document.get("data", [document])
-    for trace in _objects([traces] if isinstance(traces, dict) else traces, "data"):
+    for trace in objects_in([traces] if isinstance(traces, dict) else traces, "data"):
         processes = {
-            key: _attributes(_object(process).get("tags"))
-            | {"service.name": _object(process).get("serviceName")}
-            for key, process in _object(trace.get("processes")).items()
+            key: _attributes(object_of(process).get("tags"))
+            | {"service.name": object_of(process).get("serviceName")}
+            for key, process in object_of(trace.get("processes")).items()
         }
-        for record in _objects(trace.get("spans"), "spans"):
+        for record in objects_in(trace.get("spans"), "spans"):
             resource = processes.get(str(record.get("processID")), {})
             yield _span_of(_from_jaeger(record), source, _shared(resource, {}))
+
+
+def _is_jaeger_span(document: dict[str, Any]) -> bool:
+    return "spanID" in document and "operationName" in document
+
+
+def _read_jaeger_span(document: dict[str, Any], source: str) -> Iterator[_Span]:
+    """Read a span alone, as Jaeger keeps them in Elasticsearch, with its process in it."""
+    process = object_of(document.get("process"))
+    resource = _attributes(process.get("tags")) | {"service.name": process.get("serviceName")}
+    record = {key: value for key, value in document.items() if key != "process"}
+    yield _span_of(_from_jaeger(record), source, _shared(resource, {}))
 
 
 def _from_jaeger(record: dict[str, Any]) -> dict[str, Any]:
     """Return a Jaeger span in OpenTelemetry's words; its times are microseconds."""
     tags = _attributes(record.get("tags"))
-    failed = tags.pop("otel.status_code", None) == "ERROR" or tags.get("error") is True
-    start = _integer(record.get("startTime"))
-    duration = _integer(record.get("duration"))
+    failed = tags.pop("otel.status_code", None) == "ERROR" or tags.get("error") in (True, "true")
+    start = integer_of(record.get("startTime"))
+    duration = integer_of(record.get("duration"))
     parent, others = _jaeger_references(record)
     rest = {key: value for key, value in record.items() if key not in _JAEGER_TAKEN}
     return rest | {
@@ -617,7 +625,7 @@ def _from_jaeger(record: dict[str, Any]) -> dict[str, Any]:
             "code": 2 if failed else 0,
             "message": tags.pop("otel.status_description", None),
         },
-        "events": [_jaeger_event(log) for log in _objects(record.get("logs"), "logs")],
+        "events": [_jaeger_event(log) for log in objects_in(record.get("logs"), "logs")],
         "links": others,
     }
 
@@ -635,7 +643,7 @@ _JAEGER_TAKEN = {
 
 def _jaeger_references(record: dict[str, Any]) -> tuple[Any, list[dict[str, Any]]]:
     """Return the parent's id, and as links the other spans referred to."""
-    references = _objects(record.get("references"), "references")
+    references = objects_in(record.get("references"), "references")
     parent = next((item for item in references if item.get("refType") == "CHILD_OF"), None)
     others = [
         {**item, "attributes": {"opentracing.ref_type": item.get("refType")}}
@@ -647,7 +655,7 @@ def _jaeger_references(record: dict[str, Any]) -> tuple[Any, list[dict[str, Any]
 
 def _jaeger_event(log: dict[str, Any]) -> dict[str, Any]:
     fields = _attributes(log.get("fields"))
-    moment = _integer(log.get("timestamp"))
+    moment = integer_of(log.get("timestamp"))
     return {
         "name": fields.pop("event", "log"),
         "time": None if moment is None else moment * 1_000,
@@ -663,7 +671,7 @@ def _mlflow_parts(document: dict[str, Any]) -> tuple[Any, Any]:
     answer = document.get("trace", document)
     if isinstance(answer, dict) and isinstance(answer.get("trace_info"), dict):
         return answer["trace_info"], answer.get("spans")
-    return document.get("info"), _object(document.get("data")).get("spans")
+    return document.get("info"), object_of(document.get("data")).get("spans")
 
 
 def _is_mlflow(document: dict[str, Any]) -> bool:
@@ -673,7 +681,7 @@ def _is_mlflow(document: dict[str, Any]) -> bool:
 
 def _read_mlflow(document: dict[str, Any], source: str) -> Iterator[_Span]:
     info, records = _mlflow_parts(document)
-    for record in _objects(records, "spans"):
+    for record in objects_in(records, "spans"):
         attributes = record.get("attributes")
         if isinstance(attributes, dict):  # as saved: every value is a JSON text
             attributes = {key: _from_json(value) for key, value in attributes.items()}
@@ -698,11 +706,11 @@ def _is_langsmith(document: dict[str, Any]) -> bool:
 
 
 def _read_langsmith(document: dict[str, Any], source: str) -> Iterator[_Span]:
-    for run in _runs_in(_objects(document.get("runs", [document]), "runs")):
+    for run in _runs_in(objects_in(document.get("runs", [document]), "runs")):
         name = _text(run.get("name"))
         attributes = _langsmith_attributes(run)
         span = _Span(
-            _id(_first(run, "trace_id", "id"), _TRACE_DIGITS) or _hash(source, _TRACE_DIGITS),
+            _id(first_of(run, "trace_id", "id"), _TRACE_DIGITS) or _hash(source, _TRACE_DIGITS),
             name,
             _clean_facts(attributes, name),
             _id(run.get("id"), _SPAN_DIGITS),
@@ -720,8 +728,8 @@ def _runs_in(runs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     waiting = runs[::-1]
     while waiting:
         run = waiting.pop()
-        above = {"parent_run_id": run.get("id"), "trace_id": _first(run, "trace_id", "id")}
-        below = _objects(run.get("child_runs"), "child_runs")
+        above = {"parent_run_id": run.get("id"), "trace_id": first_of(run, "trace_id", "id")}
+        below = objects_in(run.get("child_runs"), "child_runs")
         waiting += [{**above, **_without_none(child)} for child in reversed(below)]
         yield run
 
@@ -732,7 +740,7 @@ def _without_none(record: dict[str, Any]) -> dict[str, Any]:
 
 def _langsmith_moment(value: Any) -> datetime | None:
     """Return a time given as text, or in milliseconds as the JavaScript library counts it."""
-    milliseconds = _integer(value)
+    milliseconds = integer_of(value)
     return _moment(value if milliseconds is None else milliseconds * 1_000_000)
 
 
@@ -760,10 +768,10 @@ def _langsmith_attributes(run: dict[str, Any]) -> dict[str, Any]:
     for name, key in (("input.value", "inputs"), ("output.value", "outputs")):
         if run.get(key):
             attributes[name] = run[key]
-    extra = _object(run.get("extra"))
-    facts, asked = _object(extra.get("metadata")), _object(extra.get("invocation_params"))
+    extra = object_of(run.get("extra"))
+    facts, asked = object_of(extra.get("metadata")), object_of(extra.get("invocation_params"))
     attributes["gen_ai.provider.name"] = facts.get("ls_provider")
-    model = facts.get("ls_model_name") or _first(asked, "model", "model_name")
+    model = facts.get("ls_model_name") or first_of(asked, "model", "model_name")
     attributes["gen_ai.request.model"] = model
     if run.get("run_type") == "llm":  # a chain repeats the usage of the calls in it
         attributes.update(_langsmith_usage(run, facts))
@@ -772,10 +780,27 @@ def _langsmith_attributes(run: dict[str, Any]) -> dict[str, Any]:
 
 def _langsmith_usage(run: dict[str, Any], facts: dict[str, Any]) -> dict[str, int]:
     """Return the token counts of a call, from the first of the places that have any."""
-    outputs = _object(run.get("outputs"))
-    old = _object(outputs.get("llm_output")).get("token_usage")
-    places = (facts.get("usage_metadata"), outputs.get("usage_metadata"), run, old)
-    return next(filter(None, (_usage(_object(place)) for place in places)), {})
+    outputs = object_of(run.get("outputs"))
+    old = object_of(outputs.get("llm_output")).get("token_usage")
+    message = _langchain_message(outputs)
+    places = (
+        facts.get("usage_metadata"),
+        outputs.get("usage_metadata"),
+        run,
+        message.get("usage_metadata"),
+        old,
+        outputs.get("usage"),
+    )
+    return next(filter(None, (_usage(object_of(place)) for place in places)), {})
+
+
+def _langchain_message(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Return what the first message says that a chat model of LangChain answered."""
+    found: Any = outputs.get("generations")
+    while isinstance(found, list) and found:
+        found = found[0]
+    message = object_of(object_of(found).get("message"))
+    return object_of(message.get("kwargs")) or message
 
 
 def _read_langsmith_error(span: _Span, text: str) -> None:
@@ -801,6 +826,14 @@ _USAGE_DETAILS = {
     ("input_token_details", "cache_read"): "gen_ai.usage.cache_read.input_tokens",
     ("input_token_details", "cache_creation"): "gen_ai.usage.cache_creation.input_tokens",
     ("output_token_details", "reasoning"): "gen_ai.usage.reasoning.output_tokens",
+    ("prompt_tokens_details", "cached_tokens"): "gen_ai.usage.cache_read.input_tokens",
+    ("input_tokens_details", "cached_tokens"): "gen_ai.usage.cache_read.input_tokens",
+    ("completion_tokens_details", "reasoning_tokens"): "gen_ai.usage.reasoning.output_tokens",
+    ("output_tokens_details", "reasoning_tokens"): "gen_ai.usage.reasoning.output_tokens",
+}
+_USAGE_BESIDE = {  # what Anthropic counts beside the input; the GenAI names count it within
+    "cache_read_input_tokens": "gen_ai.usage.cache_read.input_tokens",
+    "cache_creation_input_tokens": "gen_ai.usage.cache_creation.input_tokens",
 }
 
 
@@ -808,9 +841,14 @@ def _usage(usage: Mapping[str, Any]) -> dict[str, int]:
     """Return token counts under their GenAI names."""
     found = {name: usage[key] for key, name in _USAGE.items() if type(usage.get(key)) is int}
     for (group, key), name in _USAGE_DETAILS.items():
-        count = _object(usage.get(group)).get(key)
+        count = object_of(usage.get(group)).get(key)
         if type(count) is int:
             found[name] = count
+    for key, name in _USAGE_BESIDE.items():
+        count = usage.get(key)
+        if type(count) is int and "gen_ai.usage.input_tokens" in found:
+            found[name] = count
+            found["gen_ai.usage.input_tokens"] += count
     return found
 
 
@@ -818,20 +856,77 @@ def _usage(usage: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _is_message(item: Any) -> bool:
-    return isinstance(item, dict) and isinstance(item.get("role"), str)
+    return isinstance(item, dict) and bool(_role_of(item))
+
+
+def _role_of(message: dict[str, Any]) -> str:
+    """Return who speaks; the items of OpenAI's newer interface have a type instead of a role."""
+    role = message.get("role")
+    if isinstance(role, str):
+        return well_formed(role)
+    kind = message.get("type")
+    if kind in _ITEMS:
+        return "assistant"
+    call, _, output = _text(kind).rpartition("_")
+    return "tool" if call in _CALLS and output == "output" else ""
+
+
+_CALLS = {
+    "apply_patch_call",
+    "code_interpreter_call",
+    "computer_call",
+    "custom_tool_call",
+    "file_search_call",
+    "function_call",
+    "image_generation_call",
+    "local_shell_call",
+    "mcp_call",
+    "shell_call",
+    "web_search_call",
+}
+_ITEMS = (*_CALLS, "reasoning")  # what a model says
 
 
 def _is_conversation(document: dict[str, Any]) -> bool:
-    messages = document.get("messages")
+    messages = _messages_of(document)
     return isinstance(messages, list) and bool(messages) and _is_message(messages[0])
+
+
+def _messages_of(document: dict[str, Any]) -> Any:
+    """Return the messages of a conversation, or of what a model's provider answered."""
+    if document.get("object") == "response":
+        return document.get("output")
+    if document.get("object") == "chat.completion":
+        choices = objects_in(document.get("choices"), "choices")
+        return [object_of(choice.get("message")) for choice in choices]
+    return [document] if _is_message(document) else document.get("messages")
+
+
+_ANSWERS = ("response", "chat.completion")
 
 
 def _read_conversation(document: dict[str, Any], source: str) -> Iterator[_Span]:
     trace_id = _hash(source, _TRACE_DIGITS)
-    kept = _cleaned({key: value for key, value in document.items() if key != "messages"})
+    messages = _messages_of(document)
+    kept = {} if _is_message(document) else _cleaned(document)
+    is_answer = document.get("object") in _ANSWERS
+    kept.pop("output" if document.get("object") == "response" else "messages", None)
+    if is_answer:
+        kept.update(_message_facts(document))
     root = _Span(trace_id, "conversation", Facts("trace", metadata=kept), trace_id[:_SPAN_DIGITS])
     yield root
-    yield from _read_messages(document["messages"], trace_id, root.span_id)
+    yield from _read_messages(messages, trace_id, root.span_id)
+
+
+def _message_facts(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the model, the tokens and the reason for the end that an answer tells."""
+    facts: dict[str, Any] = _usage(object_of(message.get("usage")))
+    if isinstance(message.get("model"), str):
+        facts["gen_ai.response.model"] = well_formed(message["model"])
+    reason = first_of(message, "finish_reason", "stop_reason")
+    if isinstance(reason, str):
+        facts["gen_ai.response.finish_reasons"] = [well_formed(reason)]
+    return facts
 
 
 def _read_message_list(messages: list[Any], source: str) -> Iterator[_Span]:
@@ -842,7 +937,7 @@ def _read_messages(messages: Any, trace_id: str, parent_id: str | None) -> Itera
     """Make a node of every message: what the model said, what a tool or a person answered."""
     called: dict[str, dict[str, Any]] = {}
     previous: _Span | None = None
-    for position, message in enumerate(_objects(messages, "messages")):
+    for position, message in enumerate(objects_in(messages, "messages")):
         span = _message_span(message, called)
         span.trace_id, span.parent_id = trace_id, parent_id
         span.span_id = _hash(f"{trace_id}/message/{position}", _SPAN_DIGITS)
@@ -850,24 +945,21 @@ def _read_messages(messages: Any, trace_id: str, parent_id: str | None) -> Itera
             edge = {"logtracer.edge.type": EdgeType.DATA_FLOW.value}
             span.links.append(_Link(trace_id, previous.span_id, edge))
         for call in _calls_in(message):
-            called[_text(_first(call, "call_id", "id"))] = call
+            called[_text(first_of(call, "call_id", "id"))] = call
         yield span
         previous = span
 
 
-# The items of OpenAI's newer interface that have a type instead of a role.
-_ROLES = {"function_call": "assistant", "reasoning": "assistant", "function_call_output": "tool"}
-
-
 def _message_span(message: dict[str, Any], called: dict[str, dict[str, Any]]) -> _Span:
-    role = _text(message.get("role")) or _ROLES.get(_text(message.get("type")), "")
+    role = _role_of(message) or _text(message.get("type")) or "message"
     results = [_text(part.get("tool_use_id")) for part in _parts(message, "tool_result")]
     kept = {key: message[key] for key in message if key not in ("role", "error")}
     if role == "assistant":
         name = _text(message.get("model")) or role
         span = _Span("", name, Facts(NodeType.LLM_CALL, output_data={"message": message}))
+        span.facts.metadata.update(_message_facts(message))
     elif role in ("tool", "function") or results:
-        answered = _text(_first(message, "tool_call_id", "call_id"))
+        answered = _text(first_of(message, "tool_call_id", "call_id"))
         call = called.get((results or [answered])[0], {})
         span = _tool_span(message, call, kept)
     elif role == "user":
@@ -878,13 +970,16 @@ def _message_span(message: dict[str, Any], called: dict[str, dict[str, Any]]) ->
     span.facts.metadata["message.role"] = role
     if message.get("error"):
         _fail(span, message["error"])
+    for part in _parts(message, "tool_result"):
+        if part.get("is_error") is True:
+            _fail(span, part.get("content") or "the tool failed")
     return span
 
 
 def _tool_span(message: dict[str, Any], call: dict[str, Any], kept: dict[str, Any]) -> _Span:
-    function = _object(call.get("function")) or call
-    name = _text(_first(message, "name", "function") or function.get("name")) or "tool"
-    arguments = parse_json(_first(function, "arguments", "input"))
+    function = object_of(call.get("function")) or call
+    name = _text(first_of(message, "name", "function") or function.get("name")) or "tool"
+    arguments = parse_json(first_of(function, "arguments", "input"))
     asked = {} if arguments is None else {"arguments": arguments}
     data = arguments if isinstance(arguments, dict) else asked
     return _Span("", name, Facts(NodeType.TOOL_CALL, _cleaned(data), kept))
@@ -893,7 +988,7 @@ def _tool_span(message: dict[str, Any], call: dict[str, Any], kept: dict[str, An
 def _calls_in(message: dict[str, Any]) -> list[dict[str, Any]]:
     calls = message.get("tool_calls")
     listed = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-    own = [message] if message.get("type") == "function_call" else []
+    own = [message] if message.get("type") in (*_CALLS,) else []
     return listed + own + _parts(message, "tool_use")
 
 
@@ -912,8 +1007,8 @@ def _is_inspect(document: dict[str, Any]) -> bool:
 
 
 def _read_inspect(document: dict[str, Any], source: str) -> Iterator[_Span]:
-    evaluation = _object(document["eval"])
-    for sample in _objects(document["samples"], "samples"):
+    evaluation = object_of(document["eval"])
+    for sample in objects_in(document["samples"], "samples"):
         key = sample.get("uuid") or f"{source}/{sample.get('id')}/{sample.get('epoch')}"
         yield from _InspectSample(evaluation, sample, _hash(_text(key), _TRACE_DIGITS)).spans()
 
@@ -925,10 +1020,12 @@ class _InspectSample:
         self._evaluation = evaluation
         self._sample = sample
         self._trace_id = trace_id
-        old = _object(sample.get("transcript"))  # what logs of 2024 have, instead of events
-        self._events = _first(sample, "events") or old.get("events")
-        self._attachments = _object(sample.get("attachments")) or _object(old.get("content"))
-        pool = _first(_object(sample.get("events_data")), "messages") or sample.get("message_pool")
+        old = object_of(sample.get("transcript"))  # what logs of 2024 have, instead of events
+        self._events = first_of(sample, "events") or old.get("events")
+        self._attachments = object_of(sample.get("attachments")) or object_of(old.get("content"))
+        pool = first_of(object_of(sample.get("events_data")), "messages") or sample.get(
+            "message_pool"
+        )
         self._pool = pool if isinstance(pool, list) else []
         self._restorable = _MAX_RESTORED
         self._open: list[_Span] = []  # spans begun and not ended, for logs without span ids
@@ -941,7 +1038,7 @@ class _InspectSample:
         self._all.append(root)
         self._open.append(root)
         if isinstance(self._events, list) and self._events:
-            self._read_events(_objects(self._events, "events"))
+            self._read_events(objects_in(self._events, "events"))
         else:
             below = _read_messages(self._sample.get("messages"), self._trace_id, root.span_id)
             self._all.extend(below)
@@ -969,7 +1066,7 @@ class _InspectSample:
         root.end = max((span.end for span in self._all if span.end), default=None)
 
     def _data(self, values: dict[str, Any]) -> dict[str, Any]:
-        return _object(_clean(self._resolve(values)))
+        return object_of(_clean(self._resolve(values)))
 
     def _resolve(self, value: Any, depth: int = 0) -> Any:
         """Put attachments back where a log only refers to them."""
@@ -1010,7 +1107,7 @@ class _InspectSample:
                     self._open.pop()
                 continue
             span = self._take(event)
-            inner = _objects(event.get("events"), "events")
+            inner = objects_in(event.get("events"), "events")
             if span is not None and inner:
                 self._open.append(span)
                 waiting.append(iter(inner))
@@ -1111,15 +1208,15 @@ _INSPECT_SPANS = {
 
 
 def _inspect_model_facts(event: dict[str, Any]) -> dict[str, Any]:
-    output = _object(event.get("output"))
-    usage = _object(output.get("usage"))
+    output = object_of(event.get("output"))
+    usage = object_of(output.get("usage"))
     facts: dict[str, Any] = _usage(usage)
     cached = (usage.get("input_tokens_cache_read"), usage.get("input_tokens_cache_write"))
     parts = [usage.get("input_tokens"), usage.get("output_tokens"), *cached]
     counts = [part for part in parts if type(part) is int]
     if any(cached) and usage.get("total_tokens") == sum(counts):
         # the provider counts cached tokens apart from the input; the GenAI names do not
-        facts["gen_ai.usage.input_tokens"] = sum(counts) - (_integer(parts[1]) or 0)
+        facts["gen_ai.usage.input_tokens"] = sum(counts) - (integer_of(parts[1]) or 0)
     provider, _, model = _text(event.get("model")).partition("/")
     facts["gen_ai.provider.name" if model else "gen_ai.request.model"] = provider
     if model:
@@ -1170,16 +1267,28 @@ def _read_archive(data: bytes) -> tuple[dict[str, Any], int]:
 def _member(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
     """Return the object in a file of an archive; an empty one when it is damaged."""
     try:
-        return _object(json.loads(archive.read(name), parse_constant=str))
+        return object_of(json.loads(archive.read(name), parse_constant=str))
     except (*_BAD_ARCHIVE, ValueError):
         return {}
 
 
 # ---- Formats: how each is recognised, and who reads it -------------------------------------------
 
+
+def _reader_of_records(records: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]) -> _Read:
+    def read(document: dict[str, Any], source: str) -> Iterator[_Span]:
+        for record in records(document):
+            shared = object_of(record.pop("shared", None))
+            yield _span_of(record, source, _cleaned(shared))
+
+    return read
+
+
 _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], _Read], ...] = (
     ("otlp", _is_otlp, _read_otlp),
+    *((name, has_form, _reader_of_records(records)) for name, has_form, records in RECORD_FORMATS),
     ("jaeger", _is_jaeger, _read_jaeger),
+    ("jaeger", _is_jaeger_span, _read_jaeger_span),
     ("mlflow", _is_mlflow, _read_mlflow),
     ("inspect", _is_inspect, _read_inspect),
     ("langsmith", _is_langsmith, _read_langsmith),
@@ -1216,16 +1325,17 @@ def _reader_of_list(items: list[Any]) -> tuple[str, _Read] | None:
         return None
     if _is_message(items[0]):
         return "messages", _read_message_list
-    inner = _reader_of(items[0]) if isinstance(items[0], dict) else None
+    inner = _reader_of(items[0])
     return None if inner is None else (inner[0], _read_items)
 
 
 def _read_items(items: list[Any], source: str) -> Iterator[_Span]:
     for position, item in enumerate(items):
-        reader = _reader_of(item) if isinstance(item, dict) else None
-        if reader is None:
+        reader = _reader_of(item)
+        if reader is None and item != []:
             raise TraceLoadError(f"item {position} of the list is not in a known format")
-        yield from _read_with(reader, item, source, position)
+        if reader is not None:
+            yield from _read_with(reader, item, source, position)
 
 
 def _read_with(
@@ -1431,7 +1541,7 @@ def _edge_of(link: _Link, source_id: str, target_id: str) -> Edge:
     words = [rest.pop(name) for name in _EDGE_TYPE_NAMES if isinstance(rest.get(name), str)]
     word = words[0] if words else "link"
     label = _text(rest.pop("logtracer.edge.label", ""))
-    rest.update(_object(parse_json(rest.pop("logtracer.edge.metadata", None))))
+    rest.update(object_of(parse_json(rest.pop("logtracer.edge.metadata", None))))
     return Edge(source_id, target_id, _EDGE_TYPES.get(word, word), label, rest)
 
 
@@ -1467,7 +1577,7 @@ def _describe(trace: TraceGraph, spans: list[_Span]) -> None:
     trace.end_time = max((span.end for span in spans if span.end), default=None)
     header = next((span for span in spans if "logtracer.trace" in span.own), None)
     if header is not None:
-        _read_header(trace, _object(parse_json(header.own["logtracer.trace"])))
+        _read_header(trace, object_of(parse_json(header.own["logtracer.trace"])))
         return
     if len(top) == 1 and first.facts.node_type in _ROOT_TYPES and not first.own:
         trace.nodes[first.node_id].node_type = "trace"
@@ -1484,18 +1594,18 @@ def _read_header(trace: TraceGraph, header: dict[str, Any]) -> None:
     trace.name = _text(header.get("name"))
     trace.start_time = _moment(header.get("start_time"))
     trace.end_time = _moment(header.get("end_time"))
-    trace.metadata = _object(header.get("metadata"))
-    trace.edges += [Edge.from_dict(edge) for edge in _objects(header.get("edges"), "edges")]
+    trace.metadata = object_of(header.get("metadata"))
+    trace.edges += [Edge.from_dict(edge) for edge in objects_in(header.get("edges"), "edges")]
 
 
 def _session(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return whose trace it is, under the names that our own tracer uses."""
-    extra = _object(_object(metadata.get("langsmith.extra")).get("metadata"))
+    extra = object_of(object_of(metadata.get("langsmith.extra")).get("metadata"))
     found = {
-        "session_id": _first(metadata, *_SESSION_NAMES)
-        or _first(extra, "session_id", "thread_id", "conversation_id"),
-        "user_id": _first(metadata, *_USER_NAMES) or extra.get("user_id"),
-        "tags": _first(metadata, *_TAG_NAMES),
+        "session_id": first_of(metadata, *_SESSION_NAMES)
+        or first_of(extra, "session_id", "thread_id", "conversation_id"),
+        "user_id": first_of(metadata, *_USER_NAMES) or extra.get("user_id"),
+        "tags": first_of(metadata, *_TAG_NAMES),
     }
     return {key: value for key, value in found.items() if value}
 
@@ -1513,6 +1623,23 @@ def _read(path: str) -> bytes:
         if status.st_size > _MAX_FILE:
             raise TraceLoadError(f"larger than {_MAX_FILE >> 30} GiB")
         return file.read()
+
+
+_GZIP = b"\x1f\x8b"
+
+
+def _decompress(data: bytes) -> bytes:
+    """Decompress a file of gzip, which a few bytes can make endless."""
+    reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        found = reader.decompress(data, _MAX_FILE)
+    except zlib.error as error:
+        raise TraceLoadError(f"damaged gzip: {error}") from None
+    if reader.unconsumed_tail:
+        raise TraceLoadError(f"holds more than {_MAX_FILE >> 30} GiB")
+    if found.startswith(_GZIP):
+        raise TraceLoadError("gzip within gzip")
+    return found
 
 
 def _decode(data: bytes) -> str:
@@ -1536,8 +1663,10 @@ def _import(data: str | bytes) -> list[TraceGraph]:
     if isinstance(data, bytes) and data.startswith(_ZIP):
         log, damaged = _read_archive(data)
         return _import_documents([log], damaged, hashlib.sha256(data).hexdigest())
+    if isinstance(data, bytes) and data.startswith(_GZIP):
+        return _import(_decompress(data))
     text = data if isinstance(data, str) else _decode(data)
-    documents, damaged = _documents(text)
+    documents, damaged = _documents(json_of_printed(text) or text)
     if len(documents) == 1 and _is_native(documents[0]):
         return [trace_from_json(data)]  # our own reader, no more lenient here than elsewhere
     if _is_journal(documents[0]):
@@ -1547,6 +1676,8 @@ def _import(data: str | bytes) -> list[TraceGraph]:
 
 
 def _import_documents(documents: list[Any], damaged: int, source: str) -> list[TraceGraph]:
+    if all(map(_is_message, documents)):  # a line for each
+        documents = [documents]
     traces: list[TraceGraph] = []
     spans: list[_Span] = []
     for position, document in enumerate(documents):
