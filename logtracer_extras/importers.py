@@ -5,9 +5,9 @@
     for trace in import_file("spans.jsonl"):
         print(trace.trace_id, len(trace.nodes))
 
-Reads OpenTelemetry (OTLP as JSON, also in snake case, as JSON lines, as Tempo exports it, as console
-exporters print it), with the attributes of OpenInference, GenAI, Traceloop, Langfuse, pydantic-ai
-and the Vercel AI SDK; Jaeger; MLflow; LangSmith runs; Inspect logs; lists of chat messages;
+Reads OpenTelemetry (OTLP as JSON, also in snake case, as JSON lines, as Tempo exports it, as
+console exporters print it), with the attributes of OpenInference, GenAI, Traceloop, Langfuse,
+pydantic-ai and the Vercel AI SDK; Jaeger; MLflow; LangSmith runs; Inspect logs; lists of chat messages;
 logtracer's own files and those of nodetracer; and what `span_records` turns into spans.
 
 Every span becomes a node, whatever is wrong with it: a missing parent, a circle of parents, an id
