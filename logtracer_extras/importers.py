@@ -7,8 +7,8 @@
 
 Reads OpenTelemetry (OTLP as JSON, also in snake case, as JSON lines, as Tempo exports it, as
 console exporters print it), with the attributes of OpenInference, GenAI, Traceloop, Langfuse,
-pydantic-ai and the Vercel AI SDK; Jaeger; MLflow; LangSmith runs; Inspect logs; lists of chat messages;
-logtracer's own files and those of nodetracer; and what `span_records` turns into spans.
+pydantic-ai and the Vercel AI SDK; Jaeger; MLflow; LangSmith runs; Inspect logs; lists of chat
+messages; logtracer's own files and those of nodetracer; what `span_records` turns into spans.
 
 Every span becomes a node, whatever is wrong with it: a missing parent, a circle of parents, an id
 used twice, no end. What is wrong is said in the node's metadata, under `logtracer.import.note`,
