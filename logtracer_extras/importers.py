@@ -57,7 +57,7 @@ from logtracer_extras.conventions import (
 )
 from logtracer_extras.javascript_text import json_of_printed
 from logtracer_extras.lenient import first_of, integer_of, object_of, objects_in
-from logtracer_extras.span_records import RECORD_FORMATS
+from logtracer_extras.span_records import RECORD_FORMATS, SHARED
 
 __all__ = ["import_file", "import_traces"]
 
@@ -330,7 +330,7 @@ def _read_span(document: dict[str, Any], source: str) -> Iterator[_Span]:
     yield _span_of(document, source, {})
 
 
-_LIST_NAMES = ("spans", "data", "rows", "observations")
+_LIST_NAMES = ("spans", "traces", "data", "rows")
 
 
 def _is_span_list(document: dict[str, Any]) -> bool:
@@ -340,6 +340,21 @@ def _is_span_list(document: dict[str, Any]) -> bool:
 
 def _read_span_list(document: dict[str, Any], source: str) -> Iterator[_Span]:
     return _read_items(objects_in(first_of(document, *_LIST_NAMES), "spans"), source)
+
+
+def _is_grouped(document: dict[str, Any]) -> bool:
+    """Tell whether spans stand in lists under names of somebody's own, as those of traces."""
+    if not document or first_of(document, *_LIST_NAMES) is not None:
+        return False  # looked at already: to look twice at every level would never end
+    return all(
+        isinstance(items, list) and _reader_of_list(items) is not None
+        for items in document.values()
+    )
+
+
+def _read_grouped(document: dict[str, Any], source: str) -> Iterator[_Span]:
+    for items in document.values():
+        yield from _read_items(items, source)
 
 
 def _shared(resource: Mapping[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -1278,7 +1293,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
 def _reader_of_records(records: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]) -> _Read:
     def read(document: dict[str, Any], source: str) -> Iterator[_Span]:
         for record in records(document):
-            shared = object_of(record.pop("shared", None))
+            shared = object_of(record.pop(SHARED, None))
             yield _span_of(record, source, _cleaned(shared))
 
     return read
@@ -1295,6 +1310,7 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], _Read], ...] = (
     ("spans", _is_span, _read_span),
     ("spans", _is_span_list, _read_span_list),
     ("messages", _is_conversation, _read_conversation),
+    ("spans", _is_grouped, _read_grouped),
     ("attributes", _is_attributes, _read_attributes),
 )
 

@@ -13,9 +13,10 @@ from typing import Any
 from logtracer_extras.conventions import parse_json
 from logtracer_extras.lenient import first_of, integer_of, object_of, objects_in
 
-__all__ = ["RECORD_FORMATS"]
+__all__ = ["RECORD_FORMATS", "SHARED"]
 
 Record = dict[str, Any]
+SHARED = "logtracer.shared"  # under which a record holds what is said of its whole trace
 
 _MICROSECOND = 1_000  # nanoseconds
 _MILLISECOND = 1_000_000
@@ -68,7 +69,7 @@ def _langfuse_trace(document: Record) -> Iterator[Record]:
         span = _observation({"traceId": trace.get("id"), **item})
         if span.get("parentSpanId") is None:
             span["attributes"].update(_without_none(session))
-        yield span | {"shared": {"langfuse.trace": about}}
+        yield span | {SHARED: {"langfuse.trace": about}}
 
 
 def _observation(record: Record) -> Record:

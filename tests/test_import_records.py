@@ -263,6 +263,8 @@ RECORDS: dict[str, list[Any]] = {
     "Logfire": [{"rows": LOGFIRE}],
     "OpenAI Agents SDK": AGENTS_SDK,
     "Go": GO,
+    "any, in groups": [{"agent": GO[:1], "calls": GO[1:]}],
+    "any, in traces": [{"exported": "today", "traces": [{"spans": GO}]}],
     "Jaeger in Elasticsearch": JAEGER_ELASTIC,
 }
 
@@ -435,3 +437,12 @@ def test_a_compressed_file_is_read() -> None:
 def test_a_compressed_file_that_cannot_be_read_is_refused(data: bytes) -> None:
     with pytest.raises(TraceLoadError):
         import_traces(data)
+
+
+@pytest.mark.parametrize("name", ["data", "spans", "own", "trace"])
+def test_lists_within_lists_are_looked_through_once(name: str) -> None:
+    document: Any = {"nothing": 1}
+    for _ in range(100):
+        document = {name: [document]}
+    with pytest.raises(TraceLoadError):
+        import_traces(json.dumps(document))
