@@ -21,12 +21,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import io
 import json
 import os
 import re
 import stat
-import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -55,6 +53,7 @@ from logtracer_extras.conventions import (
     type_of_kind,
     well_formed,
 )
+from logtracer_extras.inspect_archive import ZIP, read_archive
 from logtracer_extras.javascript_text import json_of_printed
 from logtracer_extras.lenient import first_of, integer_of, object_of, objects_in
 from logtracer_extras.span_records import RECORD_FORMATS, SHARED
@@ -1252,41 +1251,6 @@ def _fail(span: _Span, error: Any) -> None:
         span.error = _text(error)
 
 
-# ---- Inspect: archives with a file for each sample -----------------------------------------------
-
-_ZIP = b"PK\x03\x04"
-_SAMPLE_FILE = re.compile(r"samples/[^/]+\.json")
-_HEADERS = ("header.json", "_journal/start.json")  # the second one while the evaluation runs
-_BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
-
-
-def _read_archive(data: bytes) -> tuple[dict[str, Any], int]:
-    """Return an `.eval` file as the document of a log, and the number of unreadable samples."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            files = {item.filename: item for item in archive.infolist()}
-            names = [name for name in files if _SAMPLE_FILE.fullmatch(name)]
-            header = next((name for name in _HEADERS if name in files), None)
-            if header is None:
-                raise TraceLoadError("a zip archive, but not of an Inspect log")
-            if sum(files[name].file_size for name in (header, *names)) > _MAX_FILE:
-                raise TraceLoadError(f"holds more than {_MAX_FILE >> 30} GiB")
-            samples = [_member(archive, name) for name in names]
-            document = _member(archive, header)
-    except _BAD_ARCHIVE as error:
-        raise TraceLoadError(f"a damaged zip archive: {error}") from None
-    found = [sample for sample in samples if sample]
-    return {"eval": {}, **document, "samples": found}, len(samples) - len(found)
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
-    """Return the object in a file of an archive; an empty one when it is damaged."""
-    try:
-        return object_of(json.loads(archive.read(name), parse_constant=str))
-    except (*_BAD_ARCHIVE, ValueError):
-        return {}
-
-
 # ---- Formats: how each is recognised, and who reads it -------------------------------------------
 
 
@@ -1676,8 +1640,8 @@ def _why_nothing(documents: list[Any]) -> str:
 
 
 def _import(data: str | bytes) -> list[TraceGraph]:
-    if isinstance(data, bytes) and data.startswith(_ZIP):
-        log, damaged = _read_archive(data)
+    if isinstance(data, bytes) and data.startswith(ZIP):
+        log, damaged = read_archive(data, _MAX_FILE)
         return _import_documents([log], damaged, hashlib.sha256(data).hexdigest())
     if isinstance(data, bytes) and data.startswith(_GZIP):
         return _import(_decompress(data))
