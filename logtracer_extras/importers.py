@@ -242,7 +242,8 @@ def _clean_facts(attributes: Mapping[str, Any], name: str) -> Facts:
 
 
 def _attributes(value: Any) -> dict[str, Any]:
-    """Return attributes given as an object or as a list of keys and values."""
+    """Return attributes given as an object, as its JSON text or as a list of keys and values."""
+    value = parse_json(value)
     if isinstance(value, dict):
         return value
     result = {}
@@ -879,12 +880,17 @@ def _role_of(message: dict[str, Any]) -> str:
     if isinstance(role, str):
         return well_formed(role)
     kind = message.get("type")
+    if not isinstance(kind, str):
+        return ""
+    if "content" in message and kind in _LANGCHAIN_ROLES:
+        return _LANGCHAIN_ROLES[kind]
     if kind in _ITEMS:
         return "assistant"
-    call, _, output = _text(kind).rpartition("_")
+    call, _, output = kind.rpartition("_")
     return "tool" if call in _CALLS and output == "output" else ""
 
 
+_LANGCHAIN_ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
 _CALLS = {
     "apply_patch_call",
     "code_interpreter_call",
@@ -993,7 +999,7 @@ def _message_span(message: dict[str, Any], called: dict[str, dict[str, Any]]) ->
 def _tool_span(message: dict[str, Any], call: dict[str, Any], kept: dict[str, Any]) -> _Span:
     function = object_of(call.get("function")) or call
     name = _text(first_of(message, "name", "function") or function.get("name")) or "tool"
-    arguments = parse_json(first_of(function, "arguments", "input"))
+    arguments = parse_json(first_of(function, "arguments", "input", "args"))
     asked = {} if arguments is None else {"arguments": arguments}
     data = arguments if isinstance(arguments, dict) else asked
     return _Span("", name, Facts(NodeType.TOOL_CALL, _cleaned(data), kept))
@@ -1330,7 +1336,7 @@ def _read_with(
 
 # ---- Documents: one JSON value, JSON lines, or values printed one after the other ----------------
 
-_SPACE = re.compile(r"[\s,]*")
+_SPACE = re.compile(r"[\s,\ufeff\x1e]*")  # files put together keep their marks
 _NEXT_DOCUMENT = re.compile(r'\n(?=\{\s*["}]|\[\s*[{\]])')  # and not a log's "[INFO] ..."
 _MAX_DAMAGED = 10_000  # places; a file with more is something else, and finding each costs time
 

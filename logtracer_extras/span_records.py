@@ -283,7 +283,16 @@ def _is_row(record: Record) -> bool:
     return "context.span_id" in record
 
 
-def _row(record: Record) -> Iterator[Record]:
+def _rows(document: Record) -> Iterator[Record]:
+    """Give the spans of a row, or of a whole table whose columns are objects."""
+    if not isinstance(document["context.span_id"], dict):
+        yield _row(document)
+        return
+    for key in document["context.span_id"]:
+        yield _row({name: object_of(column).get(key) for name, column in document.items()})
+
+
+def _row(record: Record) -> Record:
     prefix = "attributes."
     span = {key: value for key, value in record.items() if not key.startswith(prefix)}
     attributes = {
@@ -297,7 +306,7 @@ def _row(record: Record) -> Iterator[Record]:
         span[name] = _from_pandas(span.get(name))
     if span.get("parent_id") == "NaN":
         span["parent_id"] = None
-    yield span | {"attributes": attributes}
+    return span | {"attributes": attributes}
 
 
 def _from_pandas(value: Any) -> Any:
@@ -483,7 +492,7 @@ RECORD_FORMATS: tuple[
     ("langfuse", _is_langfuse_trace, _langfuse_trace),
     ("langfuse", _is_observation, _observations),
     ("go", _is_go, _go_span),
-    ("phoenix", _is_row, _row),
+    ("phoenix", _is_row, _rows),
     ("logfire", _is_logfire, _logfire_span),
     ("openai_agents", _is_agents_sdk, _agents_sdk_span),
     ("datadog", _is_datadog, _datadog_span),

@@ -138,7 +138,7 @@ XRAY_SEGMENT = {
     ],
 }
 XRAY = {"Traces": [{"Id": "1", "Segments": [{"Id": FIRST, "Document": json.dumps(XRAY_SEGMENT)}]}]}
-PHOENIX_ROWS = [
+PHOENIX_ROWS: list[dict[str, Any]] = [
     {
         "name": "agent",
         "span_kind": "AGENT",
@@ -260,6 +260,12 @@ RECORDS: dict[str, list[Any]] = {
     "X-Ray": [XRAY],
     "X-Ray, a segment": [XRAY_SEGMENT],
     "Phoenix, rows": PHOENIX_ROWS,
+    "Phoenix, columns": [
+        {
+            name: {str(at): row.get(name) for at, row in enumerate(PHOENIX_ROWS)}
+            for name in PHOENIX_ROWS[1]
+        }
+    ],
     "Logfire": [{"rows": LOGFIRE}],
     "OpenAI Agents SDK": AGENTS_SDK,
     "Go": GO,
@@ -425,6 +431,18 @@ def test_a_tool_result_that_is_an_error_has_failed() -> None:
     assert (node.status, node.error) == (NodeStatus.FAILED, "no such id")
 
 
+def test_messages_of_langchain_are_a_conversation() -> None:
+    call = {"id": "c", "name": "look_up", "args": {"id": 1}}
+    messages = [
+        {"type": "human", "content": "hi"},
+        {"type": "ai", "content": "", "tool_calls": [call]},
+        {"type": "tool", "content": "7", "tool_call_id": "c"},
+    ]
+    person, model, tool = nodes_of(messages)[1:]
+    assert (person.node_type, model.node_type) == ("human_input", "llm_call")
+    assert (tool.name, tool.input_data) == ("look_up", {"id": 1})
+
+
 # ---- Files ---------------------------------------------------------------------------------------
 
 
@@ -446,3 +464,15 @@ def test_lists_within_lists_are_looked_through_once(name: str) -> None:
         document = {name: [document]}
     with pytest.raises(TraceLoadError):
         import_traces(json.dumps(document))
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\x1e"])
+def test_marks_before_documents_cost_no_step(mark: str) -> None:
+    (trace,) = import_traces("".join(f"{mark}{json.dumps(span)}\n" for span in GO))
+    assert len(trace.nodes) == 2
+    assert "logtracer.damaged_lines" not in trace.metadata
+
+
+def test_attributes_may_be_one_json_text() -> None:
+    span = {"trace_id": TRACE, "span_id": FIRST, "name": "ask", "attributes": '{"tries": 5}'}
+    assert nodes_of(span)[0].metadata["tries"] == 5
