@@ -105,8 +105,10 @@ SUITES = {
     "swarm": Suite(
         (SWARM, OPENAI), ("openai==1.109.1", "openai-swarm==0.1.1"), node_packages=MODEL_SERVER
     ),
-    "libraries": Suite(("tests/test_library_values.py",), ("numpy", "pandas", "pydantic")),
-    "inspect": Suite(("tests/test_inspect_archive.py",), ("zstandard",)),
+    "libraries": Suite(
+        ("tests/test_library_values.py", "tests/test_inspect_archive.py"),
+        ("numpy", "pandas", "pydantic", "zstandard"),
+    ),
     "nodetracer": Suite(("tests/test_nodetracer.py",), ("nodetracer==0.4.0",)),
     "otlp": Suite(
         ("tests/test_otlp.py", "tests/test_otlp_receivers.py"),
