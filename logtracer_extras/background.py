@@ -23,7 +23,7 @@ from typing import Any
 from logtracer import StorageBackend, StoreError, TraceGraph
 
 from .listing import EVERYTHING, TraceFilter, TraceSummary, list_summaries
-from .streaming import as_streaming
+from .streaming import as_streaming, check_id
 
 __all__ = ["BackgroundStore"]
 
@@ -66,6 +66,7 @@ class BackgroundStore:
 
     def save(self, trace: TraceGraph) -> None:
         """Keep a trace; returns before the store has it."""
+        check_id(trace.trace_id)  # while somebody hears of it
         self._put(("save", trace))
 
     def load(self, trace_id: str) -> TraceGraph | None:
@@ -177,8 +178,7 @@ class BackgroundStore:
         if together is not None and events:
             self._persist(len(events), together, events)
             return
-        for event in events:
-            self._persist(1, self._stream.write_event, *event)
+        self._write_one_by_one(events)
 
     def _persist(self, count: int, write: Any, *arguments: Any) -> None:
         """Call a store until it takes what it is given; give up when the program ends."""
@@ -194,8 +194,15 @@ class BackgroundStore:
                 time.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
                 attempt += 1
             except Exception as problem:  # the store will never take it
-                self._lose(count, problem)
+                if count == 1:
+                    self._lose(count, problem)
+                else:  # but perhaps all the others that were given together
+                    self._write_one_by_one(*arguments)
                 return
+
+    def _write_one_by_one(self, events: list[tuple[str, str, str]]) -> None:
+        for event in events:
+            self._persist(1, self._stream.write_event, *event)
 
     def _is_over(self) -> bool:
         return time.monotonic() > self._closing

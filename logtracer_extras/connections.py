@@ -26,20 +26,20 @@ class Connections(Generic[C]):
 
     def __init__(self, connect: Callable[[], C]) -> None:
         self._connect = connect
-        self._open: dict[tuple[int, int], C] = {}
+        self._open: dict[tuple[int, int, int], C] = {}
         weakref.finalize(self, _close_all, self._open)
 
-    def get(self) -> C:
-        """Return this thread's connection, made when there is none."""
-        key = os.getpid(), threading.get_ident()
+    def get(self, level: int = 0) -> C:
+        """Return this thread's connection, made when there is none; for each level another."""
+        key = os.getpid(), threading.get_ident(), level
         connection = self._open.get(key)
         if connection is None:
             connection = self._open[key] = self._connect()
         return connection
 
-    def drop(self) -> None:
+    def drop(self, level: int = 0) -> None:
         """Close this thread's connection, if it has one."""
-        connection = self._open.pop((os.getpid(), threading.get_ident()), None)
+        connection = self._open.pop((os.getpid(), threading.get_ident(), level), None)
         if connection is not None:
             connection.close()
 
@@ -51,7 +51,7 @@ class Connections(Generic[C]):
 _inherited: list[Any] = []  # connections of a parent process: deleting one would close it, too
 
 
-def _close_all(connections: dict[tuple[int, int], Any]) -> None:
+def _close_all(connections: dict[tuple[int, int, int], Any]) -> None:
     for key in list(connections):
         connection = connections.pop(key)
         if key[0] == os.getpid():

@@ -13,13 +13,17 @@ batches, and wait out a restart of the server.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 from logtracer import (
+    LogtracerError,
     StoreError,
     TraceGraph,
     merge_traces,
@@ -31,6 +35,7 @@ from logtracer import (
 try:
     import psycopg
     from psycopg import sql
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
 except ImportError as error:
     raise ImportError(
         "logtracer_extras.postgres needs psycopg: pip install 'psycopg[binary]'"
@@ -40,13 +45,23 @@ from . import trace_table
 from .connections import Connections
 from .listing import EVERYTHING, TraceFilter, TraceSummary
 from .retention import prune
+from .streaming import check_id
 
 __all__ = ["PostgresStore"]
 
 T = TypeVar("T")
 
 _SCHEMA_VERSION = 2  # 2 added the table of traces, and dropped what it made useless
-_CONNECT_SECONDS = 5
+_OPTIONS = {  # of libpq, where the user's string does not say otherwise
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,  # milliseconds; without, a lost network holds a call for minutes
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+_PATIENCE = "SET lock_timeout = '2s'"  # as long as a host waits for another writer of SQLite
+_REST = 4  # no new attempt to connect for so many times as long as the last one took in vain
+_LEVELS = 2  # calls of one thread at once: one, and one that interrupted it
 _TABLES = f"""
 CREATE SCHEMA IF NOT EXISTS {{schema}};
 CREATE TABLE IF NOT EXISTS {{schema}}.logtracer_version (version integer PRIMARY KEY);
@@ -77,6 +92,7 @@ class PostgresStore:
     `dsn` is what libpq takes: a URL or `host=... dbname=...`; a URL may name the schema as well,
     `postgresql://HOST/DATABASE?schema=NAME`. Raises ValueError for a schema that is no plain
     name; StoreError when the server cannot be reached or does not do as it is told.
+    LogtracerError for a trace that it will never take, such as one with an endless session id.
     A connection belongs to one thread of one process, and is made anew when it breaks.
     """
 
@@ -92,11 +108,16 @@ class PostgresStore:
         self._has_tables = False
         self._statements: dict[str, bytes] = {}  # ours, and as they are sent
         self._begun: set[str] = set()  # the traces we write that are known to have a row
+        self._calls = threading.local()  # how many are under way
+        self._rests_until = 0.0
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return functools.partial(type(self), schema=self._schema), (self._dsn,)
 
     def __repr__(self) -> str:
         """Show where, never the password."""
         try:
-            parts = psycopg.conninfo.conninfo_to_dict(self._dsn)
+            parts = conninfo_to_dict(self._dsn)
         except psycopg.Error:
             return f"PostgresStore(..., schema={self._schema!r})"
         place = " ".join(
@@ -106,6 +127,7 @@ class PostgresStore:
 
     def save(self, trace: TraceGraph) -> None:
         """Keep a trace as one document, replacing what is there."""
+        check_id(trace.trace_id)
         document = trace_to_json(trace, indent=None)
 
         def replace(execute: _Execute) -> None:
@@ -168,24 +190,60 @@ class PostgresStore:
 
     def _run(self, action: Callable[[_Execute], T]) -> T:
         """Do something in a transaction, on a new connection when the old one has broken."""
-        try:
+        with self._level() as level:
             try:
-                return self._transact(action)
-            except psycopg.OperationalError:  # the server was restarted: once more, afresh
-                self._connections.drop()
-                return self._transact(action)
-        except psycopg.Error as problem:
-            self._connections.drop()
-            raise StoreError(f"{self!r}: {self._without_password(str(problem))}") from None
+                connection = self._connections.get(level)
+                try:
+                    return self._transact(connection, action)
+                except psycopg.OperationalError:
+                    if not connection.closed:
+                        raise
+                    self._connections.drop(level)  # the server was restarted: once more, afresh
+                    return self._transact(self._connections.get(level), action)
+            except psycopg.Error as problem:
+                self._connections.drop(level)
+                raise self._in_our_words(problem) from None
 
-    def _transact(self, action: Callable[[_Execute], T]) -> T:
-        connection = self._connections.get()
+    @contextlib.contextmanager
+    def _level(self) -> Iterator[int]:
+        """Count the calls of this thread that are under way; each has a connection of its own.
+
+        A signal handler or a finalizer that traces may interrupt a call, and a connection that
+        is in use would have it wait for ever.
+        """
+        level: int = getattr(self._calls, "level", 0)
+        if level == _LEVELS:
+            raise StoreError("a call that interrupted another one was interrupted")
+        self._calls.level = level + 1
+        try:
+            yield level
+        finally:
+            self._calls.level = level
+
+    def _transact(self, connection: psycopg.Connection, action: Callable[[_Execute], T]) -> T:
         with connection.transaction(), connection.cursor() as cursor:
             return action(_Execute(cursor, self._sql))
 
+    def _in_our_words(self, problem: psycopg.Error) -> LogtracerError:
+        """Return the error to raise: a StoreError, unless trying again is in vain."""
+        text = f"{self!r}: {self._without_password(str(problem))}"
+        is_too_much = (problem.sqlstate or "").startswith("54")  # "program limit exceeded"
+        is_refused = is_too_much or isinstance(problem, psycopg.DataError)
+        return LogtracerError(text) if is_refused else StoreError(text)
+
     def _connect(self) -> psycopg.Connection:
-        connection = psycopg.connect(self._dsn, autocommit=True, connect_timeout=_CONNECT_SECONDS)
+        began = time.monotonic()
+        if began < self._rests_until:
+            raise StoreError(f"{self!r}: no connection, and it is too early to try again")
         try:
+            options: dict[str, Any] = {**_OPTIONS, **conninfo_to_dict(self._dsn)}
+            connection = psycopg.connect(make_conninfo(**options), autocommit=True)
+        except psycopg.Error:
+            now = time.monotonic()
+            self._rests_until = now + _REST * (now - began)
+            raise
+        try:
+            connection.execute(_PATIENCE)
             self._make_tables(connection)
         except BaseException:
             connection.close()
@@ -228,7 +286,7 @@ class PostgresStore:
 
     def _without_password(self, text: str) -> str:
         try:
-            password = psycopg.conninfo.conninfo_to_dict(self._dsn).get("password")
+            password = conninfo_to_dict(self._dsn).get("password")
         except psycopg.Error:
             return "the connection string cannot be read"
         return text.replace(str(password), "[REDACTED]") if password else text

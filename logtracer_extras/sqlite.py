@@ -31,6 +31,7 @@ from . import trace_table
 from .connections import Connections, ForkGate
 from .listing import EVERYTHING, TraceFilter, TraceSummary
 from .retention import prune
+from .streaming import check_id
 
 __all__ = ["SQLiteStore"]
 
@@ -99,6 +100,7 @@ class SQLiteStore:
 
     def save(self, trace: TraceGraph) -> None:
         """Keep a trace as one document, replacing what is there."""
+        check_id(trace.trace_id)
         document = trace_to_json(trace, indent=None)
         with self._transaction() as execute:
             trace_table.delete(execute, [trace.trace_id])

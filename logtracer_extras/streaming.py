@@ -1,12 +1,28 @@
-"""Give any store the streaming method, so that stores can be combined."""
+"""What stores beside the tracer share: the streaming method for any of them, the check of ids."""
 
 from __future__ import annotations
 
+import re
 from typing import cast
 
-from logtracer import StorageBackend, StreamingBackend, TraceGraph, merge_traces, trace_from_journal
+from logtracer import (
+    StorageBackend,
+    StoreError,
+    StreamingBackend,
+    TraceGraph,
+    merge_traces,
+    trace_from_journal,
+)
 
-__all__ = ["as_streaming"]
+__all__ = ["as_streaming", "check_id"]
+
+_TRACE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+
+def check_id(trace_id: str) -> None:
+    """Raise StoreError for what is no trace id, as FileStore does: none may lead out of a store."""
+    if not _TRACE_ID.fullmatch(trace_id):
+        raise StoreError(f"trace id {ascii(trace_id)[:80]} is not 1 to 64 of 0-9 A-Z a-z _ -")
 
 
 def as_streaming(store: StorageBackend) -> StreamingBackend:

@@ -18,7 +18,7 @@ from typing import Any
 from logtracer import StorageBackend, StoreError, StreamingBackend, TraceGraph
 
 from .listing import EVERYTHING, TraceFilter, TraceSummary, list_summaries, newest_first
-from .streaming import as_streaming
+from .streaming import as_streaming, check_id
 
 __all__ = ["TeeStore"]
 
@@ -44,6 +44,7 @@ class TeeStore:
 
     def save(self, trace: TraceGraph) -> None:
         """Keep a trace in every store."""
+        check_id(trace.trace_id)
         self._each(lambda store: store.save(trace))
 
     def load(self, trace_id: str) -> TraceGraph | None:

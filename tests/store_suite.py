@@ -15,6 +15,7 @@ import pytest
 
 from logtracer import (
     FileStore,
+    MemoryStore,
     NodeStatus,
     StorageBackend,
     StoreError,
@@ -189,6 +190,13 @@ class StoreSuite:
     @pytest.mark.parametrize("trace_id", ODD_IDS, ids=ascii)
     def test_an_id_that_is_none_reads_nothing(self, store: StorageBackend, trace_id: str) -> None:
         assert store.load(trace_id) is None
+
+    @pytest.mark.parametrize("trace_id", ODD_IDS, ids=ascii)
+    def test_an_id_that_is_none_is_refused(self, store: StorageBackend, trace_id: str) -> None:
+        if isinstance(store, MemoryStore):  # which keeps nothing anywhere
+            return
+        with pytest.raises(StoreError, match="trace id"):
+            store.save(TraceGraph(trace_id=trace_id, name="odd"))
 
     def test_threads_write_one_store_together(self, store: StorageBackend) -> None:
         threads = [threading.Thread(target=record, args=(store,)) for _ in range(8)]

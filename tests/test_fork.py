@@ -8,9 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -19,6 +16,7 @@ import pytest
 from logtracer import FileStore, Tracer, current_span
 from logtracer_extras.sqlite import SQLiteStore
 from stress.figures import figure
+from stress.forks import fork_while_tracing, in_child
 from stress.reading import only_trace, statuses
 from stress.stores import STORES
 
@@ -27,60 +25,10 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
-def in_child(work: Callable[[], None]) -> int:
-    """Run the work in a forked process and return how it ended; a hung one dies of a signal."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads: the point
-        process_id = os.fork()
-    if process_id == 0:
-        code = 1
-        try:
-            signal.alarm(20)
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1])
-
-
-@contextmanager
-def tracing_threads(tracer: Tracer, count: int) -> Iterator[None]:
-    """Keep threads busy recording."""
-
-    def record() -> None:
-        while not stop.is_set():
-            with tracer.trace("in thread") as root:
-                for _ in range(20):
-                    with root.node("step"):
-                        pass
-
-    stop = threading.Event()
-    threads = [threading.Thread(target=record) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
 @pytest.mark.parametrize("kind", STORES)
 @pytest.mark.parametrize("forks", [figure(20, 1_000)])
 def test_children_of_a_tracing_process_never_hang(kind: str, forks: int, tmp_path: Path) -> None:
-    def work() -> None:
-        with tracer.trace("in child") as root, root.node("step") as step:
-            step.output(answer=42)
-        found = tracer.storage.load(root.trace.trace_id)
-        assert found is not None and len(found.nodes) == 2
-        assert tracer.stats()["errors"] == 0
-        tracer.close()
-
-    tracer = Tracer(storage=STORES[kind](tmp_path))
-    with tracing_threads(tracer, 3):
-        assert [in_child(work) for _ in range(forks)] == [0] * forks
-    assert tracer.stats()["errors"] == 0
+    fork_while_tracing(Tracer(storage=STORES[kind](tmp_path)), forks)
 
 
 def test_a_child_never_hangs_on_a_store_that_its_parent_was_dropping(tmp_path: Path) -> None:

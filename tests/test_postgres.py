@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
+import pickle
+import random
 import shutil
 import socket
 import subprocess
@@ -20,8 +22,12 @@ from logtracer_cli import main
 from logtracer_extras.background import BackgroundStore
 from logtracer_extras.listing import list_summaries
 from needs import needs
+from sample_traces import weather
 from shared_suite import SharedSuite
-from store_suite import StoreSuite, record_all_kinds
+from store_suite import StoreSuite, only, record_all_kinds
+from stress import child
+from stress.figures import figure
+from stress.forks import fork_while_tracing
 
 needs("psycopg")
 
@@ -46,18 +52,27 @@ class Server:
         if os.getuid() == 0:
             shutil.chown(directory, "postgres")
         self.run("initdb", "-D", self.data, "-U", "agent", "-A", "trust", "-E", "UTF8", "-N")
+        self.make_certificate()
+
+    def make_certificate(self) -> None:
+        """Let clients encrypt what they say, as they do when the server is another machine."""
+        key, certificate = f"{self.data}/server.key", f"{self.data}/server.crt"
+        request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-batch"]
+        self.run(needs("openssl"), *request, "-keyout", key, "-out", certificate)
+        os.chmod(key, 0o600)
 
     def run(self, program: str, *arguments: str) -> None:
         subprocess.run(
             [self.programs / program, *arguments],
             check=True,
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if program.endswith("openssl") else None,
             cwd=self.sockets,
             user="postgres" if os.getuid() == 0 else None,
         )
 
     def start(self) -> None:
-        options = f"-p {self.port} -k {self.sockets} -c listen_addresses=127.0.0.1 -F"
+        options = f"-p {self.port} -k {self.sockets} -c listen_addresses=127.0.0.1 -F -c ssl=on"
         self.run("pg_ctl", "-D", self.data, "-w", "-l", f"{self.data}.log", "-o", options, "start")
 
     def stop(self) -> None:
@@ -150,6 +165,98 @@ def test_a_restart_of_the_server_loses_nothing(server: Server, store: PostgresSt
     assert trace is not None
     assert trace.nodes == root.trace.nodes
     assert background.dropped == 0
+
+
+@pytest.mark.parametrize("mode", ["require", "disable"])
+@pytest.mark.parametrize("is_plain", [True, False], ids=["plain", "background"])
+def test_children_of_a_tracing_process_never_hang(
+    server: Server, mode: str, is_plain: bool
+) -> None:
+    store = PostgresStore(f"{server.dsn}?sslmode={mode}", schema="forks")
+    background = BackgroundStore(store, max_queue=1_000, on_full="block")
+    fork_while_tracing(Tracer(storage=store if is_plain else background), figure(10, 200))
+    assert background.flush(60)
+
+
+INTERRUPTED = """
+import signal, sys
+from logtracer import Tracer, open_store
+
+def interrupt(number, frame):
+    handled.append(number)
+    with root.node("in handler"):
+        pass
+    if not every:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+
+handled, every = [], float(sys.argv[2])
+tracer = Tracer(storage=open_store(sys.argv[1]))
+signal.signal(signal.SIGALRM, interrupt)
+with tracer.trace("run") as root:
+    signal.setitimer(signal.ITIMER_REAL, every or 0.01, every)
+    while len(handled) < 100:
+        with root.node("step"):
+            pass
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+stats = tracer.stats()
+assert stats["finished"] == stats["saved"] + stats["dropped"] > 100, stats
+assert every or not stats["errors"], stats
+"""
+
+
+@pytest.mark.parametrize("every", [0, 0.005])
+def test_a_signal_handler_may_trace_in_the_middle_of_a_call(url: str, every: float) -> None:
+    ended = child.run(INTERRUPTED, url, every)
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
+    assert "in handler" in {node.name for node in only(open_store(url)).nodes.values()}
+
+
+@pytest.fixture
+def silence() -> Iterator[socket.socket]:
+    """Listen like a server that says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+def test_a_server_that_says_nothing_holds_the_host_up_once(silence: socket.socket) -> None:
+    address = f"postgresql://127.0.0.1:{silence.getsockname()[1]}/x?connect_timeout=2"
+    tracer = Tracer(storage=PostgresStore(address))
+    with tracer.trace("run") as root:
+        for _ in range(20):
+            with root.node("step"):
+                pass
+    assert tracer.stats()["dropped"] == 21
+    silence.setblocking(False)
+    silence.accept()[0].close()  # the one attempt
+    with pytest.raises(BlockingIOError):
+        silence.accept()
+
+
+def test_what_the_server_will_never_take_holds_nothing_else_up(store: PostgresStore) -> None:
+    background = BackgroundStore(store)
+    endless = "".join(map(chr, random.Random(0).choices(range(33, 127), k=20_000)))
+    tracer = Tracer(storage=background)
+    with tracer.trace("endless", session_id=endless), tracer.trace("fine") as root:
+        pass
+    assert background.flush(30)
+    assert background.dropped == 2  # its first and its last event, which tell the session
+    assert store.load(root.trace.trace_id) == root.trace
+
+
+def test_a_lock_that_others_hold_costs_seconds_not_the_host(server: Server, url: str) -> None:
+    store = open_store(url)
+    record(store)
+    schema = url.partition("schema=")[2]
+    with psycopg.connect(server.dsn) as other:
+        other.execute(f"LOCK TABLE {schema}.events IN EXCLUSIVE MODE".encode())
+        with pytest.raises(StoreError, match="lock timeout"):
+            store.save(weather())
+    store.save(weather())
+
+
+def test_a_store_can_be_handed_to_another_process(store: PostgresStore) -> None:
+    trace = record(store)
+    assert pickle.loads(pickle.dumps(store)).load(trace.trace_id) == store.load(trace.trace_id)
 
 
 def test_old_traces_can_be_pruned(store: PostgresStore) -> None:
