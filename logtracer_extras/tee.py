@@ -13,7 +13,7 @@ import heapq
 import itertools
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from logtracer import StorageBackend, StoreError, StreamingBackend, TraceGraph
 
@@ -22,14 +22,17 @@ from .streaming import as_streaming, check_id
 
 __all__ = ["TeeStore"]
 
+T = TypeVar("T")
+
 _logger = logging.getLogger("logtracer")
 
 
 class TeeStore:
     """Write to every store; one that fails does not stop the others.
 
-    Reads come from the first store that has the trace. Raises StoreError only when no store took
-    what was written; `failures` counts, for each store, what it did not take.
+    Reads come from the first store that has the trace; what a store that cannot be read holds is
+    missing in a list. Raises StoreError only when no store took what was written, or when none
+    could be read; `failures` counts, for each store, what it did not take or tell.
     """
 
     def __init__(self, *stores: StorageBackend) -> None:
@@ -49,22 +52,29 @@ class TeeStore:
 
     def load(self, trace_id: str) -> TraceGraph | None:
         """Return the trace from the first store that has it."""
-        for store in self._streams:
-            trace = store.load(trace_id)
+        problems: list[str] = []
+        for position, store in enumerate(self._streams):
+            try:
+                trace = store.load(trace_id)
+            except Exception as problem:  # another one may have it
+                problems.append(self._note(position, problem))
+                continue
             if trace is not None:
                 return trace
+        if problems:  # it may have been there
+            raise StoreError("; ".join(problems))
         return None
 
     def list_traces(self) -> list[str]:
         """Return the ids that any store has, in the order of the stores."""
-        ids = [trace_id for store in self._streams for trace_id in store.list_traces()]
-        return list(dict.fromkeys(ids))
+        lists = self._each(lambda store: store.list_traces())
+        return list(dict.fromkeys(itertools.chain(*lists)))
 
     def list_summaries(
         self, wanted: TraceFilter = EVERYTHING, limit: int | None = None
     ) -> Iterator[TraceSummary]:
         """Yield the wanted traces that any store has, newest first, each once."""
-        lists = [list_summaries(store, wanted) for store in self._streams]
+        lists = self._each(lambda store: _begun(list_summaries(store, wanted)))
         return itertools.islice(_each_once(heapq.merge(*lists, key=newest_first)), limit)
 
     def write_event(self, trace_id: str, event: str, line: str) -> None:
@@ -79,18 +89,32 @@ class TeeStore:
         """Close every store that can be closed."""
         self._each(lambda store: _call(store, "close"))
 
-    def _each(self, action: Callable[[StreamingBackend], object]) -> None:
-        problems = []
+    def _each(self, action: Callable[[StreamingBackend], T]) -> list[T]:
+        """Do the same to every store, and return what those said that did not fail."""
+        answers: list[T] = []
+        problems: list[str] = []
         for position, store in enumerate(self._streams):
             try:
-                action(store)
+                answers.append(action(store))
             except Exception as problem:  # the other stores are not to suffer for it
-                self.failures[position] += 1
-                problems.append(f"{type(self.stores[position]).__name__}: {problem}")
-        if len(problems) == len(self._streams):
+                problems.append(self._note(position, problem))
+        if not answers:
             raise StoreError("; ".join(problems))
-        if problems and sum(self.failures) == len(problems):  # the first time
-            _logger.warning("a store of the tee failed: %s", "; ".join(problems))
+        return answers
+
+    def _note(self, position: int, problem: Exception) -> str:
+        """Count what a store did not do, tell of the first time, and return what was wrong."""
+        text = f"{type(self.stores[position]).__name__}: {problem}"
+        self.failures[position] += 1
+        if self.failures[position] == 1:
+            _logger.warning("a store of the tee failed: %s", text)
+        return text
+
+
+def _begun(summaries: Iterator[TraceSummary]) -> Iterator[TraceSummary]:
+    """Ask for the first one at once: a store that cannot be read says so now."""
+    first = list(itertools.islice(summaries, 1))
+    return itertools.chain(first, summaries)
 
 
 def _each_once(summaries: Iterator[TraceSummary]) -> Iterator[TraceSummary]:

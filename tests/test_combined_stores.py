@@ -25,6 +25,7 @@ from logtracer_extras.background import BackgroundStore
 from logtracer_extras.listing import list_summaries
 from logtracer_extras.sqlite import SQLiteStore
 from logtracer_extras.tee import TeeStore
+from sample_traces import weather
 from store_suite import record_all_kinds
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -186,6 +187,82 @@ def test_a_broken_store_does_not_stop_the_others() -> None:
     assert memory.load(trace.trace_id) is not None
     assert store.failures[0] > 0
     assert store.failures[1] == 0
+
+
+class Unreadable(MemoryStore):
+    """A store that takes everything and tells nothing, as a server that went away."""
+
+    def load(self, trace_id: str) -> TraceGraph | None:
+        raise StoreError("not reachable")
+
+    def list_traces(self) -> list[str]:
+        raise StoreError("not reachable")
+
+
+def test_a_store_that_cannot_be_read_hides_nothing_that_others_have(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    memory = MemoryStore()
+    store = TeeStore(Unreadable(), memory)
+    memory.save(weather())
+    trace_id = weather().trace_id
+    assert store.load(trace_id) == weather()
+    assert store.list_traces() == [trace_id]
+    assert [summary.trace_id for summary in list_summaries(store)] == [trace_id]
+    assert caplog.text.count("not reachable") == 1
+
+
+def test_a_tee_that_may_not_have_seen_all_does_not_say_that_there_is_nothing() -> None:
+    with pytest.raises(StoreError, match="not reachable"):
+        TeeStore(Unreadable(), MemoryStore()).load("0" * 32)
+    with pytest.raises(StoreError, match="not reachable"):
+        TeeStore(Unreadable(), Unreadable()).list_traces()
+    with pytest.raises(StoreError, match="not reachable"):
+        list_summaries(TeeStore(Unreadable()))
+
+
+class Particular(MemoryStore):
+    """A store that does not take everything, and nothing until it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_go_on = threading.Event()
+        self.lines: list[str] = []
+
+    def write_events(self, events: list[tuple[str, str, str]]) -> None:
+        self.may_go_on.wait(30)
+        lines = [line for _, _, line in events]
+        if "wrong" in lines:
+            raise ValueError("refused")
+        self.lines += lines
+
+    def write_event(self, trace_id: str, event: str, line: str) -> None:
+        self.write_events([(trace_id, event, line)])
+
+
+def test_an_event_that_a_store_refuses_takes_no_others_with_it() -> None:
+    particular = Particular()
+    store = BackgroundStore(particular)
+    for line in ("first", "second", "wrong", "last"):
+        store.write_event("a" * 32, "note", line)
+    particular.may_go_on.set()
+    assert store.flush(30)
+    assert particular.lines == ["first", "second", "last"]
+    assert store.dropped == 1
+
+
+def test_what_a_store_did_not_take_before_the_end_is_told(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logtracer_extras.background._EXIT_SECONDS", 0.1)
+    slow = Slow()
+    store = BackgroundStore(slow)
+    for _ in range(9):
+        store.write_event("a" * 32, "note", "")
+    slow.is_busy.wait(30)
+    store.close()
+    assert "Slow: closed before it took all events" in caplog.text
+    slow.may_go_on.set()
 
 
 def test_a_full_queue_drops_and_counts() -> None:
