@@ -85,6 +85,10 @@ _VERSION = "SELECT max(version) FROM {schema}.logtracer_version"
 _INSERT = "INSERT INTO {events} (trace_id, event, line) VALUES (?, ?, ?)"
 _SELECT = "SELECT event, line FROM {events} WHERE trace_id = ? ORDER BY position"
 
+_Scope = Callable[[psycopg.Connection], contextlib.AbstractContextManager[Any]]
+_transaction: _Scope = psycopg.Connection.transaction
+_no_transaction: _Scope = contextlib.nullcontext  # one statement: begin and commit are round trips
+
 
 class PostgresStore:
     """Keep each trace as the rows of its events, in a schema made on first use.
@@ -141,7 +145,7 @@ class PostgresStore:
         """Return the trace, finished or not; None when there is none of that id."""
         if "\x00" in trace_id or not trace_id.isascii():
             return None
-        return self._run(lambda execute: _load(execute, trace_id))
+        return self._run(lambda execute: _load(execute, trace_id), _no_transaction)
 
     def list_traces(self) -> list[str]:
         """Return the ids of all traces, oldest first."""
@@ -186,20 +190,20 @@ class PostgresStore:
         self._connections.close()
 
     def _execute(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        return self._run(lambda execute: execute(statement, values))
+        return self._run(lambda execute: execute(statement, values), _no_transaction)
 
-    def _run(self, action: Callable[[_Execute], T]) -> T:
+    def _run(self, action: Callable[[_Execute], T], scope: _Scope = _transaction) -> T:
         """Do something in a transaction, on a new connection when the old one has broken."""
         with self._level() as level:
             try:
                 connection = self._connections.get(level)
                 try:
-                    return self._transact(connection, action)
+                    return self._do(connection, action, scope)
                 except psycopg.OperationalError:
                     if not connection.closed:
                         raise
                     self._connections.drop(level)  # the server was restarted: once more, afresh
-                    return self._transact(self._connections.get(level), action)
+                    return self._do(self._connections.get(level), action, scope)
             except psycopg.Error as problem:
                 self._connections.drop(level)
                 raise self._in_our_words(problem) from None
@@ -220,8 +224,10 @@ class PostgresStore:
         finally:
             self._calls.level = level
 
-    def _transact(self, connection: psycopg.Connection, action: Callable[[_Execute], T]) -> T:
-        with connection.transaction(), connection.cursor() as cursor:
+    def _do(
+        self, connection: psycopg.Connection, action: Callable[[_Execute], T], scope: _Scope
+    ) -> T:
+        with scope(connection), connection.cursor() as cursor:
             return action(_Execute(cursor, self._sql))
 
     def _in_our_words(self, problem: psycopg.Error) -> LogtracerError:
