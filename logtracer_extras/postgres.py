@@ -60,6 +60,7 @@ _OPTIONS = {  # of libpq, where the user's string does not say otherwise
     "keepalives_count": 3,
 }
 _PATIENCE = "SET lock_timeout = '2s'"  # as long as a host waits for another writer of SQLite
+_NO_TABLES = {"3F000", "42P01"}  # no such schema, no such table
 _REST = 4  # no new attempt to connect for so many times as long as the last one took in vain
 _LEVELS = 2  # calls of one thread at once: one, and one that interrupted it
 _TABLES = f"""
@@ -232,6 +233,9 @@ class PostgresStore:
 
     def _in_our_words(self, problem: psycopg.Error) -> LogtracerError:
         """Return the error to raise: a StoreError, unless trying again is in vain."""
+        if problem.sqlstate in _NO_TABLES:  # somebody dropped them: the next connection makes them
+            self._has_tables = False
+            self._begun.clear()
         text = f"{self!r}: {self._without_password(str(problem))}"
         is_too_much = (problem.sqlstate or "").startswith("54")  # "program limit exceeded"
         is_refused = is_too_much or isinstance(problem, psycopg.DataError)

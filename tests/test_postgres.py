@@ -254,6 +254,18 @@ def test_a_lock_that_others_hold_costs_seconds_not_the_host(server: Server, url:
     store.save(weather())
 
 
+def test_tables_that_somebody_drops_are_made_again(server: Server, url: str) -> None:
+    store = open_store(url)
+    record(store)
+    with psycopg.connect(server.dsn, autocommit=True) as other:
+        other.execute(f"DROP SCHEMA {url.partition('schema=')[2]} CASCADE".encode())
+    background = BackgroundStore(store)
+    trace = record(background)
+    assert background.flush(30)
+    assert store.list_traces() == [trace.trace_id]
+    assert background.dropped == 0
+
+
 def test_a_store_can_be_handed_to_another_process(store: PostgresStore) -> None:
     trace = record(store)
     assert pickle.loads(pickle.dumps(store)).load(trace.trace_id) == store.load(trace.trace_id)
