@@ -112,7 +112,7 @@ class BackgroundStore:
         self._closing = time.monotonic() + _EXIT_SECONDS
         if not self.flush(_EXIT_SECONDS):
             name = type(self.inner).__name__
-            _logger.warning("%s: closed before it took all events; the rest is lost", name)
+            _logger.warning("%s: closed before it took all events; it has until the end", name)
         self._is_closed = True
         close = getattr(self.inner, "close", None)
         if callable(close):

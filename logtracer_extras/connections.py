@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 __all__ = ["Connections", "ForkGate"]
@@ -26,34 +27,50 @@ class Connections(Generic[C]):
 
     def __init__(self, connect: Callable[[], C]) -> None:
         self._connect = connect
-        self._open: dict[tuple[int, int, int], C] = {}
-        weakref.finalize(self, _close_all, self._open)
+        self._idle: dict[_Key, C] = {}
+        self._used: dict[_Key, C] = {}
+        weakref.finalize(self, _close_all, self._idle, self._used)
 
-    def get(self, level: int = 0) -> C:
-        """Return this thread's connection, made when there is none; for each level another."""
+    @contextlib.contextmanager
+    def lent(self, level: int = 0) -> Iterator[C]:
+        """Give this thread's connection, made when there is none; for each level another.
+
+        A call that interrupts another one of its level gets the same. While it is lent no other
+        thread closes it, nor does the end of the program: both would crash the process.
+        """
         key = os.getpid(), threading.get_ident(), level
-        connection = self._open.get(key)
-        if connection is None:
-            connection = self._open[key] = self._connect()
-        return connection
+        if key in self._used:
+            yield self._used[key]
+            return
+        connection = self._idle.pop(key, None) or self._connect()
+        self._used[key] = connection
+        try:
+            yield connection
+        finally:
+            if self._used.pop(key, None) is connection:  # it was not dropped
+                self._idle[key] = connection
 
     def drop(self, level: int = 0) -> None:
-        """Close this thread's connection, if it has one."""
-        connection = self._open.pop((os.getpid(), threading.get_ident(), level), None)
+        """Close the connection that is lent to this thread, if there is one."""
+        connection = self._used.pop((os.getpid(), threading.get_ident(), level), None)
         if connection is not None:
             connection.close()
 
     def close(self) -> None:
-        """Close this process's connections; others are opened when they are needed."""
-        _close_all(self._open)
+        """Close what this process does not use; others are opened when they are needed."""
+        _close_all(self._idle, {})
 
 
+_Key = tuple[int, int, int]  # process, thread, level
 _inherited: list[Any] = []  # connections of a parent process: deleting one would close it, too
 
 
-def _close_all(connections: dict[tuple[int, int, int], Any]) -> None:
+def _close_all(connections: dict[_Key, Any], used: dict[_Key, Any]) -> None:
+    _inherited.extend(used.values())
     for key in list(connections):
-        connection = connections.pop(key)
+        connection = connections.pop(key, None)
+        if connection is None:  # its thread has taken it meanwhile
+            continue
         if key[0] == os.getpid():
             connection.close()
         else:

@@ -61,6 +61,7 @@ _OPTIONS = {  # of libpq, where the user's string does not say otherwise
 }
 _PATIENCE = "SET lock_timeout = '2s'"  # as long as a host waits for another writer of SQLite
 _NO_TABLES = {"3F000", "42P01"}  # no such schema, no such table
+_LOST = {None, "57P01", "57P02", "57P03"}  # what is said when a connection or server ends
 _REST = 4  # no new attempt to connect for so many times as long as the last one took in vain
 _LEVELS = 2  # calls of one thread at once: one, and one that interrupted it
 _TABLES = f"""
@@ -197,16 +198,15 @@ class PostgresStore:
         """Do something in a transaction, on a new connection when the old one has broken."""
         with self._level() as level:
             try:
-                connection = self._connections.get(level)
-                try:
-                    return self._do(connection, action, scope)
-                except psycopg.OperationalError:
-                    if not connection.closed:
-                        raise
-                    self._connections.drop(level)  # the server was restarted: once more, afresh
-                    return self._do(self._connections.get(level), action, scope)
+                return self._do(level, action, scope)
+            except psycopg.OperationalError as problem:
+                if problem.sqlstate not in _LOST:
+                    raise self._in_our_words(problem) from None
             except psycopg.Error as problem:
-                self._connections.drop(level)
+                raise self._in_our_words(problem) from None
+            try:  # the server was restarted: once more, afresh
+                return self._do(level, action, scope)
+            except psycopg.Error as problem:
                 raise self._in_our_words(problem) from None
 
     @contextlib.contextmanager
@@ -225,11 +225,14 @@ class PostgresStore:
         finally:
             self._calls.level = level
 
-    def _do(
-        self, connection: psycopg.Connection, action: Callable[[_Execute], T], scope: _Scope
-    ) -> T:
-        with scope(connection), connection.cursor() as cursor:
-            return action(_Execute(cursor, self._sql))
+    def _do(self, level: int, action: Callable[[_Execute], T], scope: _Scope) -> T:
+        with self._connections.lent(level) as connection:
+            try:
+                with scope(connection), connection.cursor() as cursor:
+                    return action(_Execute(cursor, self._sql))
+            except psycopg.Error:
+                self._connections.drop(level)
+                raise
 
     def _in_our_words(self, problem: psycopg.Error) -> LogtracerError:
         """Return the error to raise: a StoreError, unless trying again is in vain."""
@@ -248,10 +251,10 @@ class PostgresStore:
         try:
             options: dict[str, Any] = {**_OPTIONS, **conninfo_to_dict(self._dsn)}
             connection = psycopg.connect(make_conninfo(**options), autocommit=True)
-        except psycopg.Error:
+        except psycopg.Error as problem:
             now = time.monotonic()
             self._rests_until = now + _REST * (now - began)
-            raise
+            raise self._in_our_words(problem) from None
         try:
             connection.execute(_PATIENCE)
             self._make_tables(connection)

@@ -141,7 +141,8 @@ class SQLiteStore:
     def write_events(self, events: Sequence[tuple[str, str, str]]) -> None:
         """Commit several events at once: trace id, kind and line of each."""
         with self._transaction() as execute:
-            self._connections.get().executemany(_INSERT, events)
+            with self._connections.lent() as connection:
+                connection.executemany(_INSERT, events)
             started, ended = trace_table.follow(execute, events, self._begun, self.load)
         self._begun.update(started)
         self._begun.difference_update(ended)
@@ -183,8 +184,7 @@ class SQLiteStore:
         Once a thread has waited in vain for another writer, it waits no more until it gets
         through: a file that stays locked holds the host up once, not with every event.
         """
-        with _gate:
-            connection = self._connections.get()
+        with _gate, self._connections.lent() as connection:
             try:
                 yield connection
             except sqlite3.OperationalError as error:

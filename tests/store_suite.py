@@ -207,6 +207,15 @@ class StoreSuite:
         traces = [store.load(trace_id) for trace_id in store.list_traces()]
         assert [len(trace.nodes) for trace in traces if trace is not None] == [4] * 8
 
+    def test_closing_while_threads_write_crashes_no_process(self, store: StorageBackend) -> None:
+        close = getattr(store, "close", lambda: None)
+        threads = [threading.Thread(target=record, args=(store,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            close()
+        assert len(store.list_traces()) == 4
+
     def test_a_list_says_what_loading_each_trace_says(self, store: StorageBackend) -> None:
         record_all_kinds(store)
         listed = summaries(store)
