@@ -316,15 +316,17 @@ def test_tables_of_a_newer_version_are_refused(server: Server, url: str) -> None
 
 
 def test_the_terminal_reads_a_server_and_shows_no_password(
-    server: Server, url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     trace = record(open_store(url))
     assert main(["list", "--store", url]) == 0
     assert main(["inspect", "latest", "--store", url]) == 0
     assert main(["search", "step", "--store", url, "--name", "run"]) == 0
     assert main(["copy", url, str(tmp_path), trace.trace_id[:8]]) == 0
     assert main(["copy", str(tmp_path), url, "--force"]) == 0
-    for wrong in (["inspect", "latest~9"], ["inspect", "zz"], ["view", "latest", "--no-open"]):
+    assert main(["view", "latest", "--no-open", "--store", url]) == 0
+    for wrong in (["inspect", "latest~9"], ["inspect", "zz"]):
         assert main([*wrong, "--store", url]) == 1
     assert main(["prune", "--status", "completed", "--store", url]) == 0
     written = capsys.readouterr()
