@@ -35,7 +35,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from logtracer import Edge, EdgeType, LogtracerError, Node, NodeStatus, TraceGraph, load_trace
+from logtracer import (
+    Edge,
+    EdgeType,
+    LogtracerError,
+    Node,
+    NodeStatus,
+    TraceGraph,
+    load_trace,
+    trace_from_journal,
+)
 
 __all__ = ["ComparedRow", "LiveServer", "PageError", "comparison_page", "trace_page", "write_page"]
 
@@ -644,6 +653,7 @@ _MOST_EVENTS = 5_000  # in one batch
 _READ_SIZE = 4 << 20  # bytes of the journal at a time
 _PAUSE = 0.1  # seconds between two looks at the journal
 _BEAT = 10.0  # seconds between two signs of life
+_QUIET = 3.0  # seconds without a new line until it is asked whether somebody still writes
 _IDLE = 600.0  # seconds without a reader before the server stops by itself
 _LONG_FIELDS = ("input_data", "output_data", "annotations", "error_traceback")
 
@@ -910,7 +920,9 @@ class _Follower:
         try:
             status = os.stat(self._path)
             if status.st_ino == self._inode and status.st_size >= self._offset:
-                return b""
+                is_quiet = time.time() - status.st_mtime > _QUIET
+                self.is_over = is_quiet and _is_abandoned(self._path)
+                return _ABANDONED if self.is_over else b""
             self.close()
             self._open()
         except OSError:  # the run has ended, and its journal became a document
@@ -921,6 +933,18 @@ class _Follower:
 
 _RESET = b"event: reset\ndata:\n\n"
 _END = b"event: end\ndata:\n\n"
+_ABANDONED = b"event: abandoned\ndata:\n\n"
+
+
+def _is_abandoned(journal: str) -> bool:
+    """Tell whether the process that began a journal is gone, from its first two lines."""
+    with open(journal, "rb") as file:
+        head = [file.readline(), file.readline()]
+    try:
+        nodes = trace_from_journal(head).nodes.values()
+    except LogtracerError:  # no line of it yet
+        return False
+    return any(nodes) and all(node.status == NodeStatus.INTERRUPTED for node in nodes)
 
 
 def _brief_events(line: bytes) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ import pytest
 
 from logtracer import FileStore, Tracer
 from logtracer_extras.viewer import LiveServer
+from stress import child
 from stress.figures import figure
 from viewer.browser import chromium, visit
 
@@ -317,15 +318,37 @@ def test_open_step_tells_its_time_while_nothing_happens(tmp_path: Path) -> None:
     facts = "document.getElementById('facts').textContent"
     journal = tmp_path / "run.jsonl"
     journal.write_bytes(b"")
+    head = {"event": "trace.started", "schema_version": "0.1.0", "process_id": os.getpid()}
     now = datetime.now(timezone.utc).isoformat()
     node = {"id": "n", "name": "slow", "status": "running", "start_time": now}
     with chromium() as browser, visit(browser) as page, serving(journal) as server:
         page.page.goto(server.url)
         page.until(f"() => {facts} === 'waiting for the first step'")
-        append(journal, json.dumps({"event": "node.started", "node": node}).encode() + b"\n")
+        for line in (head, {"event": "node.started", "node": node}):
+            append(journal, json.dumps(line).encode() + b"\n")
         page.until(f"() => /running ?[2-9][.0-9]*s/.test({facts})")
         row = "document.querySelector('[role=treeitem]').textContent"
         page.until(f"() => /[2-9][.0-9]*s/.test({row})")
+
+
+KILLED = """
+import os, signal, sys
+from logtracer import FileStore, Tracer
+with Tracer(storage=FileStore(sys.argv[1])).trace("run") as root, root.node("step"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_run_of_a_killed_process_ends_as_interrupted(tmp_path: Path) -> None:
+    child.run(KILLED, tmp_path)
+    (journal,) = tmp_path.glob("*.jsonl")
+    os.utime(journal, (0, 0))  # nothing was written for long
+    with chromium() as browser, visit(browser) as page, serving(journal) as server:
+        page.open(server.url)
+        page.until("() => document.getElementById('live-badge').textContent === 'interrupted'")
+        assert "running" not in page.ask("() => document.getElementById('facts').textContent")
+        rows = "[...document.querySelectorAll('[role=treeitem]')].map((row) => row.textContent)"
+        assert all("◌" in row for row in page.ask(f"() => {rows}"))
 
 
 def test_browser_has_every_record_once_across_a_cut(journal: Path) -> None:
