@@ -27,7 +27,7 @@ class Connections(Generic[C]):
 
     def __init__(self, connect: Callable[[], C]) -> None:
         self._connect = connect
-        self._idle: dict[_Key, C] = {}
+        self._idle: dict[_Key, list[C]] = {}  # more than one where signals interrupted `lent`
         self._used: dict[_Key, C] = {}
         weakref.finalize(self, _close_all, self._idle, self._used)
 
@@ -42,13 +42,14 @@ class Connections(Generic[C]):
         if key in self._used:
             yield self._used[key]
             return
-        connection = self._idle.pop(key, None) or self._connect()
+        idle = self._idle.setdefault(key, [])
+        connection: C = _taken(idle) or self._connect()
         self._used[key] = connection
         try:
             yield connection
         finally:
             if self._used.pop(key, None) is connection:  # it was not dropped
-                self._idle[key] = connection
+                idle.append(connection)
 
     def drop(self, level: int = 0) -> None:
         """Close the connection that is lent to this thread, if there is one."""
@@ -65,16 +66,22 @@ _Key = tuple[int, int, int]  # process, thread, level
 _inherited: list[Any] = []  # connections of a parent process: deleting one would close it, too
 
 
-def _close_all(connections: dict[_Key, Any], used: dict[_Key, Any]) -> None:
+def _taken(idle: list[Any]) -> Any:
+    """Take the last of what other threads may take at the same time, None when there is none."""
+    try:
+        return idle.pop()
+    except IndexError:
+        return None
+
+
+def _close_all(connections: dict[_Key, list[Any]], used: dict[_Key, Any]) -> None:
     _inherited.extend(used.values())
-    for key in list(connections):
-        connection = connections.pop(key, None)
-        if connection is None:  # its thread has taken it meanwhile
-            continue
-        if key[0] == os.getpid():
-            connection.close()
-        else:
-            _inherited.append(connection)
+    for (process_id, _, _), idle in list(connections.items()):
+        while connection := _taken(idle):
+            if process_id == os.getpid():
+                connection.close()
+            else:
+                _inherited.append(connection)
 
 
 class ForkGate:
