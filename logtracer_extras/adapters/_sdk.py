@@ -265,12 +265,15 @@ class _Request:
             if is_early:
                 facts["stream.ended_early"] = True
             self.call.add(**facts)
+            whole = self._chunks.whole()
+            if (error is not None or is_early) and self.call.is_open:
+                # A framework tells no output of its call then, or a better one later.
+                self.call.span.output(**self._api.answer(whole).output)
             if error is not None and self._owns_call:
                 self._is_finished = True
-                self.call.span.output(**self._api.answer(self._chunks.whole()).output)
                 self.call.end(error)
             else:
-                self._finish(self._chunks.whole())
+                self._finish(whole)
 
 
 def _body_of(response: Any) -> Any:

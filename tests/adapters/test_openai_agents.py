@@ -17,7 +17,7 @@ from adapters.conformance import (
     assert_goes_on,
 )
 from adapters.products import product
-from adapters.trees import last_trace, nodes_of_type, tree
+from adapters.trees import last_trace, nodes_of_type, only_call, tree
 from adapters.weather import get_weather
 from logtracer import FileStore, Span, Tracer, current_span
 from logtracer_extras.adapters import openai as sdk
@@ -167,6 +167,38 @@ def test_a_streamed_run_leaves_the_consumers_span_alone(run: Span) -> None:
     asyncio.run(main())
     assert len(nodes_of_type(run.trace, "llm_call")) == 2
     assert all(node.end_time for node in run.trace.nodes.values() if node.parent_id)
+
+
+async def leave_stream(question: str) -> Any:
+    """Stream a run, leave it at the first text and return it."""
+    result = agents.Runner.run_streamed(make_agent(), question)
+    async for event in result.stream_events():
+        if event.type == "raw_response_event" and event.data.type.endswith("text.delta"):
+            break
+    return result
+
+
+def test_a_streamed_run_that_its_reader_leaves_goes_on_until_it_is_done(run: Span) -> None:
+    async def main() -> None:
+        result = await leave_stream("hello")
+        await result.run_loop_task
+
+    asyncio.run(main())
+    assert {node.status for node in run.trace.nodes.values() if node.parent_id} == {"completed"}
+    assert "Hello from the mock." in str(only_call(run.trace).output_data)
+
+
+def test_a_streamed_run_that_is_left_and_cancelled_keeps_the_text_so_far(run: Span) -> None:
+    async def main() -> None:
+        result = await leave_stream("slow answer")
+        result.cancel()
+        await asyncio.wait([result.run_loop_task])
+
+    asyncio.run(main())
+    assert {node.status for node in run.trace.nodes.values() if node.parent_id} == {"cancelled"}
+    text = only_call(run.trace).output_data["message"]["content"]
+    assert text
+    assert "Slowly, word by word".startswith(text)
 
 
 def test_a_tool_that_waits_for_approval_is_paused_and_goes_on(run: Span) -> None:
