@@ -17,7 +17,15 @@ from logtracer import Span
 
 from ._installing import Adapter, Patch, quietly
 from ._model_facts import read, usage_facts
-from ._steps import ModelCall, ReportedError, Step, open_model_call, open_step, parent_span
+from ._steps import (
+    ModelCall,
+    Pauses,
+    ReportedError,
+    Step,
+    open_model_call,
+    open_step,
+    parent_span,
+)
 
 _TYPES = {
     "crew_kickoff": "sub_agent",
@@ -33,9 +41,12 @@ _TYPES = {
     "knowledge_retrieval": "retrieval",
     "llm_guardrail": "validation",
 }
-_NAMES = ("tool_name", "method_name", "flow_name", "crew_name", "agent_role", "name")
+_NAMES = ("tool_name", "method_name", "flow_name", "crew_name", "name")
 _ENDS = ("_completed", "_finished", "_failed", "_error", "_errored", "_paused")
-_INNER = "AgentExecutor"  # the flow by which the product runs an agent: it says nothing new
+# The flows by which the product runs an agent and keeps its memory: they say nothing new.
+_INNER = {"AgentExecutor", "EncodingFlow", "RecallFlow"}
+_INPUTS = ("inputs", "params", "query", "value")
+_OUTPUTS = ("output", "result", "results", "memory_content")
 
 
 class _Events:
@@ -43,23 +54,34 @@ class _Events:
 
     def __init__(self, adapter: Adapter) -> None:
         self._adapter = adapter
+        self._pauses = Pauses(adapter, "crewai.flow_id")
         self._steps: dict[str, Step | ModelCall] = {}  # by the id of the started event
         self._borrowed: set[str] = set()  # ids whose step is their parent's
+        self._told: dict[str, tuple[str, int]] = {}  # by the same: what started, and of whom
         self._started_by: dict[str, str] = {}  # ids of started events, by that of the model call
 
-    def take(self, event: Any) -> None:
-        """Take one event, numbered."""
+    def take(self, source: Any, event: Any) -> None:
+        """Take one event, numbered, of the crew, flow or whatever sent it."""
         kind = event.type
         if kind.endswith("_started"):
-            self._open(event, kind[: -len("_started")])
+            what = kind.rpartition("_")[0]
+            self._open(event, what)
+            if event.event_id in self._steps:
+                self._told[event.event_id] = (what, id(source))
+                self._resume(source, event)
         elif kind.endswith(_ENDS):
-            self._end(event, kind)
+            self._end(event, kind, self._start_of(source, event))
+
+    def _resume(self, source: Any, event: Any) -> None:
+        pending = read(source, "pending_feedback") if event.type == "flow_started" else None
+        if pending is not None:
+            self._pauses.resume(self._steps[event.event_id].span, pending.flow_id)
 
     def _open(self, event: Any, kind: str) -> None:
         if kind == "agent_logs":
             return
         above = self._steps.get(event.parent_event_id or "")
-        if above is not None and _INNER in (read(event, "flow_name"), read(event, "name")):
+        if above is not None and _INNER & {read(event, "flow_name"), read(event, "name")}:
             self._steps[event.event_id] = above
             self._borrowed.add(event.event_id)
             return
@@ -75,19 +97,35 @@ class _Events:
         step.span.__enter__()
         _record_start(step.span, event, node_type)
 
-    def _end(self, event: Any, kind: str) -> None:
-        # A failed model call is told twice, and the second time names the wrong start.
+    def _start_of(self, source: Any, event: Any) -> str:
+        """Return the id of the event that started what ends.
+
+        A failed model call is told twice. From the second time on the product names wrong starts,
+        those of what stands above.
+        """
         call_id = read(event, "call_id")
-        started = self._started_by.pop(call_id, "") if call_id else event.started_event_id
-        step = self._steps.pop(started or "", None)
+        if call_id:
+            return self._started_by.pop(call_id, "")
+        named = event.started_event_id or ""
+        what = event.type.rpartition("_")[0]
+        if named in self._told and self._told[named][0] == what:
+            return named
+        told = (what, id(source))
+        return next((start for start in reversed(self._told) if self._told[start] == told), "")
+
+    def _end(self, event: Any, kind: str, started: str) -> None:
+        step = self._steps.pop(started, None)
+        self._told.pop(started, None)
         if step is None or started in self._borrowed:
-            self._borrowed.discard(started or "")
+            self._borrowed.discard(started)
             return
         error = None
         try:
             if kind.endswith(("_failed", "_error", "_errored")):
                 error = ReportedError(str(read(event, "error")))
             _record_end(step.span, event)
+            if kind == "method_execution_paused":
+                self._pauses.pause(step.span, event.flow_id, event.message)
         finally:
             step.end(error)
 
@@ -97,6 +135,8 @@ def _name_of(event: Any, kind: str) -> str:
         return f"chat {read(event, 'model') or ''}".rstrip()
     if kind == "agent_execution":
         return str(read(event, "agent", "role") or read(event, "agent_role") or kind).strip()
+    if kind == "lite_agent_execution":
+        return str(read(event, "agent_info", "role") or kind).strip()
     if kind == "task":
         return "task"
     return str(next((value for value in (read(event, name) for name in _NAMES) if value), kind))
@@ -113,17 +153,18 @@ def _record_start(span: Span, event: Any, node_type: str) -> None:
         )
     elif node_type == "tool_call":
         span.input(arguments=read(event, "tool_args"))
-    elif read(event, "inputs"):
-        span.input(inputs=read(event, "inputs"))
     elif read(event, "task", "description"):
         span.input(task=read(event, "task", "description"))
+    else:
+        given = {name: read(event, name) for name in _INPUTS}
+        span.input(**{name: value for name, value in given.items() if value})
 
 
 def _record_end(span: Span, event: Any) -> None:
     response = read(event, "response")
     if response is not None:
         span.output(message=_message(response))
-    for name in ("output", "result"):
+    for name in _OUTPUTS:
         value = read(event, name)
         if value is not None:
             span.output(result=read(value, "raw") or value)
@@ -149,7 +190,7 @@ def _make_prepare(adapter: Adapter, original: Any, patch: Patch) -> Any:
         prepared = original(self, source, event)
         if patch.is_active:
             with quietly("crewai"):
-                events.take(event)
+                events.take(source, event)
         return prepared
 
     return prepare
