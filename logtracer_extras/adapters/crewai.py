@@ -111,7 +111,9 @@ class _Events:
         if named in self._told and self._told[named][0] == what:
             return named
         told = (what, id(source))
-        return next((start for start in reversed(self._told) if self._told[start] == told), "")
+        return next(
+            (start for start in reversed([*self._told]) if self._told.get(start) == told), ""
+        )
 
     def _end(self, event: Any, kind: str, started: str) -> None:
         step = self._steps.pop(started, None)
