@@ -5,9 +5,9 @@
     agno.install()
     openai.install()        # the model calls come from the model's SDK
 
-Runs and tools are nodes. A run that fails returns its error instead of raising it, so its node
-is failed by what it returns; one that waits for a person is paused, and has the same
-`agno.run_id` as the run that goes on.
+Runs, tools and the steps of workflows are nodes. A run that fails returns its error instead of
+raising it, so its node is failed by what it returns; one that waits for a person is paused, and
+has the same `agno.run_id` as the run that goes on.
 """
 
 from __future__ import annotations
@@ -20,13 +20,21 @@ from logtracer import NodeStatus, Span
 
 from ._calls import Call, watch_calls
 from ._installing import Adapter
-from ._model_facts import read
+from ._model_facts import first, read
 from ._steps import Pauses, ReportedError
 
 _RUNS = (
     ("agno.agent.agent", "Agent"),
     ("agno.team.team", "Team"),
     ("agno.workflow.workflow", "Workflow"),
+)
+_STEPS = (  # of workflows: the type of their nodes is by what they do
+    ("agno.workflow.step", "Step", "custom"),
+    ("agno.workflow.steps", "Steps", "custom"),
+    ("agno.workflow.parallel", "Parallel", "custom"),
+    ("agno.workflow.loop", "Loop", "custom"),
+    ("agno.workflow.condition", "Condition", "decision"),
+    ("agno.workflow.router", "Router", "decision"),
 )
 
 
@@ -83,6 +91,20 @@ def _finish_run(pauses: Pauses, span: Span, run: Any) -> BaseException | None:
     return ReportedError(str(content)) if has_failed else None
 
 
+def _describe_step(node_type: str, step: Any, *args: Any, **kwargs: Any) -> Call:
+    name = read(step, "name") or type(step).__name__
+    given = kwargs.get("step_input", args[0] if args else None)
+    content = first(read(given, "previous_step_content"), read(given, "input"))
+    return Call(str(name), node_type, {"input": content}, {"agno.class": type(step).__name__})
+
+
+def _finish_step(span: Span, output: Any) -> BaseException | None:
+    content = read(output, "content")
+    if content is not None:
+        span.output(content=content)
+    return ReportedError(str(read(output, "error"))) if read(output, "success") is False else None
+
+
 def _describe_tool(call: Any) -> Call:
     facts = {"gen_ai.tool.call.id": call.call_id}
     return Call(str(call.function.name), "tool_call", {"arguments": call.arguments}, facts)
@@ -108,6 +130,11 @@ def _connect(adapter: Adapter) -> None:
         watch(runner, "arun", _describe_run, finish, _is_always_later)
         watch(runner, "continue_run", go_on, finish, _is_streamed)
         watch(runner, "acontinue_run", go_on, finish, _is_always_later)
+    for module, name, node_type in _STEPS:
+        step = getattr(adapter.load(module), name)
+        describe = functools.partial(_describe_step, node_type)
+        for method in ("execute", "aexecute", "execute_stream", "aexecute_stream"):
+            watch(step, method, describe, _finish_step)
     tool = adapter.load("agno.tools.function").FunctionCall
     for method in ("execute", "aexecute"):
         watch(tool, method, _describe_tool, _finish_tool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from adapters.conformance import (
 from adapters.products import product
 from adapters.trees import nodes_of_type, tree
 from adapters.weather import AGENT_TREE, get_weather
-from logtracer import FileStore, Span, Tracer, current_span
+from logtracer import FileStore, Span, Tracer, current_span, trace_node
 from logtracer_extras.adapters import agno as adapter
 from logtracer_extras.adapters import openai as sdk
 
@@ -28,6 +29,9 @@ Agent = product("agno.agent").Agent
 Team = product("agno.team").Team
 OpenAIChat = product("agno.models.openai").OpenAIChat
 make_tool = product("agno.tools").tool
+InMemoryDb = product("agno.db.in_memory").InMemoryDb
+workflows = product("agno.workflow")
+workflow_types = product("agno.workflow.types")
 
 ADAPTERS = [sdk, adapter]
 
@@ -63,6 +67,8 @@ class TestAgent(
         "agno.agent.agent:Agent.arun",
         "agno.team.team:Team.run",
         "agno.tools.function:FunctionCall.execute",
+        "agno.workflow.step:Step.execute",
+        "agno.workflow.parallel:Parallel.aexecute_stream",
     ]
     fails_by_raising = False
 
@@ -145,3 +151,142 @@ def test_a_run_goes_on_in_its_trace_an_hour_later(tmp_path: Path) -> None:
     for tool in paused.tools:
         tool.confirmed = True
     assert_goes_on(tmp_path, adapter, lambda: agent.continue_run(run_response=paused))
+
+
+@trace_node("clean")
+def clean(text: str) -> str:
+    return text.strip()
+
+
+def prepare(given: Any) -> Any:
+    return workflow_types.StepOutput(content=clean(" two cities "))
+
+
+def make_step(name: str = "prepare", executor: Any = prepare, **settings: Any) -> Any:
+    return workflows.Step(name=name, executor=executor, max_retries=0, **settings)
+
+
+def make_workflow(*steps: Any, **settings: Any) -> Any:
+    return workflows.Workflow(name="report", steps=list(steps), telemetry=False, **settings)
+
+
+def make_report() -> Any:
+    return make_workflow(make_step(), workflows.Step(name="ask", agent=make_agent()))
+
+
+REPORT_TREE = [
+    "sub_agent report",
+    "  custom prepare",
+    "    custom clean",
+    "  custom ask",
+    *(f"    {line}" for line in AGENT_TREE),
+]
+
+
+def test_a_workflow_has_its_steps_with_what_runs_in_them(run: Span) -> None:
+    make_report().run("hello")
+    assert tree(run.trace) == REPORT_TREE
+    (ask,) = [node for node in run.trace.nodes.values() if node.name == "ask"]
+    assert ask.input_data == {"input": "two cities"}  # of the step before
+    assert ask.output_data == {"content": "Paris 21, Rome 21."}
+
+
+def test_a_streamed_workflow_is_the_same_tree(run: Span) -> None:
+    for _ in make_report().run("hello", stream=True):
+        assert current_span() is run
+    assert tree(run.trace) == REPORT_TREE
+
+
+def test_an_asynchronous_workflow_is_the_same_tree(run: Span) -> None:
+    asyncio.run(make_report().arun("hello"))
+    assert tree(run.trace) == REPORT_TREE
+
+
+def test_an_asynchronous_stream_of_a_workflow_is_the_same_tree(run: Span) -> None:
+    async def main() -> None:
+        async for _ in make_report().arun("hello", stream=True):
+            assert current_span() is run
+
+    asyncio.run(main())
+    assert tree(run.trace) == REPORT_TREE
+
+
+def test_a_workflow_left_while_a_step_streams_has_no_open_step(run: Span) -> None:
+    stream = make_report().run("hello", stream=True)
+    assert any(event.event == "RunContent" for event in stream)  # stops there
+    stream.close()
+    del stream
+    gc.collect()  # the product drops what a step streams, unclosed
+    lines = tree(run.trace)
+    assert lines[3:5] == ["  custom ask", "    sub_agent forecaster"]
+    assert not any("running" in line or "failed" in line for line in lines)
+
+
+PARTS_TREE = [
+    "sub_agent report",
+    "  custom both",
+    "    custom side",
+    "      custom clean",
+    "    custom side",
+    "      custom clean",
+    "  custom again",
+    "    custom prepare",
+    "      custom clean",
+    "    custom prepare",
+    "      custom clean",
+    "  decision perhaps",
+    "    custom prepare",
+    "      custom clean",
+    "  decision which",
+    "    custom side",
+    "      custom clean",
+]
+
+
+def make_parts() -> Any:
+    side = make_step("side")
+    return make_workflow(
+        workflows.Parallel(side, make_step("side"), name="both"),
+        workflows.Loop(name="again", steps=[make_step()], max_iterations=2),
+        workflows.Condition(name="perhaps", evaluator=lambda given: True, steps=[make_step()]),
+        workflows.Router(name="which", selector=lambda given: [side], choices=[side, make_step()]),
+    )
+
+
+def test_branches_loops_and_choices_of_a_workflow_hold_their_steps(run: Span) -> None:
+    make_parts().run("hello")
+    assert tree(run.trace) == PARTS_TREE
+
+
+def test_parallel_steps_that_stream_hold_what_they_do(run: Span) -> None:
+    async def main() -> None:
+        async for _ in make_parts().arun("hello", stream=True):
+            pass
+
+    asyncio.run(main())
+    assert tree(run.trace) == PARTS_TREE
+
+
+def test_a_step_that_raises_fails_alone_when_the_workflow_skips_it(run: Span) -> None:
+    def tear(given: Any) -> None:
+        raise ValueError("no paper")
+
+    make_workflow(make_step("tear", tear), make_step()).run("hello")
+    assert tree(run.trace)[:2] == ["sub_agent report", "  custom tear (failed)"]
+    assert "no paper" in str(run.trace.failed_nodes[0].error)
+
+
+def test_a_workflow_that_waits_for_a_person_is_paused_and_goes_on(run: Span) -> None:
+    review = workflow_types.HumanReview(requires_confirmation=True)
+    workflow = make_workflow(make_step(human_review=review), db=InMemoryDb())
+    paused = workflow.run("hello")
+    for wanted in paused.steps_requiring_confirmation:
+        wanted.confirm()
+    workflow.continue_run(paused)
+    assert tree(run.trace) == [
+        "sub_agent report (paused)",
+        "sub_agent report",
+        "  custom prepare",
+        "    custom clean",
+    ]
+    assert [edge.label for edge in run.trace.edges].count("resumed") == 1
