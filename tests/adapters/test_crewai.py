@@ -7,11 +7,11 @@ from typing import Any, TypedDict
 
 import pytest
 
-from adapters.conformance import Conformance, ExampleConformance
+from adapters.conformance import Conformance, ExampleConformance, assert_goes_on
 from adapters.products import product
 from adapters.trees import nodes_of_type, only_call, tree
 from adapters.weather import get_weather
-from logtracer import Span, current_span, trace_node
+from logtracer import FileStore, Span, Tracer, current_span, trace_node
 from logtracer_extras.adapters import crewai as adapter
 from logtracer_extras.adapters import langchain
 from logtracer_extras.adapters import openai as sdk
@@ -216,6 +216,16 @@ def test_a_flow_that_waits_for_a_person_is_paused_and_goes_on(run: Span, tmp_pat
     assert run.trace.nodes[edge.source_id].name == "draft"
     assert edge.target_id == second.id
     assert run.node_record.status == "running"  # it waited, and goes on
+
+
+def test_a_flow_goes_on_in_its_trace_an_hour_later(tmp_path: Path) -> None:
+    kept = SQLiteFlowPersistence(str(tmp_path / "flows.db"))
+    flow = make_reviewed(kept)
+    tracer = Tracer(storage=FileStore(tmp_path / "traces"))
+    with adapter.install(tracer), tracer.trace("run"):
+        pending = flow.kickoff()
+    waiting = type(flow).from_pending(pending.context.flow_id, kept)
+    assert_goes_on(tmp_path / "traces", adapter, lambda: waiting.resume("yes"))
 
 
 def make_memory(place: Path) -> Any:
