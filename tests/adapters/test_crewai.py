@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -228,15 +229,19 @@ def test_a_flow_goes_on_in_its_trace_an_hour_later(tmp_path: Path) -> None:
     assert_goes_on(tmp_path / "traces", adapter, lambda: waiting.resume("yes"))
 
 
-def make_memory(place: Path) -> Any:
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Any]:
+    """Return a memory, whose threads end with the test and let go of their sockets."""
+
     def embed(texts: list[str]) -> list[list[float]]:
         return [[1.0] * 8 for _ in texts]
 
-    return Memory(llm=make_model(), storage=str(place), embedder=embed)
+    kept = Memory(llm=make_model(), storage=str(tmp_path), embedder=embed)
+    yield kept
+    kept.close()
 
 
-def test_memory_tells_what_it_keeps_and_what_it_finds(run: Span, tmp_path: Path) -> None:
-    memory = make_memory(tmp_path)
+def test_memory_tells_what_it_keeps_and_what_it_finds(run: Span, memory: Any) -> None:
     memory.remember("Paris is sunny", scope="/towns", categories=["weather"], importance=0.5)
     memory.recall("Paris", depth="shallow")
     assert tree(run.trace) == ["custom memory_save", "retrieval memory_query"]
@@ -246,8 +251,7 @@ def test_memory_tells_what_it_keeps_and_what_it_finds(run: Span, tmp_path: Path)
     assert "Paris is sunny" in str(query.output_data)
 
 
-def test_a_crew_looks_into_its_memory_before_the_agent_begins(run: Span, tmp_path: Path) -> None:
-    memory = make_memory(tmp_path)
+def test_a_crew_looks_into_its_memory_before_the_agent_begins(run: Span, memory: Any) -> None:
     memory.remember("Rome is wet", scope="/towns", categories=["weather"], importance=0.5)
     make_crew("hello", make_agent(), memory=memory).kickoff()
     lines = tree(run.trace)
