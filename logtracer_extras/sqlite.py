@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -38,6 +39,7 @@ __all__ = ["SQLiteStore"]
 _SCHEMA_VERSION = 2  # 2 added the table of traces, and dropped what it made useless
 _BUSY_SECONDS = 2.0  # how long a host may wait for another writer before its event is dropped
 _IMPATIENT_SECONDS = 0.01  # the same, once it has waited in vain
+_PAUSE = 0.005  # seconds between two attempts to open a file that others open
 _NAMES = {"traces": "traces", "events": "events", "text": "TEXT"}
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS events (
@@ -204,7 +206,7 @@ class SQLiteStore:
                 check_same_thread=False,  # a thread that has ended cannot close its own
             )
             try:
-                connection.execute("PRAGMA journal_mode = WAL")
+                _switch_to_wal(connection)
                 connection.execute("PRAGMA synchronous = NORMAL")
             except sqlite3.Error:
                 connection.close()
@@ -227,6 +229,19 @@ class SQLiteStore:
                     connection.execute(statement)
                 trace_table.fill(execute, self.load)
                 connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Wait ourselves: SQLite refuses this at once while another process does the same."""
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE)
 
 
 _INSERT = "INSERT INTO events (trace_id, event, line) VALUES (?, ?, ?)"

@@ -159,6 +159,27 @@ def test_sqlite_files_are_their_owners_alone(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}, modes
 
 
+def test_many_processes_may_make_the_same_database_at_once(tmp_path: Path) -> None:
+    program = f"""if True:
+        import os, sys
+        sys.path.insert(0, {str(ROOT)!r})
+        from logtracer_extras.sqlite import SQLiteStore
+        for number in range(40):
+            start, go = os.pipe()
+            children = []
+            for _ in range(8):
+                children.append(os.fork())
+                if not children[-1]:
+                    os.close(go)
+                    os.read(start, 1)
+                    SQLiteStore(f"{tmp_path}/{{number}}.db")
+                    os._exit(0)
+            os.close(go)
+            assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+    """
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_a_forked_child_writes_through_a_connection_of_its_own(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "traces.db")
     parent = record(store)
