@@ -1730,6 +1730,7 @@ def _add_why(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", help=TRACE_HELP)
     parser.add_argument("node", nargs="?", help="a node's id, or how it ends; else every failure")
     parser.add_argument("--json", action="store_true", help="print the explanations as JSON")
+    parser.add_argument("--limit", type=_count, default=200, metavar="N", help="lines, 0 for all")
     _add_data_flow(parser)
     parser.set_defaults(run=_why)
 
@@ -1740,17 +1741,17 @@ def _why(options: argparse.Namespace, screen: Screen) -> int:
     trace = with_data_flow(find_trace(options.trace, options.store), options)
     trace.edges += inferred_edges(trace)
     node_id = None if options.node is None else find_node(trace, options.node).id
-    explanations = why.explain(trace, node_id)
     if options.json:
+        explanations = why.explain(trace, node_id)
         screen.show_json([explanation.to_dict() for explanation in explanations])
-    elif explanations:
-        look = {"width": style.width, "unicode": style.unicode, "whole": style.is_wide}
-        roles = {"!": "failed", "~": "changed"}
-        lines = why.render_why(trace, node_id, **look)
-        screen.show([[(line, roles.get(line[:1], ""))] for line in lines])
-    else:
-        screen.show([[("nothing failed in this run", "")]])
-    return 0 if explanations else 1
+        return 0 if explanations else 1
+    limit = options.limit or sys.maxsize
+    look = {"width": style.width, "unicode": style.unicode, "whole": style.is_wide}
+    lines = why.render_why(trace, node_id, limit=limit, **look)
+    roles = {"!": "failed", "~": "changed"}
+    shown: list[Line] = [[(line, roles.get(line[:1], ""))] for line in lines]
+    screen.show(shown or [[("nothing failed in this run", "")]])
+    return 0 if lines else 1
 
 
 # ---- view: a trace in the browser --------------------------------------------------------------

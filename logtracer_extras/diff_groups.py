@@ -361,7 +361,7 @@ def _step_lines(step: StepComparison, paper: Paper) -> Iterator[str]:
     """Yield a step and how it went in either group, when there is anything to say of it."""
     notes = _group_notes(step)
     if notes:
-        yield paper.line(_group_sign(notes), 0, " / ".join(step.path), ", ".join(notes))
+        yield paper.step_line(_group_sign(notes), 0, " / ".join(step.path), ", ".join(notes))
         for sign, group in (("-", step.before), ("+", step.after)):
             if group.present:
                 yield paper.line(sign, 1, _group_text(group, paper))

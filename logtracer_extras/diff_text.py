@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import reprlib
 import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -38,7 +38,8 @@ __all__ = ["Paper", "duration_text", "render", "render_brief", "render_stat"]
 _GLYPHS = {"to": ("→", "->"), "fold": ("⋯", "..."), "dot": (" · ", " | "), "cut": ("…", "...")}
 _NOTE_COLUMN = 55
 _DEEPEST = 12  # levels that are indented; deeper ones would push the text off any screen
-_FIELDS = 6  # changed values shown of one step
+_FIELDS = 6  # changed values shown of one step, changed lines of one text
+_VALUE = 24  # columns kept for a value, however long its path is
 _SPAN = 100_000  # characters shown of one value, at the very most
 _TOP = -1  # the parent of rows that have none
 _SIGNS: dict[Kind, str] = {
@@ -86,14 +87,25 @@ class Paper:
             kept.pop()
         return "".join(kept) + mark
 
-    def line(self, sign: str, level: int, text: str, note: str = "") -> str:
-        """Return a line of a comparison: its sign, its text, and a note in a column of its own."""
-        left = f"{sign} {'   ' * min(level, _DEEPEST)}{self.text(text)}"
+    def path(self, path: str, width: int) -> str:
+        """Return the path to a step without as many of its first labels as there is no room for."""
+        text, labels = path, path.split(" / ")
+        while len(labels) > 1 and _columns(text) > width and not self.whole:
+            del labels[0]
+            text = " / ".join([self.glyph("cut"), *labels])
+        return self.clip(text, width)
+
+    def line(self, sign: str, level: int, text: str) -> str:
+        """Return a line of a comparison: its sign and its text."""
+        return self.clip(f"{sign} {_indent(level)}{self.text(text)}", self.width)
+
+    def step_line(self, sign: str, level: int, path: str, note: str = "") -> str:
+        """Return a line about a step: its sign, its path, and a note in a column of its own."""
+        start, note = f"{sign} {_indent(level)}", self.text(note)
+        room = max(self.width - _columns(note) - 2, self.width // 3) if note else self.width
+        left = start + self.path(self.text(path), room - len(start))
         if not note:
             return self.clip(left, self.width)
-        note = self.text(note)
-        room = max(self.width - _columns(note) - 2, self.width // 3)
-        left = self.clip(left, room)
         column = max(min(_NOTE_COLUMN - 2, room) - _columns(left), 0)
         return self.clip(f"{left}{' ' * column}  {note}", self.width)
 
@@ -110,6 +122,10 @@ class Paper:
     def pair(self, before: object, after: object) -> str:
         """Return both values with an arrow between them."""
         return f"{before} {self.glyph('to')} {after}"
+
+
+def _indent(level: int) -> str:
+    return "   " * min(level, _DEEPEST)
 
 
 def _spelled(char: str) -> str:
@@ -158,7 +174,7 @@ def render(
     if not difference.changes:
         return []
     paper = Paper(unicode, width, whole)
-    lines = [*_heads(difference, paper), _first_line(difference, paper)]
+    lines = [*_runs(difference, paper), _first_line(difference, paper), *_whole(difference, paper)]
     body = _Sheet(difference, paper).lines()
     shown = list(islice(body, limit))
     hidden = sum(1 for _ in body)
@@ -174,28 +190,45 @@ def _with_hint(line: str, paper: Paper) -> str:
     return line + _HINT if len(line + _HINT) <= paper.width else line
 
 
-def _heads(difference: TraceDiff, paper: Paper) -> Iterator[str]:
-    """Yield what the two runs are, and how they differ as a whole."""
+def _runs(difference: TraceDiff, paper: Paper) -> Iterator[str]:
+    """Yield what the two runs are."""
     runs = (("--- a", difference.before), ("+++ b", difference.after))
     for (mark, trace), totals in zip(runs, difference.totals):
         started = "" if trace.start_time is None else f"{trace.start_time:%Y-%m-%d %H:%M:%SZ}"
         facts = (trace.trace_id[:8], trace.name, started, duration_text(totals.milliseconds))
         words = [mark, *filter(None, facts), f"{len(trace.nodes)} nodes"]
         yield paper.clip(paper.text("  ".join(words)), paper.width)
+
+
+def _whole(difference: TraceDiff, paper: Paper) -> Iterator[str]:
+    """Yield how the two runs differ as a whole: their totals, and their root if there is one."""
     root = difference.rows[0]
     is_single = sum(row.level == 0 for row in difference.rows) == 1
     name = difference.label(root.node) if is_single else difference.after.name
     words = [f"@@ run {paper.text(name)} @@", *_total_notes(*difference.totals)]
     if is_single and root.change is not None:
-        words.append(_root_note(root.change, difference, paper))
-    yield paper.clip("  ".join(filter(None, words)), paper.width)
+        words.append(paper.text(_root_note(root.change, difference, paper)))
+    yield from _packed(words, paper)
+    if is_single and root.change is not None:
+        yield from _Sheet(difference, paper).values(root.change, 1)
+
+
+def _packed(words: list[str], paper: Paper) -> Iterator[str]:
+    """Yield as many words on each line as it holds."""
+    line = words[0]
+    for word in filter(None, words[1:]):
+        if not paper.whole and _columns(f"{line}  {word}") > paper.width:
+            yield paper.clip(line, paper.width)
+            line = f"@@ {word}"
+        else:
+            line = f"{line}  {word}"
+    yield paper.clip(line, paper.width)
 
 
 def _root_note(change: Change, difference: TraceDiff, paper: Paper) -> str:
     """Return how the root of a run changed; its time is said with the totals."""
     fields = tuple(item for item in change.fields if item.path != "duration_ms")
-    note = _Sheet(difference, paper).note(replace(change, fields=fields))
-    return f"status {note}" if any(item.path == "status" for item in fields[:1]) else note
+    return _Sheet(difference, paper).note(replace(change, fields=fields))
 
 
 def _total_notes(before: Totals, after: Totals) -> Iterator[str]:
@@ -224,7 +257,7 @@ def _first_line(difference: TraceDiff, paper: Paper) -> str:
     assert first is not None  # there are changes
     sheet = _Sheet(difference, paper)
     path, what = paper.text(difference.path(first)), paper.text(sheet.reason(first))
-    path = paper.clip(path, max(paper.width - len("first difference: ") - _columns(what) - 2, 24))
+    path = paper.path(path, max(paper.width - len("first difference: ") - _columns(what) - 2, 24))
     return paper.clip(f"first difference: {path}: {what}", paper.width)
 
 
@@ -247,7 +280,7 @@ def render_stat(difference: TraceDiff, *, width: int = 80, unicode: bool = True)
             counts[step_title(row.node)][kind] += 1
     ordered = sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
     lines = [
-        paper.line(
+        paper.step_line(
             " ", 0, title, ", ".join(f"{count[kind]} {kind}" for kind in _SIGNS if count[kind])
         )
         for title, count in ordered
@@ -281,7 +314,8 @@ class _Sheet:
             if index < until or self._is_joined(index):
                 continue
             if not self._is_drawn(index):
-                hidden.append(self._paper.line(" ", level, self._label(row), self._times_note(row)))
+                note = self._times_note(row)
+                hidden.append(self._paper.step_line(" ", level, self._label(row), note))
                 continue
             yield from self._folded(hidden)
             hidden.clear()
@@ -391,19 +425,19 @@ class _Sheet:
         elif row.change is None:
             if not self._is_heading(index):
                 sign = " " if row.before and row.after else "+" if row.after else "-"
-                yield paper.line(sign, level, label, self._times_note(row))
-        else:
-            if not self._is_heading(index):
-                yield paper.line(_SIGNS[row.change.kind], level, label, self.note(row.change))
-            yield from self._values(row.change, max(level + 1, 1))
+                yield paper.step_line(sign, level, label, self._times_note(row))
+        elif not self._is_heading(index):
+            yield paper.step_line(_SIGNS[row.change.kind], level, label, self.note(row.change))
+            yield from self.values(row.change, level + 1)
 
     def _repeats(self, index: int, until: int, level: int, label: str) -> Iterator[str]:
         before, after = self._times(index)
         if before and after:
-            yield self._paper.line("~", level, label, self._paper.pair(f"x{before}", f"x{after}"))
+            times = self._paper.pair(f"x{before}", f"x{after}")
+            yield self._paper.step_line("~", level, label, times)
         else:
             sign = "+" if after else "-"
-            yield self._paper.line(sign, level, label, f"x{before or after}")
+            yield self._paper.step_line(sign, level, label, f"x{before or after}")
 
     def _times_note(self, row: Row) -> str:
         """Return how long a step that is only there as context took in either run."""
@@ -448,13 +482,14 @@ class _Sheet:
             return f"{item.path.rpartition('.')[2]} {self.note(change)}"
         return f"{item.path} differs"
 
-    def _values(self, change: Change, level: int) -> Iterator[str]:
+    def values(self, change: Change, level: int) -> Iterator[str]:
         """Yield the values that differ in a step, old and new."""
         hidden = (*_IN_NOTE, "error", "error_type")
         fields = [item for item in change.fields if item.path not in hidden]
+        width = self._paper.width - len(f"+ {_indent(level)}")
         shown = fields if self._paper.whole else fields[:_FIELDS]
         for item in shown:
-            for sign, text in _value_lines(item, self._paper):
+            for sign, text in _value_lines(item, self._paper, width):
                 yield self._paper.line(sign, level, text)
         if len(fields) > len(shown):
             yield self._paper.line("~", level, f"{len(fields) - len(shown)} more values differ")
@@ -468,26 +503,58 @@ class _Sheet:
                 yield self._paper.line(sign, level, f"error: {text[:_SPAN]}")
 
 
-def _value_lines(item: FieldChange, paper: Paper) -> Iterator[tuple[str, str]]:
+def _value_lines(item: FieldChange, paper: Paper, width: int) -> Iterator[tuple[str, str]]:
     """Yield the old and the new value; of long texts, the lines or the part where they differ."""
     before, after = item.before, item.after
+    path = paper.text(item.path)
+    if not paper.whole and len(path) > width - _VALUE:
+        path = paper.glyph("cut") + path[len(path) - max(width - _VALUE, 1) :]
     if isinstance(before, str) and isinstance(after, str):
+        width -= len(f"{path}: ")
         if "\n" in before or "\n" in after:
-            changes = line_changes(before, after)
-            for sign, number, line in changes if paper.whole else changes[: 2 * _FIELDS]:
-                yield sign, f"{item.path}:{number}: {line[:_SPAN]}"
+            yield from _text_lines(path, line_changes(before, after), paper, width)
             return
-        if not paper.whole:
-            before, after = _from_difference(before, after, paper)
+        before, after = _from_difference(before, after, paper, width)
     for sign, value in (("-", before), ("+", after)):
         if value is not ABSENT:
-            yield sign, f"{item.path}: {paper.value(value)}"
+            yield sign, f"{path}: {paper.value(value)}"
 
 
-def _from_difference(before: str, after: str, paper: Paper) -> tuple[str, str]:
+def _text_lines(
+    path: str, changes: list[tuple[str, int, str]], paper: Paper, width: int
+) -> Iterator[tuple[str, str]]:
+    """Yield the lines in which two texts differ, of either text some when they are many."""
+    counts = Counter(sign for sign, _, _ in changes)
+    most = max(counts.values()) if paper.whole else _FIELDS
+    shown: Counter[str] = Counter()
+    for (sign, number, _), line in zip(changes, _cut_lines(changes, paper, width)):
+        shown[sign] += 1
+        if shown[sign] <= most:
+            yield sign, f"{path}:{number}: {line[:_SPAN]}"
+    hidden = sum(max(count - most, 0) for count in counts.values())
+    if hidden:
+        yield "~", f"{path}: {hidden} more lines differ"
+
+
+def _cut_lines(changes: list[tuple[str, int, str]], paper: Paper, width: int) -> list[str]:
+    """Return the lines, without the equal beginnings of those that replace each other."""
+    lines = [line for _, _, line in changes]
+    replaced: deque[int] = deque()
+    for at, (sign, _, line) in enumerate(changes):
+        if sign == "-":
+            if at and changes[at - 1][0] == "+":  # other lines begin
+                replaced.clear()
+            replaced.append(at)
+        elif replaced:
+            old = replaced.popleft()
+            lines[old], lines[at] = _from_difference(lines[old], line, paper, width)
+    return lines
+
+
+def _from_difference(before: str, after: str, paper: Paper, width: int) -> tuple[str, str]:
     """Cut the equal beginnings of two texts that would fill the line alone."""
     start = len(os.path.commonprefix([before, after]))
-    if start < paper.width // 2:
+    if paper.whole or start < width // 2:
         return before, after
-    mark, start = paper.glyph("cut"), start - 12
+    mark, start = paper.glyph("cut"), start - min(12, width // 4)
     return mark + before[start:], mark + after[start:]

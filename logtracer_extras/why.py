@@ -6,9 +6,9 @@
         print(explanation.cause.name, explanation.cause.error)
     print("\n".join(render_why(trace)))
 
-A failure is a failed step that no failed step below it accounts for. From there every edge is
-followed against its direction. Sections, in order: explanations, finding failures, going back,
-drawing.
+A failure is a step that failed, or that its process did not live to end, and that no such step
+below it accounts for. From there every edge is followed against its direction. Sections, in order:
+explanations, finding failures, going back, drawing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 from typing import Any
 
 from logtracer import Edge, EdgeType, LogtracerError, Node, NodeStatus, NodeType, TraceGraph
@@ -59,11 +60,12 @@ class Explanation:
     causes: list[Cause] = field(default_factory=list)
     consequences: list[Node] = field(default_factory=list)  # steps around it that failed with it
     recovered_by: Node | None = None  # the attempt or fallback that worked in the end
+    handled_by: Node | None = None  # the step around it that completed all the same
 
     @property
     def cause(self) -> Node:
         """The failed step that comes first: where the failure began, as far as edges tell."""
-        failed = [item.node for item in self.causes if item.node.status == NodeStatus.FAILED]
+        failed = [item.node for item in self.causes if item.node.status in _BROKEN]
         return min([self.node, *failed], key=_order)
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,6 +74,7 @@ class Explanation:
             "node": _node_to_dict(self.node),
             "cause": self.cause.id,
             "recovered_by": self.recovered_by.id if self.recovered_by else None,
+            "handled_by": self.handled_by.id if self.handled_by else None,
             "consequences": [node.id for node in self.consequences],
             "causes": [
                 {
@@ -83,6 +86,9 @@ class Explanation:
                 for item in self.causes
             ],
         }
+
+
+_BROKEN = (NodeStatus.FAILED, NodeStatus.INTERRUPTED)
 
 
 def _node_to_dict(node: Node) -> dict[str, Any]:
@@ -108,19 +114,23 @@ def _order(node: Node) -> tuple[bool, float, int]:
 def explain(trace: TraceGraph, node_id: str | None = None) -> list[Explanation]:
     """Explain every failure of a run, or of one step and what is below it.
 
-    The failure that happened first comes first; failures that a later attempt or a fallback made
-    good come after all others. A step that did not fail is explained too when it is asked for.
-    Raises UnknownNodeError.
+    First come those that reached the end of the run, then those that a step around them handled,
+    then those that a later attempt or a fallback made good; each in the order of time. A step that
+    did not fail is explained too when it is asked for. Raises UnknownNodeError.
     """
+    search, failures = _looked_for(trace, node_id)
+    return [search.explanation(node) for node in failures]
+
+
+def _looked_for(trace: TraceGraph, node_id: str | None) -> tuple[_Search, list[Node]]:
+    """Return the steps to be explained, and what explains them."""
     if node_id is not None and node_id not in trace.nodes:
         raise UnknownNodeError(f"unknown node {node_id!r}; see the ids: logtracer inspect --json")
     search = _Search(trace)
     failures = search.failures(node_id)
     if not failures and node_id is not None:
         failures = [trace.nodes[node_id]]
-    found = [search.explanation(node) for node in failures]
-    found.sort(key=lambda item: item.recovered_by is not None)
-    return found
+    return search, failures
 
 
 _AGAIN = (EdgeType.RETRY_OF, EdgeType.FALLBACK_OF)
@@ -142,6 +152,7 @@ class _Search:
         self._walk = [node for _, node in trace.walk()]
         self._decisions = self._find_decisions()
         self._recoveries = self._find_recoveries()
+        self._broken = self._find_broken()
 
     def _add(self, edge: Edge) -> None:
         if edge.edge_type in _AGAIN:
@@ -161,20 +172,61 @@ class _Search:
                 latest[node.parent_id] = node
         return decisions
 
+    def _find_broken(self) -> set[str]:
+        """Return the ids of the steps that failed or were cut off.
+
+        A cancelled step is one of them where nothing else accounts for what is around it: it is
+        what was too slow for a time limit, or what ran when a person stopped the run.
+        """
+        broken = {node.id for node in self._walk if node.status in _BROKEN}
+        blamed = self._blamed(broken)
+        for node in self._walk:  # what is around a step comes before it
+            is_top = node.parent_id not in self._nodes
+            if node.status == NodeStatus.CANCELLED and (
+                is_top or (node.parent_id in broken and node.parent_id not in blamed)
+            ):
+                broken.add(node.id)
+        return broken
+
+    def _blamed(self, broken: set[str]) -> set[str | None]:
+        """Return the ids of steps whose failure one below them accounts for."""
+        lasting = broken.difference(self._recoveries)
+        return {self._nodes[node_id].parent_id for node_id in lasting}
+
     def failures(self, node_id: str | None) -> list[Node]:
-        """Return the failures of a run or of a branch, the first first.
+        """Return the failures of a run or of a branch, those that mattered most first.
 
         Not those which were tried again in vain: the last attempt stands for them, and leads back
         to them.
         """
-        failed = [node for node in self._walk if node.status == NodeStatus.FAILED]
-        blamed = {node.parent_id for node in failed if node.id not in self._recoveries}
-        leaves = [node for node in failed if node.id not in blamed]
-        last = [node for node in leaves if not self._is_tried_again_in_vain(node)]
-        if node_id is not None:
-            inside = self._branch(node_id)
-            last = [node for node in last if node.id in inside]
-        return sorted(last, key=_order)
+        blamed = self._blamed(self._broken)
+        inside = None if node_id is None else self._branch(node_id)
+        last = [
+            node
+            for node in self._walk
+            if node.id in self._broken
+            and node.id not in blamed
+            and not self._is_tried_again_in_vain(node)
+            and (inside is None or node.id in inside)
+        ]
+        return sorted(last, key=self._rank)
+
+    def _rank(self, node: Node) -> tuple[int, tuple[bool, float, int]]:
+        _, recovery, handler = self._outcome(node)
+        return 2 if recovery else 1 if handler else 0, _order(node)
+
+    def _outcome(self, node: Node) -> tuple[list[Node], Node | None, Node | None]:
+        """Return what failed with a step, then what ended that: an attempt, or a step around it."""
+        failed: list[Node] = []
+        for step in self._upwards(node):
+            if step.id not in self._broken:
+                return failed[1:], None, step
+            failed.append(step)
+            if step.id in self._recoveries:
+                return failed[1:], self._recoveries[step.id], None
+            if self._is_tried_again_in_vain(step):
+                break  # it was not this attempt that what is around it failed with
+        return failed[1:], None, None
 
     def _branch(self, node_id: str) -> set[str]:
         inside = {node_id}
@@ -182,8 +234,7 @@ class _Search:
         return inside
 
     def _is_tried_again_in_vain(self, node: Node) -> bool:
-        later = [self._nodes[node_id] for node_id in self._again[node.id]]
-        return any(other.status == NodeStatus.FAILED for other in later)
+        return any(later_id in self._broken for later_id in self._again.get(node.id, ()))
 
     def _find_recoveries(self) -> dict[str, Node]:
         """Return, for every step tried again, the later attempt or fallback that worked."""
@@ -209,16 +260,13 @@ class _Search:
 
     def explanation(self, node: Node) -> Explanation:
         """Follow everything that leads to a step back to where it began."""
-        around = list(self._upwards(node))[1:]
-        has_failed = node.status == NodeStatus.FAILED
-        recovery = self._recoveries.get(node.id) if has_failed else None
-        failed: list[Node] = []
-        if has_failed and recovery is None:
-            failed = [step for step in around if step.status == NodeStatus.FAILED]
-        explanation = Explanation(node, consequences=failed, recovered_by=recovery)
+        explanation = Explanation(node)
+        if node.id in self._broken:
+            explanation = Explanation(node, [], *self._outcome(node))
+        recovery = explanation.recovered_by
         seen = {node.id}
         self._trace_back(node, 1, seen, explanation.causes)
-        for step in around:
+        for step in islice(self._upwards(node), 1, None):
             if step.id not in seen and (step.annotations or self._before(step, seen)):
                 seen.add(step.id)
                 explanation.causes.append(Cause(step, PART_OF, 1))
@@ -243,7 +291,8 @@ class _Search:
             Cause(self._nodes[edge.source_id], edge.edge_type, level, edge.label) for edge in edges
         ]
         decision = self._decisions.get(node.id)
-        if decision is not None:
+        # one decision after the other, back to the start of a loop, would explain nothing
+        if decision is not None and node.node_type != NodeType.DECISION:
             causes.append(Cause(decision, DECISION, level))
         return [cause for cause in causes if cause.node.id not in seen]
 
@@ -268,17 +317,32 @@ def render_why(
     *,
     width: int = 80,
     unicode: bool = True,
+    limit: int = 200,
     whole: bool = False,
 ) -> list[str]:
     """Return the explanations as lines of plain text; none when nothing failed.
 
     A line that starts with `!` is a failure that lasted, one with `~` one that was made good.
+    `limit` bounds the lines, to the end of an explanation; `whole` cuts nothing else.
     """
-    drawing = _Drawing(trace, Paper(unicode, width, whole))
+    paper = Paper(unicode, width, whole)
+    drawing, (search, failures) = _Drawing(trace, paper), _looked_for(trace, node_id)
     lines: list[str] = []
-    for explanation in explain(trace, node_id):
-        lines += [*([""] if lines else []), *drawing.lines(explanation)]
+    for number, node in enumerate(failures):
+        if len(lines) >= limit:  # not explained at all: each may lead back through all of the run
+            return [*lines, "", f"  {paper.glyph('fold')} {len(failures) - number} more failures"]
+        lines += [*([""] if lines else []), *drawing.lines(search.explanation(node))]
     return lines
+
+
+_CAUSES = 20  # steps shown on the way back from one failure: the nearest, and where it began
+_FARTHEST = 3
+
+
+def _sign(explanation: Explanation) -> str:
+    if explanation.node.status not in (*_BROKEN, NodeStatus.CANCELLED):
+        return " "  # it was asked for
+    return "~" if explanation.recovered_by else "!"
 
 
 class _Drawing:
@@ -290,27 +354,46 @@ class _Drawing:
 
     def lines(self, explanation: Explanation) -> Iterator[str]:
         """Yield the failure, what came of it, then the steps back to its cause."""
-        node, recovery = explanation.node, explanation.recovered_by
-        sign = " " if node.status != NodeStatus.FAILED else "~" if recovery else "!"
-        yield self._paper.line(sign, 0, self._path(node), str(node.status))
+        node = explanation.node
+        yield self._paper.step_line(_sign(explanation), 0, self._path(node), str(node.status))
         yield from self._facts(node, 0, shows_output=False)
         if node.input_data:
             yield self._paper.line(" ", 1, f"given: {self._paper.value(node.input_data)}")
-        if recovery is not None:
-            yield self._paper.line(" ", 1, f"made good by {self._label(recovery)}")
-        if explanation.consequences:
-            names = ", ".join(self._label(step) for step in explanation.consequences)
-            yield self._paper.line(" ", 1, f"so failed: {names}")
-        for cause in explanation.causes:
-            yield from self._cause(cause)
+        for words in self._outcome(explanation):
+            yield self._paper.line(" ", 1, words)
+        yield from self._causes(explanation.causes)
         if explanation.cause is not node:
-            yield self._paper.line(" ", 0, f"it began with {self._path(explanation.cause)}")
+            path = self._paper.text(self._path(explanation.cause))
+            path = self._paper.path(path, self._paper.width - len("  it began with "))
+            yield self._paper.line(" ", 0, f"it began with {path}")
+
+    def _outcome(self, explanation: Explanation) -> Iterator[str]:
+        """Yield what a failure came to."""
+        consequences = explanation.consequences[:_CAUSES]
+        for status, steps in groupby(consequences, lambda step: step.status):
+            yield f"so {status!s}: {', '.join(map(self._label, steps))}"
+        if explanation.recovered_by is not None:
+            yield f"made good by {self._label(explanation.recovered_by)}"
+        if explanation.handled_by is not None:
+            yield f"but {self._label(explanation.handled_by)} {explanation.handled_by.status!s}"
+
+    def _causes(self, causes: list[Cause]) -> Iterator[str]:
+        nearest, farthest = causes, causes[:0]
+        if len(causes) > _CAUSES and not self._paper.whole:
+            nearest, farthest = causes[: _CAUSES - _FARTHEST], causes[-_FARTHEST:]
+        for cause in nearest:
+            yield from self._cause(cause)
+        if farthest:
+            fold = f"{self._paper.glyph('fold')} {len(causes) - _CAUSES} more steps back"
+            yield self._paper.line(" ", farthest[0].level, fold)
+        for cause in farthest:
+            yield from self._cause(cause)
 
     def _cause(self, cause: Cause) -> Iterator[str]:
         words = _RELATIONS.get(cause.relation, str(cause.relation))
         label = f" ({cause.label})" if cause.label else ""
         text = f"{words} {self._label(cause.node)}{label}"
-        yield self._paper.line(" ", cause.level, text, str(cause.node.status))
+        yield self._paper.step_line(" ", cause.level, text, str(cause.node.status))
         yield from self._facts(cause.node, cause.level, cause.relation in _GIVES_OUTPUT)
 
     def _facts(self, node: Node, level: int, shows_output: bool) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -403,7 +404,7 @@ def test_runs_that_are_the_same_have_no_lines() -> None:
 
 def test_the_short_forms_say_where_it_began_and_what_kinds_of_step_differ() -> None:
     difference = diff(support(is_bad=False), support(is_bad=True))
-    assert render_brief(difference, width=100) == [GOLDEN.split("\n")[3]]
+    assert render_brief(difference, width=100) == [GOLDEN.split("\n")[2]]
     assert render_stat(difference)[0].split() == [
         *("llm_call", "chat", "large-1", "1", "changed,", "1", "added")
     ]
@@ -427,6 +428,67 @@ def test_lines_keep_their_width_and_their_number() -> None:
     assert len(lines) < 60 and lines[-3].endswith("more lines")
     wide = [line for line in lines if len(line) + sum("漢" <= char <= "字" for char in line) > 72]
     assert wide == []
+
+
+def one_value(before: str, after: str, **look: Any) -> list[str]:
+    """Return the lines about a value that differs, in a step below others."""
+    runs = [one_step(input_data={"text": text}) for text in (before, after)]
+    return [line.strip() for line in render(diff(*runs), **look) if "text" in line][1:]
+
+
+def test_of_values_that_begin_alike_the_part_that_differs_is_shown() -> None:
+    alike = "the same words at the start of both, more of them than there is room for, "
+    assert one_value(f"{alike}cats", f"{alike}dogs") == [
+        '-    input.text: "…s room for, cats"',
+        '+    input.text: "…s room for, dogs"',
+    ]
+    assert one_value(f"a\n{alike}cats\nb", f"a\n{alike}dogs\nb") == [
+        "-    input.text:2: …s room for, cats",
+        "+    input.text:2: …s room for, dogs",
+    ]
+
+
+def test_of_texts_with_many_other_lines_both_are_shown_and_the_rest_is_counted() -> None:
+    lines = one_value("\n".join("abcdefghij"), "\n".join("ABCDEFGHIJ"))
+    assert Counter(line[0] for line in lines) == {"-": 6, "+": 6, "~": 1}
+    assert lines[-1] == "~    input.text: 8 more lines differ"
+    assert len(one_value("\n".join("abcdefghij"), "\n".join("ABCDEFGHIJ"), whole=True)) == 20
+
+
+def test_a_long_path_leaves_room_for_the_value() -> None:
+    runs = [one_step(input_data={"key" * 30: {"text": text}}) for text in ("cats", "dogs")]
+    lines = render(diff(*runs))
+    assert [line[-22:] for line in lines if "cats" in line] == ['keykeykey.text: "cats"']
+    assert max(map(len, lines)) <= 80
+
+
+def test_of_a_long_path_the_step_itself_is_kept() -> None:
+    def run(question: str) -> TraceGraph:
+        step = Step("search", "tool_call", {"q": question})
+        for at in range(5):
+            step = Step(f"the sub-agent number {at}", "sub_agent", children=[step])
+        return trace_of(step)
+
+    lines = render(diff(run("cats"), run("dogs")))
+    assert lines[2] == "first difference: … / tool_call search: input.q differs"
+    assert lines[4] == "~ … / sub_agent the sub-agent number 0 / tool_call search"
+
+
+def test_the_heading_of_two_runs_is_broken_rather_than_cut() -> None:
+    lines = render(diff(support(is_bad=False), support(is_bad=True)), width=50)
+    assert lines[3:5] == [
+        "@@ run support-agent @@  time +2.59s (+26%)",
+        "@@ tokens +1,800  completed → failed",
+    ]
+
+
+def test_how_the_root_changed_stands_below_the_heading() -> None:
+    runs = [trace_of(Step("agent", "trace", {"q": question})) for question in ("cats", "dogs")]
+    assert render(diff(*runs))[3:6] == [
+        "@@ run agent @@  time +0ms (+0%)",
+        '-    input.q: "cats"',
+        '+    input.q: "dogs"',
+    ]
 
 
 def test_hostile_names_and_values_stay_text() -> None:

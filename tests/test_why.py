@@ -78,6 +78,99 @@ def test_the_failure_that_came_first_comes_first() -> None:
     assert [item.node for item in explain(sample.trace)] == [early, late]
 
 
+def test_a_run_that_was_cut_off_leads_to_what_ran_then() -> None:
+    sample = Sample("agent", 9.0)
+    call = sample.node("call", "llm_call", 0, 8)
+    http = sample.node("http", "tool_call", 1, 8, parent=call)
+    for node in (sample.root, call, http):
+        node.status = NodeStatus.INTERRUPTED
+    (explanation,) = explain(sample.trace)
+    assert (explanation.node, explanation.consequences) == (http, [call, sample.root])
+    assert render_why(sample.trace)[1] == "     so interrupted: llm_call call, agent"
+
+
+def test_a_time_limit_leads_to_the_step_that_was_too_slow() -> None:
+    sample = Sample("agent", 9.0)
+    outer = sample.node("outer", "sub_agent", 0, 2, status=NodeStatus.FAILED, error="TimeoutError")
+    slow = sample.node("slow", "tool_call", 0, 2, parent=outer, status=NodeStatus.CANCELLED)
+    (explanation,) = explain(sample.trace)
+    assert (explanation.node, explanation.consequences) == (slow, [outer])
+
+
+def test_steps_that_are_cancelled_because_another_failed_are_not_the_cause() -> None:
+    sample = Sample("agent", 9.0)
+    outer = sample.node("outer", "sub_agent", 0, 2, **FAILED)
+    bad = sample.node("bad", "tool_call", 0, 1, parent=outer, **FAILED)
+    other = sample.node("other", "sub_agent", 0, 1, parent=outer, status=NodeStatus.CANCELLED)
+    sample.node("below", "tool_call", 0, 1, parent=other, status=NodeStatus.CANCELLED)
+    assert [item.node for item in explain(sample.trace)] == [bad]
+
+
+def test_the_loser_of_a_race_did_not_fail() -> None:
+    sample = Sample("agent", 9.0)
+    sample.node("fast", "tool_call", 0, 1)
+    sample.node("slow", "tool_call", 0, 1, status=NodeStatus.CANCELLED)
+    assert explain(sample.trace) == []
+
+
+def test_a_failure_that_the_step_around_it_handled_has_no_consequences_further_out() -> None:
+    sample = Sample("agent", 9.0)
+    sample.root.status = NodeStatus.FAILED
+    outer = sample.node("outer", "sub_agent", 0, 2)
+    handled = sample.node("handled", "tool_call", 0, 1, parent=outer, **FAILED)
+    fatal = sample.node("fatal", "tool_call", 3, 4, **FAILED)
+    explanations = explain(sample.trace)
+    assert [item.node for item in explanations] == [fatal, handled]  # what the run failed with
+    assert [item.consequences for item in explanations] == [[sample.root], []]
+    assert [item.handled_by for item in explanations] == [None, outer]
+    assert "     but sub_agent outer completed" in render_why(sample.trace)
+
+
+def test_a_failure_inside_an_attempt_is_made_good_by_the_next_one() -> None:
+    sample = Sample("agent", 9.0)
+    first = sample.node("call", "sub_agent", 0, 1, **FAILED)
+    leaf = sample.node("leaf", "tool_call", 0, 1, parent=first, **FAILED)
+    second = sample.node("call", "sub_agent", 2, 3)
+    sample.link(first, second, EdgeType.RETRY_OF)
+    (explanation,) = explain(sample.trace)
+    assert (explanation.node, explanation.recovered_by) == (leaf, second)
+    assert render_why(sample.trace)[0].startswith("~")
+
+
+def test_a_loop_of_decisions_leads_back_to_the_last_one() -> None:
+    sample = Sample("agent", 99.0)
+    for turn in range(30):
+        sample.node(f"decide {turn}", "decision", 2 * turn, 2 * turn + 1)
+        sample.node("act", "tool_call", 2 * turn + 1, 2 * turn + 2, **FAILED)
+    for turn, explanation in enumerate(explain(sample.trace)):
+        assert [cause.node.name for cause in explanation.causes] == [f"decide {turn}"]
+
+
+def test_many_failures_and_long_ways_back_are_cut_and_counted() -> None:
+    sample = Sample("agent", 999.0)
+    steps = [sample.node("step", "tool_call", at, at + 1, **FAILED) for at in range(90)]
+    for earlier, later in zip(steps, steps[1:]):
+        sample.link(earlier, later, EdgeType.DATA_FLOW)
+    lines = render_why(sample.trace)
+    assert 200 <= len(lines) < 250 and lines[-1].endswith("more failures")
+    assert sum("more failures" in line for line in render_why(sample.trace, limit=9_999)) == 0
+    lines = render_why(sample.trace, steps[-1].id)
+    assert len(lines) < 60 and "69 more steps back" in "".join(lines)
+    assert lines[-1] == "  it began with tool_call step"
+    assert len(render_why(sample.trace, steps[-1].id, whole=True)) > 180
+
+
+def test_of_a_long_path_the_step_itself_is_kept() -> None:
+    sample = Sample("agent", 9.0)
+    parent = sample.root
+    for at in range(5):
+        parent = sample.node(f"the sub-agent number {at}", "sub_agent", parent=parent)
+    sample.node("divide", "tool_call", 0, 1, parent=parent, **FAILED)
+    line = render_why(sample.trace)[0]
+    assert line.startswith("! … / sub_agent the sub-agent number 4 / tool_call divide ")
+    assert line.endswith("  failed")
+
+
 def test_a_step_around_the_failure_with_a_reason_is_a_cause() -> None:
     sample = Sample("agent", 3.0)
     outer = sample.node("outer", "sub_agent", 0, 2, annotations=["take the short way"])
