@@ -1625,7 +1625,7 @@ def _diff(options: argparse.Namespace, screen: Screen) -> int:
         if len(before) == len(after) == 1:
             return _diff_runs(before[0], after[0], options, screen)
         return _diff_groups(before, after, options, screen)
-    except (LogtracerError, OSError, re.error) as error:
+    except (LogtracerError, OSError) as error:
         raise CommandError("diff", _reason(error), code=2) from None
 
 

@@ -26,6 +26,7 @@ from .diff_values import (
     ABSENT,
     FieldChange,
     Lens,
+    MaskError,
     compare_facts,
     compare_values,
     line_changes,
@@ -36,6 +37,7 @@ __all__ = [
     "Change",
     "FieldChange",
     "Kind",
+    "MaskError",
     "Row",
     "Totals",
     "TraceDiff",
@@ -308,7 +310,7 @@ class _Comparison:
             fields += compare_values(_identity(left, i), _identity(right, j))
         if left.texts[i] != right.texts[j]:
             fields += compare_facts(left.lens.facts(before), right.lens.facts(after))
-        fields += self._links.get(j, ())
+        fields = left.lens.without_ignored([*fields, *self._links.get(j, ())])
         slower = self._timing.change(before, after)
         kind = self._kind(i, fields, slower)
         if kind is None:
@@ -476,7 +478,8 @@ def diff(
 
     Ids and times never count. `ignore` names values that do not count either, by path:
     `output.request_id`, `metadata.*.id`, `input.messages[*].name`. `mask` holds regular
-    expressions: text they match is the same as other text they match. With `timing`, a step that
+    expressions: text they match, in values and in names, is the same as other text they match;
+    MaskError says which is none. With `timing`, a step that
     took longer or shorter by `time_share` of the shorter time, and `time_minimum_ms` at least, is
     a difference too. `cost` prices a step.
     """

@@ -106,7 +106,8 @@ class Tree:
 
     def _add_keys(self, node: Node, lane: str) -> None:
         role = self.marks.get(node.id, "")
-        signature = (node.node_type, node.name, lane, "" if role == "#1" else role)
+        name = self.lens.text(node.name)
+        signature = (node.node_type, name, lane, "" if role == "#1" else role)
         facts = self.lens.facts(node)
         given, metadata = facts.pop("input", None), facts.get("metadata")
         model = metadata.get("gen_ai.request.model") if metadata else None

@@ -22,12 +22,13 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import Any
 
-from logtracer import Node
+from logtracer import LogtracerError, Node
 
 __all__ = [
     "ABSENT",
     "FieldChange",
     "Lens",
+    "MaskError",
     "common_ends",
     "compare_facts",
     "compare_values",
@@ -86,6 +87,10 @@ _NOISE = {
 _NOISE_PREFIX = "logtracer."  # the tracer's own notes about the recording
 
 
+class MaskError(LogtracerError, ValueError):
+    """A mask is no regular expression; the message names it and says why."""
+
+
 class Lens:
     """Look at a step and see what counts: no noise, no ignored paths, masked text."""
 
@@ -97,9 +102,20 @@ class Lens:
     ) -> None:
         ignored = [_path_pattern(path) for path in ignore]
         self._ignored = re.compile("|".join(ignored)) if ignored else None
-        masked = [f"(?:{pattern})" for pattern in mask]
-        self._masked = re.compile("|".join(masked)) if masked else None
+        self._masks = [_mask_pattern(pattern) for pattern in mask]
         self.cost = cost
+
+    def text(self, text: str) -> str:
+        """Return a text as it counts: with what the masks match replaced."""
+        for mask in self._masks:
+            text = mask.sub("[MASKED]", text)
+        return text
+
+    def without_ignored(self, changes: list[FieldChange]) -> list[FieldChange]:
+        """Return the changes that count; of a step's name, its links and all else."""
+        if self._ignored is None:
+            return changes
+        return [change for change in changes if not self._ignored.fullmatch(change.path)]
 
     def facts(self, node: Node) -> dict[str, Any]:
         """Return what is compared of a step, as JSON data."""
@@ -114,7 +130,7 @@ class Lens:
         }
         if self.cost is not None:
             facts["cost"] = self.cost(node)
-        if self._ignored is None and self._masked is None:
+        if self._ignored is None and not self._masks:
             return facts
         return self._cleaned(facts)
 
@@ -127,8 +143,8 @@ class Lens:
             path, target, key, value = waiting.pop()
             if self._ignored is not None and self._ignored.fullmatch(path):
                 value = ABSENT if isinstance(target, dict) else "[IGNORED]"
-            elif self._masked is not None and isinstance(value, str):
-                value = self._masked.sub("[MASKED]", value)
+            elif isinstance(value, str):
+                value = self.text(value)
             copy = type(value)() if isinstance(value, (dict, list)) else value
             _put(target, key, copy)
             if isinstance(value, (dict, list)):
@@ -158,6 +174,13 @@ def _path_pattern(path: str) -> str:
     words = {"**": ".*", "[*]": r"\[[0-9]+\]", "*": r"[^.\[]*"}
     parts = re.split(r"(\*\*|\[\*\]|\*)", path)
     return "".join(words.get(part, re.escape(part)) for part in parts) + r"(?:[.\[].*)?"
+
+
+def _mask_pattern(mask: str) -> re.Pattern[str]:
+    try:
+        return re.compile(mask)
+    except re.error as error:
+        raise MaskError(f"mask {mask!r}: {error}") from None
 
 
 def _without_noise(metadata: dict[str, Any]) -> dict[str, Any]:

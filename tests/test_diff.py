@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 from logtracer import EdgeType, Node, NodeStatus, TraceGraph, trace_from_json, trace_to_json
-from logtracer_extras.diff import ABSENT, FieldChange, compare_values, diff, line_changes
+from logtracer_extras.diff import (
+    ABSENT,
+    FieldChange,
+    MaskError,
+    compare_values,
+    diff,
+    line_changes,
+)
 from logtracer_extras.diff_text import render, render_brief, render_stat
 from sample_runs import GOLDEN, GOLDEN_ASCII, dollars, support
 from sample_traces import Sample
@@ -75,6 +82,34 @@ def test_masked_text_is_the_same_as_other_masked_text() -> None:
     after = one_step(input_data={"messages": [{"call": "call_2b", "text": "at 13:30"}]})
     assert paths(before, after, mask=[r"call_\w+", r"\d\d:\d\d"]) == []
     assert paths(before, after, mask=[r"call_\w+"]) == ["input.messages[0].text"]
+
+
+def test_masks_hold_for_names_and_may_have_flags() -> None:
+    def run(name: str, text: str) -> TraceGraph:
+        return trace_of(Step("agent", "trace", children=[Step(name, "tool_call", {"q": text})]))
+
+    runs = run("GET /users/17", "Call_A"), run("GET /users/9", "CALL_B")
+    assert diff(*runs, mask=[r"/\d+", r"(?i)call_\w", r"(?i)x"]).changes == []
+    assert [change.kind for change in diff(*runs, mask=["(?i)call_."]).changes] == ["renamed"]
+
+
+def test_a_mask_that_is_no_regular_expression_is_named() -> None:
+    with pytest.raises(MaskError, match=r"mask '\(': missing \), .* at position 0"):
+        diff(one_step(), one_step(), mask=["fine", "("])
+
+
+def test_names_and_links_can_be_ignored() -> None:
+    def run(name: str, is_linked: bool) -> TraceGraph:
+        sample = Sample("agent", 2.0)
+        one, two = sample.node(name, "tool_call"), sample.node("two", "tool_call")
+        if is_linked:
+            sample.link(one, two, EdgeType.DATA_FLOW)
+        return sample.trace
+
+    runs = run("search", False), run("search!", True)
+    assert paths(*runs) == ["name", "links"]
+    assert paths(*runs, ignore=["links"]) == ["name"]
+    assert paths(*runs, ignore=["name", "links"]) == []
 
 
 def test_time_counts_only_on_request_and_above_both_bounds() -> None:
