@@ -939,8 +939,9 @@ class _Journal:
                 known.update(facts)
 
     def _count_part(self, event: dict[str, Any], change: int) -> None:
-        process_id = _field(event, "process_id", int, 0)
-        self._at_work[process_id] = self._at_work.get(process_id, 0) + change
+        process_id = event.get("process_id")
+        if type(process_id) is int:
+            self._at_work[process_id] = self._at_work.get(process_id, 0) + change
 
     def trace(self) -> TraceGraph:
         """Return the graph of all that was taken."""
