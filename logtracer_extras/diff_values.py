@@ -76,15 +76,13 @@ class FieldChange:
 
 # ---- What counts: the facts of a step, without noise -------------------------------------------
 
-# Facts that no two runs share, whatever the agent does.
-_NOISE = {
-    "lane",
-    "gen_ai.response.id",
-    "gen_ai.response.time_to_first_chunk",
-    "gen_ai.tool.call.id",
-    "gen_ai.conversation.id",
-}
-_NOISE_PREFIX = "logtracer."  # the tracer's own notes about the recording
+# Facts that no two runs share, whatever the agent does: ids under the names of conventions and
+# products, which have dots (what a user calls `order_id` counts, and so does a model), times, the
+# tracer's own notes.
+_NOISE = re.compile(
+    r"lane|logtracer\..*|(?!.*model).*\.(?:.*_)?id|.*\.timestamp|langsmith\.dotted_order"
+    r"|gen_ai\.response\.time_to_first_chunk|inspect\.working_start"
+)
 
 
 class MaskError(LogtracerError, ValueError):
@@ -189,7 +187,7 @@ def _without_noise(metadata: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=1_024)
 def _is_noise(key: str) -> bool:
-    return key in _NOISE or key.startswith(_NOISE_PREFIX)
+    return _NOISE.fullmatch(key) is not None
 
 
 # ---- Bytes: equal ones for equal values --------------------------------------------------------

@@ -60,11 +60,23 @@ def test_a_fact_that_differs_is_named_by_its_path(facts: dict[str, Any], path: s
 
 @pytest.mark.parametrize(
     "metadata",
-    [{"lane": "worker#7"}, {"gen_ai.response.id": "r-1"}, {"logtracer.ended_by": "GeneratorExit"}],
+    [
+        {"lane": "worker#7"},
+        {"gen_ai.response.id": "r-1"},
+        {"gcp.vertex.agent.session_id": "s-1"},
+        {"ai.response.timestamp": "12:00"},
+        {"logtracer.ended_by": "GeneratorExit"},
+    ],
 )
 def test_what_no_two_runs_share_is_no_difference(metadata: dict[str, Any]) -> None:
     other = {key: f"{value}2" for key, value in metadata.items()}
     assert paths(one_step(metadata=metadata), one_step(metadata=other)) == []
+
+
+def test_ids_that_a_user_or_a_model_has_count() -> None:
+    keys = ("order_id", "id", "ai.model.id")
+    runs = (one_step(metadata=dict.fromkeys(keys, number)) for number in (1, 2))
+    assert paths(*runs) == [f"metadata.{key}" for key in keys]
 
 
 def test_ignored_paths_and_all_below_them_do_not_count() -> None:
