@@ -6,8 +6,8 @@
     print("\n".join(render_groups(comparison)))
 
 Per step: how often it appears and fails, how its time, tokens and cost are distributed, and which
-differences chance does not explain. Sections, in order: distributions, steps, reading the runs,
-drawing.
+differences chance does not explain. Sections, in order: distributions, steps, verdicts, reading the
+runs, drawing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from logtracer import Node, NodeStatus, TraceGraph
@@ -40,7 +43,7 @@ _RESAMPLES = 1_000
 # Runs in a group below which no interval is worth its name: the median of 3 runs lies between the
 # least and the most of them only 75 times in 100, of 4 runs 88 times, of 5 runs 94 times.
 _ENOUGH = 5
-_CHANCE = 0.05  # how likely chance may be to explain a difference that is still called one
+_CHANCE = 0.05  # the share of verdicts that chance may explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +75,10 @@ class Distribution:
         """
         if len(self.values) < _ENOUGH:
             return None
-        return _middle(self.resampled_medians())
-
-    def resampled_medians(self) -> list[float]:
-        """Return the medians of samples drawn from the values, with replacement."""
         generator, size = random.Random(self.seed), len(self.values)
         draws = (generator.choices(self.values, k=size) for _ in range(_RESAMPLES))
-        return [statistics.median(draw) for draw in draws]
+        medians = sorted(map(statistics.median, draws))
+        return _quantile(medians, 0.025), _quantile(medians, 0.975)
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
@@ -86,11 +86,6 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
     low = int(at)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
-
-
-def _middle(values: Iterable[float]) -> tuple[float, float]:
-    ordered = sorted(values)
-    return _quantile(ordered, 0.025), _quantile(ordered, 0.975)
 
 
 # ---- Steps: how each went in either group ------------------------------------------------------
@@ -113,23 +108,24 @@ class StepRuns:
         return 0 < self.failing < self.present
 
     def distribution(self, measure: str) -> Distribution:
-        """Return the values of a measure: `time_ms`, `tokens` or `cost`."""
+        """Return the values of a measure: `per_run` (how often), `time_ms`, `tokens`, `cost`."""
         return Distribution(tuple(self._values.get(measure, ())), self._seed)
 
     def add(self, measures: Mapping[str, float]) -> None:
         """Count one run that has the step."""
         self.present += 1
         self.failing += measures["failures"] > 0
-        self.count += round(measures["count"])
+        self.count += round(measures["per_run"])
         for measure in _MEASURES:
             if measure in measures:
                 self._values.setdefault(measure, []).append(measures[measure])
 
 
-_MEASURES = ("time_ms", "tokens", "cost")
+_MEASURES = ("per_run", "time_ms", "tokens", "cost")
 _WORDS = {
+    "per_run": ("repeats more often", "repeats less often"),
     "time_ms": ("slower", "faster"),
-    "tokens": ("more", "fewer"),
+    "tokens": ("more tokens", "fewer tokens"),
     "cost": ("dearer", "cheaper"),
 }
 
@@ -141,45 +137,123 @@ class StepComparison:
     path: tuple[str, ...]
     before: StepRuns
     after: StepRuns
+    _verdicts: list[str] = field(default_factory=list)
 
     def verdicts(self) -> list[str]:
         """Return what chance alone does not explain: `slower`, `fails more often`, `only in b`."""
-        old, new = self.before, self.after
-        if not old.present or not new.present:
-            lone = new if new.present else old
-            return [f"only in {'b' if new.present else 'a'}"] if lone.present == lone.runs else []
-        found = [_rate_word((old.present, old.runs), (new.present, new.runs), "appears")]
-        found.append(_rate_word((old.failing, old.present), (new.failing, new.present), "fails"))
-        found += [self._measure_word(measure) for measure in _MEASURES]
-        return [word for word in found if word]
-
-    def _measure_word(self, measure: str) -> str:
-        old, new = self.before.distribution(measure), self.after.distribution(measure)
-        if min(len(old.values), len(new.values)) < _ENOUGH:
-            return ""
-        medians = zip(old.resampled_medians(), replace(new, seed=new.seed + 1).resampled_medians())
-        low, high = _middle(after - before for before, after in medians)
-        if low <= 0 <= high:
-            return ""
-        word = _WORDS[measure][0 if low > 0 else 1]
-        return f"{word} tokens" if measure == "tokens" else word
+        return list(self._verdicts)
 
 
-def _rate_word(before: tuple[int, int], after: tuple[int, int], verb: str) -> str:
-    if _likelihood(*before, *after) >= _CHANCE:
-        return ""
-    more = after[0] * before[1] > before[0] * after[1]
-    return f"{verb} {'more' if more else 'less'} often"
+# ---- Verdicts: what chance does not explain ----------------------------------------------------
 
 
-def _likelihood(hits: int, size: int, other_hits: int, other_size: int) -> float:
-    """Return how likely chance makes two rates differ this much (Fisher's exact test)."""
-    whole, all_hits = size + other_size, hits + other_hits
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """A difference between two groups, and how likely chance makes one as large.
+
+    `least` is how likely the greatest difference would be: no test of too few runs can tell.
+    """
+
+    step: StepComparison
+    word: str
+    likelihood: float
+    least: float
+
+
+def _judge(steps: Iterable[StepComparison]) -> int:
+    """Give the steps their verdicts; return how many tests that took.
+
+    Of a hundred tests of runs that are alike, five would find something by chance. So the more
+    there are, the less likely a difference must be (Benjamini and Hochberg): of all verdicts, not
+    of all tests, five in a hundred are wrong.
+    """
+    tests = [test for step in steps for test in _tests(step) if test.least < _CHANCE]
+    ordered = sorted(test.likelihood for test in tests)
+    bounds = (
+        likelihood
+        for rank, likelihood in enumerate(ordered, 1)
+        if likelihood <= _CHANCE * rank / len(ordered)
+    )
+    bound = max(bounds, default=-1.0)
+    for test in tests:
+        if test.likelihood <= bound:
+            test.step._verdicts.append(test.word)
+    return len(tests)
+
+
+def _tests(step: StepComparison) -> Iterator[_Test]:
+    old, new = step.before, step.after
+    lone = new if new.present else old
+    if min(old.present, new.present) == 0 and lone.present == lone.runs:
+        step._verdicts.append(f"only in {'b' if new.present else 'a'}")
+        return
+    yield _rate_test(step, "appears", (old.present, old.runs), (new.present, new.runs))
+    if old.present and new.present:
+        yield _rate_test(step, "fails", (old.failing, old.present), (new.failing, new.present))
+    for measure, words in _WORDS.items():
+        values = old.distribution(measure).values, new.distribution(measure).values
+        if all(values):
+            yield _rank_test(step, words, *values)
+
+
+def _rate_test(
+    step: StepComparison, verb: str, before: tuple[int, int], after: tuple[int, int]
+) -> _Test:
+    """Compare two rates, hits and all, by Fisher's exact test."""
+    hits, size, all_hits = before[0], before[1], before[0] + after[0]
     ways = [
-        math.comb(size, k) * math.comb(other_size, all_hits - k) if k <= all_hits else 0
+        math.comb(size, k) * math.comb(after[1], all_hits - k) if k <= all_hits else 0
         for k in range(size + 1)
     ]
-    return sum(way for way in ways if way <= ways[hits]) / math.comb(whole, all_hits)
+    whole, least = sum(ways), min(filter(None, ways))
+    more = after[0] * before[1] > before[0] * after[1]
+    return _Test(
+        step,
+        f"{verb} {'more' if more else 'less'} often",
+        sum(way for way in ways if way <= ways[hits]) / whole,
+        sum(way for way in ways if way <= least) / whole,
+    )
+
+
+def _rank_test(
+    step: StepComparison,
+    words: tuple[str, str],
+    before: Sequence[float],
+    after: Sequence[float],
+) -> _Test:
+    """Compare two lists of values by how often one of the later ones is the larger of two.
+
+    It is the test of Mann and Whitney, exact where both lists are short; equal values make it
+    careful, not hasty.
+    """
+    ordered, pairs = sorted(before), len(before) * len(after)
+    larger = sum(bisect_left(ordered, v) + bisect_right(ordered, v) for v in after) / 2
+    word = words[0 if larger > pairs / 2 else 1]
+    if pairs <= _EXACT:
+        ways = _ways(len(before), len(after))
+        tail = sum(ways[: math.ceil(min(larger, pairs - larger)) + 1])
+        likelihood, least = 2 * tail / sum(ways), 2 / sum(ways)
+    else:
+        spread = math.sqrt(pairs * (len(before) + len(after) + 1) / 12)
+        likelihood = 2 * statistics.NormalDist().cdf((0.5 - abs(larger - pairs / 2)) / spread)
+        least = 0.0
+    is_flat = min(*before, *after) == max(*before, *after)  # nothing can be found there
+    return _Test(step, word, min(likelihood, 1.0), 1.0 if is_flat else least)
+
+
+_EXACT = 10_000  # pairs of values up to which the exact likelihood is computed
+
+
+@lru_cache(maxsize=16)
+def _ways(size: int, other_size: int) -> list[int]:
+    """Return how many orders of two lists have 0, 1, 2, ... pairs whose later member is larger."""
+    ways = [1] + [0] * (size * other_size)
+    for item in range(1, size + 1):
+        for count in range(len(ways) - 1, other_size + item - 1, -1):
+            ways[count] -= ways[count - other_size - item]
+        for count in range(item, len(ways)):
+            ways[count] += ways[count - item]
+    return ways
 
 
 @dataclass(slots=True)
@@ -188,6 +262,7 @@ class GroupComparison:
 
     runs: tuple[int, int]
     steps: list[StepComparison]
+    tests: int  # how many differences were looked at to tell them from chance
 
     @property
     def flaky(self) -> list[StepComparison]:
@@ -203,6 +278,7 @@ class GroupComparison:
         """Return the comparison as JSON data."""
         return {
             "runs": {"before": self.runs[0], "after": self.runs[1]},
+            "tests": self.tests,
             "steps": [
                 {
                     "path": list(step.path),
@@ -254,11 +330,16 @@ def compare_groups(
     places = _Places()
     for runs, group in zip(tallies, (before, after)):
         runs += [_tally(trace, places, cost) for trace in group]
+    before_runs, after_runs = tallies
     steps = [
-        StepComparison(places.path(place), *(_step_runs(runs, place, seed) for runs in tallies))
+        StepComparison(
+            places.path(place),
+            _step_runs(before_runs, place, seed),
+            _step_runs(after_runs, place, seed),
+        )
         for place in range(1, len(places))
     ]
-    return GroupComparison((len(tallies[0]), len(tallies[1])), steps)
+    return GroupComparison((len(before_runs), len(after_runs)), steps, _judge(steps))
 
 
 _LONGEST_PATH = 12  # labels shown of the path to a step
@@ -304,10 +385,9 @@ def _tally(
         title = step_title(node)  # a first try is a step like any other
         place = places.number(path[-1], title if mark == "#1" else f"{title} {mark}")
         path.append(place)
-        measures = tally.setdefault(place, {"count": 0, "failures": 0})
-        measures["count"] += 1
+        measures = tally.setdefault(place, {"failures": 0})
         measures["failures"] += node.status == NodeStatus.FAILED
-        values = (node.duration_ms, tokens_of(node), None if cost is None else cost(node))
+        values = (1.0, node.duration_ms, tokens_of(node), None if cost is None else cost(node))
         for measure, value in zip(_MEASURES, values):
             if value is not None:
                 measures[measure] = measures.get(measure, 0.0) + value
@@ -341,9 +421,12 @@ def render_groups(
     paper = Paper(unicode, width, whole)
     sizes = [f"{size} run{'' if size == 1 else 's'}" for size in comparison.runs]
     lines = [f"--- a  {sizes[0]}", f"+++ b  {sizes[1]}"]
-    if min(comparison.runs) < _ENOUGH:
-        lines.append(f"no verdicts on time, tokens, cost: they take {_ENOUGH} runs in each group")
-    drawn = [line for step in comparison.steps for line in _step_lines(step, paper)]
+    least = 2 / math.comb(sum(comparison.runs), comparison.runs[0])
+    if least >= _CHANCE:
+        lines.append("no verdicts on time, tokens, cost: too few runs, it may all be chance")
+    elif least * comparison.tests > _CHANCE:
+        lines.append(f"few runs for {comparison.tests} tests: a single slower step may go unnamed")
+    drawn = list(_steps_lines(comparison.steps, paper))
     lines += drawn[:limit]
     if len(drawn) > limit:
         lines.append(f"  {paper.glyph('fold')} {len(drawn) - limit} more lines")
@@ -357,14 +440,29 @@ def render_groups_brief(comparison: GroupComparison, *, unicode: bool = True) ->
     return [Paper(unicode, 80, whole=True).glyph("dot").join([*counts, f"{alike} alike"])]
 
 
-def _step_lines(step: StepComparison, paper: Paper) -> Iterator[str]:
-    """Yield a step and how it went in either group, when there is anything to say of it."""
-    notes = _group_notes(step)
-    if notes:
-        yield paper.step_line(_group_sign(notes), 0, " / ".join(step.path), ", ".join(notes))
+def _steps_lines(steps: Sequence[StepComparison], paper: Paper) -> Iterator[str]:
+    """Yield the steps of which there is anything to say, and how they went in either group."""
+    tops = _lone_tops(steps)
+    sizes = Counter(tops.values())
+    for step in steps:
+        notes = _group_notes(step)
+        if not notes or (len(notes) == 1 and tops.get(step.path, step.path) != step.path):
+            continue
+        if sizes[step.path] > 1:
+            notes[0] += f" ({sizes[step.path]} steps)"
+        yield paper.step_line(_group_sign(step), 0, " / ".join(step.path), ", ".join(notes))
         for sign, group in (("-", step.before), ("+", step.after)):
             if group.present:
-                yield paper.line(sign, 1, _group_text(group, paper))
+                yield from paper.packed(f"{sign}    ", _group_words(group), ", ")
+
+
+def _lone_tops(steps: Iterable[StepComparison]) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Return, for each step of only one group, the topmost step around it that is one too."""
+    tops: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for step in steps:  # what is around a step comes before it
+        if _only_in(step):
+            tops[step.path] = tops.get(step.path[:-1], step.path)
+    return tops
 
 
 def _group_notes(step: StepComparison) -> list[str]:
@@ -372,28 +470,35 @@ def _group_notes(step: StepComparison) -> list[str]:
     return [*step.verdicts(), *(f"flaky in {name}" for name, runs in groups if runs.is_flaky)]
 
 
-def _group_sign(notes: list[str]) -> str:
+def _only_in(step: StepComparison) -> str:
+    return next((word[-1] for word in step.verdicts() if word.startswith("only in")), "")
+
+
+def _group_sign(step: StepComparison) -> str:
+    notes = _group_notes(step)
     signs = {"only in a": "-", "only in b": "+", "slower": ">", "faster": "<"}
     return signs.get(notes[0], "~") if len(notes) == 1 else "~"
 
 
-def _group_text(group: StepRuns, paper: Paper) -> str:
-    words = [f"in {group.present} of {group.runs}", f"{group.failing} failed"]
-    for measure, write in _WRITTEN.items():
+def _group_words(group: StepRuns) -> Iterator[str]:
+    yield f"in {group.present} of {group.runs}"
+    yield f"{group.failing} failed"
+    for measure, (write, unit) in _WRITTEN.items():
         values = group.distribution(measure)
-        if values.median is None or values.p95 is None:
+        if values.median is None or values.p95 is None or set(values.values) == _USUAL.get(measure):
             continue
         text = write(values.median)
-        between = values.interval()
         if len(set(values.values)) > 1:
+            between = values.interval()
             bounds = "" if between is None else f" [{write(between[0])}..{write(between[1])}]"
             text += f"{bounds} p95 {write(values.p95)}"
-        words.append(text)
-    return ", ".join(words)
+        yield text + unit
 
 
-_WRITTEN: dict[str, Callable[[float], str]] = {
-    "time_ms": duration_text,
-    "tokens": lambda count: f"{count:,.0f} tok",
-    "cost": lambda amount: f"${amount:.4f}",
+_USUAL = {"per_run": {1.0}}  # goes without saying
+_WRITTEN: dict[str, tuple[Callable[[float], str], str]] = {
+    "per_run": (lambda count: f"x{count:g}", ""),
+    "time_ms": (duration_text, ""),
+    "tokens": (lambda count: f"{count:,.0f}", " tok"),
+    "cost": (lambda amount: f"${amount:.4f}", ""),
 }

@@ -14,7 +14,7 @@ import os
 import reprlib
 import unicodedata
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -108,6 +108,17 @@ class Paper:
             return self.clip(left, self.width)
         column = max(min(_NOTE_COLUMN - 2, room) - _columns(left), 0)
         return self.clip(f"{left}{' ' * column}  {note}", self.width)
+
+    def packed(self, start: str, words: Iterable[str], gap: str) -> Iterator[str]:
+        """Yield lines that begin with `start`, as many of the words on each as it holds."""
+        line = ""
+        for word in map(self.text, words):
+            longer = f"{line}{gap}{word}" if line else word
+            if line and not self.whole and _columns(start + longer) > self.width:
+                yield self.clip(start + line, self.width)
+                longer = word
+            line = longer
+        yield self.clip(start + line, self.width)
 
     def value(self, value: Any) -> str:
         """Return a value as text, bounded in size and, unlike repr, in depth."""
@@ -205,24 +216,12 @@ def _whole(difference: TraceDiff, paper: Paper) -> Iterator[str]:
     root = difference.rows[0]
     is_single = sum(row.level == 0 for row in difference.rows) == 1
     name = difference.label(root.node) if is_single else difference.after.name
-    words = [f"@@ run {paper.text(name)} @@", *_total_notes(*difference.totals)]
+    words = [f"run {name} @@", *_total_notes(*difference.totals)]
     if is_single and root.change is not None:
-        words.append(paper.text(_root_note(root.change, difference, paper)))
-    yield from _packed(words, paper)
+        words.append(_root_note(root.change, difference, paper))
+    yield from paper.packed("@@ ", filter(None, words), "  ")
     if is_single and root.change is not None:
         yield from _Sheet(difference, paper).values(root.change, 1)
-
-
-def _packed(words: list[str], paper: Paper) -> Iterator[str]:
-    """Yield as many words on each line as it holds."""
-    line = words[0]
-    for word in filter(None, words[1:]):
-        if not paper.whole and _columns(f"{line}  {word}") > paper.width:
-            yield paper.clip(line, paper.width)
-            line = f"@@ {word}"
-        else:
-            line = f"{line}  {word}"
-    yield paper.clip(line, paper.width)
 
 
 def _root_note(change: Change, difference: TraceDiff, paper: Paper) -> str:

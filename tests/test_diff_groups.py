@@ -182,6 +182,89 @@ def test_rates_differ_by_fishers_exact_test(failing: int, verdicts: list[str]) -
     assert step(compare_groups(good, bad), "llm_call call").verdicts() == verdicts
 
 
+def many_steps(random: Random, count: int, slow: int = -1) -> TraceGraph:
+    """Return a run of many steps that take about a second each, and one of them twice as long."""
+    sample = Sample("agent", 9.0)
+    for at in range(count):
+        seconds = random.gauss(1, 0.1) * (2 if at == slow else 1)
+        status = FAILED if random.random() < 0.1 else OK
+        sample.node(f"step {at}", "tool_call", 0, seconds, status=status)
+    return sample.trace
+
+
+def test_many_steps_of_runs_that_are_alike_are_hardly_ever_called_different() -> None:
+    random = Random(1)
+    wrong = 0
+    for _ in range(100):
+        runs = [many_steps(random, 15) for _ in range(16)]
+        wrong += bool(compare_groups(runs[:8], runs[8:]).different)
+    assert wrong <= 10  # 5 by chance; with each step judged alone it would be half of them
+
+
+def test_few_runs_do_not_tell_one_step_of_many_from_chance_and_say_so() -> None:
+    def lines(runs: int) -> list[str]:
+        random = Random(1)
+        before = [many_steps(random, 15) for _ in range(runs)]
+        return render_groups(compare_groups(before, [many_steps(random, 15, 3) for _ in before]))
+
+    assert lines(4)[2].startswith("few runs for ")
+    assert any("tool_call step 3 " in line and "slower" in line for line in lines(8))
+
+
+@pytest.mark.parametrize(("sizes", "verdicts"), [((3, 4), []), ((4, 4), ["slower"])])
+def test_ranks_are_compared_by_the_exact_test(sizes: tuple[int, int], verdicts: list[str]) -> None:
+    before, after = ([run(base + at) for at in range(n)] for base, n in zip((1, 9), sizes))
+    # all later ones are slower by chance: 2 times in 35, and 2 in 70
+    assert step(compare_groups(before, after), "llm_call call").verdicts() == verdicts
+
+
+def test_large_groups_are_compared_too() -> None:
+    random = Random(2)
+    before = [run(random.gauss(5, 1)) for _ in range(120)]
+    after = [run(random.gauss(6, 1)) for _ in range(120)]
+    assert step(compare_groups(before, after), "llm_call call").verdicts() == ["slower"]
+
+
+def test_a_step_that_most_runs_of_one_group_have_and_none_of_the_other_is_named() -> None:
+    after = [run(extra="search")] * 9 + [run()]
+    comparison = compare_groups([run()] * 10, after)
+    assert step(comparison, "tool_call search").verdicts() == ["appears more often"]
+
+
+def test_how_often_a_step_repeats_within_a_run_is_compared() -> None:
+    def loop(turns: int) -> TraceGraph:
+        sample = Sample("agent", 9.0)
+        for _ in range(turns):
+            sample.node("think", "llm_call")
+        return sample.trace
+
+    comparison = compare_groups([loop(2)] * 6, [loop(4)] * 6)
+    assert step(comparison, "llm_call think").verdicts() == ["repeats more often"]
+    assert "in 6 of 6, 0 failed, x4" in "".join(render_groups(comparison))
+
+
+def test_a_branch_of_only_one_group_is_one_entry_and_flaky_steps_in_it_another() -> None:
+    def with_critic(status: NodeStatus) -> TraceGraph:
+        sample = Sample("agent", 9.0)
+        critic = sample.node("critic", "sub_agent")
+        sample.node("read", "tool_call", parent=critic)
+        sample.node("score", "tool_call", 0, 1, status=status, parent=critic)
+        return sample.trace
+
+    comparison = compare_groups([run()] * 2, [with_critic(OK), with_critic(FAILED)])
+    lines = [" ".join(line.split()) for line in render_groups(comparison)]
+    assert "+ agent / sub_agent critic only in b (3 steps)" in lines
+    assert "~ agent / sub_agent critic / tool_call score only in b, flaky in b" in lines
+    assert not any("tool_call read" in line for line in lines)
+
+
+def test_lines_of_a_group_are_broken_rather_than_cut() -> None:
+    groups = [[run(1 + at + more, tokens=9_000 + at) for at in range(6)] for more in (0, 9)]
+    lines = render_groups(compare_groups(*groups, cost=lambda node: node.duration_ms), width=60)
+    assert max(map(len, lines)) <= 60 and not any("…" in line for line in lines)
+    assert sum(" tok" in line for line in lines) == sum("$" in line for line in lines) == 2
+
+
 def test_groups_of_unequal_size_and_a_run_beside_itself_are_compared() -> None:
     one = run(extra="search")
     for groups in (([one], [one]), ([one], [one] * 9), ([one] * 7, [one] * 6)):
