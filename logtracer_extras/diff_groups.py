@@ -347,21 +347,24 @@ _Tally = dict[int, dict[str, float]]  # what each place came to in one run
 
 
 class _Places:
-    """Number the places at which steps stand; number 0 is where roots are."""
+    """Number the places at which steps stand; number 0 is where roots are.
+
+    Runs with a single root have that in common, whatever it is called; the first gives the name.
+    """
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[int, str], int] = {}
+        self._numbers: dict[tuple[int, str | None], int] = {}
         self._keys: list[tuple[int, str]] = [(-1, "")]
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def number(self, parent: int, label: str) -> int:
+    def number(self, parent: int, label: str, *, is_run: bool = False) -> int:
         """Return the number of a place, by its parent's and the step's label."""
-        key = (parent, label)
+        key = (parent, None if is_run else label)
         if key not in self._numbers:
             self._numbers[key] = len(self._keys)
-            self._keys.append(key)
+            self._keys.append((parent, label))
         return self._numbers[key]
 
     def path(self, place: int) -> tuple[str, ...]:
@@ -377,13 +380,15 @@ def _tally(
     trace: TraceGraph, places: _Places, cost: Callable[[Node], float | None] | None
 ) -> _Tally:
     marks = step_marks(trace)
+    run = trace.root_nodes[0] if len(trace.root_nodes) == 1 else None
     tally: _Tally = {}
     path = [0]
     for level, node in trace.walk():
         del path[level + 1 :]
         mark = marks.get(node.id, "#1")
         title = step_title(node)  # a first try is a step like any other
-        place = places.number(path[-1], title if mark == "#1" else f"{title} {mark}")
+        label = title if mark == "#1" else f"{title} {mark}"
+        place = places.number(path[-1], label, is_run=node is run)
         path.append(place)
         measures = tally.setdefault(place, {"failures": 0})
         measures["failures"] += node.status == NodeStatus.FAILED

@@ -243,6 +243,18 @@ def test_how_often_a_step_repeats_within_a_run_is_compared() -> None:
     assert "in 6 of 6, 0 failed, x4" in "".join(render_groups(comparison))
 
 
+def test_runs_of_other_names_are_compared_step_by_step() -> None:
+    groups = [[run() for _ in range(2)] for _ in "ab"]
+    for number, trace in enumerate([*groups[0], *groups[1]]):
+        trace.root_nodes[0].name = f"agent {number}"
+    comparison = compare_groups(*groups)
+    assert [item.path for item in comparison.steps] == [
+        ("agent 0",),
+        ("agent 0", "llm_call call"),
+    ]
+    assert comparison.different == []
+
+
 def test_a_branch_of_only_one_group_is_one_entry_and_flaky_steps_in_it_another() -> None:
     def with_critic(status: NodeStatus) -> TraceGraph:
         sample = Sample("agent", 9.0)
