@@ -21,6 +21,7 @@ from typing import Any
 from logtracer import Span
 from logtracer_extras.conventions import facts_of, parse_json, to_json, type_of
 
+from . import autogen
 from ._installing import Adapter, quietly
 from ._model_facts import read
 from ._steps import (
@@ -38,17 +39,20 @@ from ._steps import (
 _ALL_MESSAGES = "pydantic_ai.all_messages"
 _NAMES = ("gen_ai.tool.name", "gen_ai.agent.name")
 _NAMED_AFTER = ("execute_tool", "invoke_agent")  # before the name of the tool or agent
+_USAGE = "gen_ai.usage."
 _NO_STEPS = ("execute_tool (merged)",)  # Google ADK's: it repeats the tools that ran in parallel
 
 
 class _SpanMethods:
     """A span of OpenTelemetry's interface that is a node."""
 
-    def record_in(self, api: Any, step: Step | ModelCall, name: str) -> None:
+    def record_in(self, api: Any, step: Step | ModelCall, name: str, above: Any) -> None:
         """Begin; the interface is made without arguments."""
         self._api = api
         self._step = step
         self._name = name
+        self._above = above
+        self._usage_below: tuple[Any, ...] | None = None
         self._attributes: dict[str, Any] = {}
         self._error: BaseException | None = None
         self._is_open = True
@@ -115,6 +119,7 @@ class _SpanMethods:
             try:
                 self._note_cancellation()
                 _forget_answers(self._attributes)
+                self._tell_usage_once()
                 facts = facts_of(self._attributes, self._name)
                 span = self._step.span
                 for add, values in (
@@ -126,6 +131,17 @@ class _SpanMethods:
                         add(**values)
             finally:
                 self._step.end(self._error)
+
+    def _tell_usage_once(self) -> None:
+        """Leave tokens to the model call right below: Google ADK's older format repeats them."""
+        usage = tuple(
+            self._attributes.get(f"{_USAGE}{kind}_tokens") for kind in ("input", "output")
+        )
+        if usage == self._usage_below:
+            for key in [key for key in self._attributes if key.startswith(_USAGE)]:
+                del self._attributes[key]
+        elif isinstance(self._step, ModelCall) and isinstance(self._above, _SpanMethods):
+            self._above._usage_below = usage
 
     def _note_cancellation(self) -> None:
         """Notice what is no Exception, such as a cancellation: use_span passes over it."""
@@ -214,6 +230,12 @@ class _ProviderMethods:
         return self._bridge.tracer
 
 
+def _is_told_by_autogen(name: str, attributes: dict[str, Any]) -> bool:
+    """Tell whether a span is one of AutoGen's, whose own adapter records the same steps."""
+    is_its = name.startswith("autogen ") or attributes.get("gen_ai.system") == "autogen"
+    return is_its and autogen.ADAPTER.is_installed
+
+
 class _Bridge:
     """OpenTelemetry's classes with our methods, made when it is imported."""
 
@@ -241,7 +263,7 @@ class _Bridge:
             )
             if step is not None:
                 span = self._span_class()
-                span.record_in(self.api, step, name)
+                span.record_in(self.api, step, name, above)
                 span.set_attributes(attributes)
                 return span
         return self.api.NonRecordingSpan(above.get_span_context())
@@ -249,7 +271,7 @@ class _Bridge:
     def _open(
         self, name: str, parent: Span | None, attributes: dict[str, Any]
     ) -> Step | ModelCall | None:
-        if not self.is_active or name in _NO_STEPS:
+        if not self.is_active or name in _NO_STEPS or _is_told_by_autogen(name, attributes):
             return None
         node_type = type_of(attributes, name)
         if node_type != "llm_call":

@@ -17,9 +17,10 @@ from adapters.conformance import (
 from adapters.products import product
 from adapters.trees import nodes_of_type, tree
 from adapters.weather import AGENT_TREE, look_up
-from logtracer import Span, current_span
+from logtracer import Span, Tracer, current_span
 from logtracer_extras.adapters import autogen as adapter
 from logtracer_extras.adapters import openai as sdk
+from logtracer_extras.adapters import otel
 
 agents = product("autogen_agentchat.agents")
 teams = product("autogen_agentchat.teams")
@@ -81,6 +82,21 @@ def test_an_agent_is_a_tree(run: Span) -> None:
     assert tool.input_data["arguments"] == {"city": "Paris"}
     assert tool.output_data["result"] == "21 in Paris"
     assert tool.metadata["gen_ai.tool.call.id"] == "call_a"
+
+
+def test_spans_of_its_own_are_no_second_nodes(run: Span, tracer: Tracer) -> None:
+    with otel.install(tracer):
+        asyncio.run(make_agent().run(task="two cities"))
+        assert tree(run.trace) == AGENT_TREE
+        asyncio.run(make_team().run(task="hello"))
+    kinds = [node.node_type for node in run.trace.nodes.values()][1 + len(AGENT_TREE) :]
+    assert sorted(kinds) == ["llm_call"] * 2 + ["sub_agent"] * 3
+
+
+def test_without_the_adapter_its_own_spans_tell_its_tools(tracer: Tracer) -> None:
+    with otel.install(tracer), tracer.trace("run") as root:
+        asyncio.run(make_agent().run(task="two cities"))
+    assert [node.name for node in nodes_of_type(root.trace, "tool_call")] == ["get_weather"] * 2
 
 
 def test_a_streamed_agent_leaves_the_consumers_span_alone(run: Span) -> None:

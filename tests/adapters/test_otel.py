@@ -192,6 +192,27 @@ def test_google_adk_tells_messages_and_usage_when_asked(
     assert call.input_data["messages"][0]["parts"] == [{"content": "weather?", "type": "text"}]
 
 
+def test_tokens_of_google_adk_count_once_in_its_older_format(
+    run: Span, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADK_TELEMETRY_SCHEMA_VERSION_OPT_IN", "1")
+    asyncio.run(ask_google("weather?", get_weather))
+    tokens = "gen_ai.usage.input_tokens"
+    told = [node for node in run.trace.nodes.values() if tokens in node.metadata]
+    assert [node.node_type for node in told] == ["llm_call"] * 2
+    assert [node.metadata[tokens] for node in told] == [50, 80]
+
+
+def test_tokens_beyond_those_of_a_call_below_are_kept(run: Span) -> None:
+    tokens = "gen_ai.usage.input_tokens"
+    with api.get_tracer("test").start_as_current_span("step", attributes={tokens: 70}):
+        facts = {"gen_ai.operation.name": "chat", tokens: 50}
+        with api.get_tracer("test").start_as_current_span("chat m", attributes=facts):
+            pass
+    _, step, call = run.trace.nodes.values()
+    assert (step.metadata[tokens], call.metadata[tokens]) == (70, 50)
+
+
 def test_a_cancelled_agent_of_google_adk_is_cancelled_with_all_above_it(run: Span) -> None:
     started = asyncio.Event()
 
