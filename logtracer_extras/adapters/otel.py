@@ -40,6 +40,7 @@ _ALL_MESSAGES = "pydantic_ai.all_messages"
 _NAMES = ("gen_ai.tool.name", "gen_ai.agent.name")
 _NAMED_AFTER = ("execute_tool", "invoke_agent")  # before the name of the tool or agent
 _USAGE = "gen_ai.usage."
+_TOKENS = (f"{_USAGE}input_tokens", f"{_USAGE}output_tokens")
 _NO_STEPS = ("execute_tool (merged)",)  # Google ADK's: it repeats the tools that ran in parallel
 
 
@@ -134,9 +135,9 @@ class _SpanMethods:
 
     def _tell_usage_once(self) -> None:
         """Leave tokens to the model call right below: Google ADK's older format repeats them."""
-        usage = tuple(
-            self._attributes.get(f"{_USAGE}{kind}_tokens") for kind in ("input", "output")
-        )
+        usage = tuple(map(self._attributes.get, _TOKENS))
+        if usage == (None, None):
+            return
         if usage == self._usage_below:
             for key in [key for key in self._attributes if key.startswith(_USAGE)]:
                 del self._attributes[key]

@@ -213,6 +213,15 @@ def test_tokens_beyond_those_of_a_call_below_are_kept(run: Span) -> None:
     assert (step.metadata[tokens], call.metadata[tokens]) == (70, 50)
 
 
+def test_a_call_that_tells_no_tokens_takes_none_from_the_step_above(run: Span) -> None:
+    cached = "gen_ai.usage.cache_read.input_tokens"
+    with api.get_tracer("test").start_as_current_span("step", attributes={cached: 7}):
+        facts = {"gen_ai.operation.name": "chat"}
+        with api.get_tracer("test").start_as_current_span("chat m", attributes=facts):
+            pass
+    assert list(run.trace.nodes.values())[1].metadata[cached] == 7
+
+
 def test_a_cancelled_agent_of_google_adk_is_cancelled_with_all_above_it(run: Span) -> None:
     started = asyncio.Event()
 
