@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import operator
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -119,6 +120,12 @@ class TestGraph(
             if chunk.content:
                 yield chunk.content
 
+    @pytest.mark.skipif(
+        sys.version_info < (3, 11), reason="the product gives the answer in one piece, at its end"
+    )
+    def test_a_cancelled_stream_is_cancelled_in_the_trace(self, tracer: Tracer) -> None:
+        super().test_a_cancelled_stream_is_cancelled_in_the_trace(tracer)
+
 
 AGENT_TREE = [
     "sub_agent forecaster",
@@ -183,6 +190,26 @@ def test_a_failing_tool_fails_its_nodes(run: Span) -> None:
         "get_weather",
         "look_up",
     ]
+
+
+def test_a_cancelled_tool_is_cancelled_with_all_above_it(run: Span) -> None:
+    started = asyncio.Event()
+
+    async def get_weather(city: str) -> None:
+        """Return the weather of a city."""
+        started.set()
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        agent = create_agent(make_model(), [make_tool(get_weather)], name="forecaster")
+        task = asyncio.create_task(agent.ainvoke(said("weather?")))
+        await asyncio.wait_for(started.wait(), 60)
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(main())
+    cancelled = [node.name for node in run.trace.nodes.values() if node.status == "cancelled"]
+    assert cancelled == ["forecaster", "tools", "get_weather"]
 
 
 def test_a_retried_node_is_linked_to_the_attempt_that_failed(run: Span) -> None:
