@@ -15,6 +15,7 @@ from adapters.trees import nodes_of_type, tree
 from adapters.weather import look_up
 from logtracer import Span, Tracer, current_span
 from logtracer_extras.adapters import anthropic as anthropic_sdk
+from logtracer_extras.adapters import langchain
 from logtracer_extras.adapters import openai as sdk
 from logtracer_extras.adapters import otel as adapter
 
@@ -93,6 +94,26 @@ def test_a_span_of_an_sdk_inside_a_frameworks_call_is_no_second_node(
     with adapter.install(tracer), tracer.trace("run") as root:  # without the adapter of the SDK
         pydantic_ai.Agent(model, name="forecaster").run_sync("hello")
     assert tree(root.trace) == ["sub_agent forecaster", "  llm_call chat claude-test"]
+
+
+def test_with_two_adapters_and_spans_around_it_each_call_is_one_node(run: Span) -> None:
+    def ask_within(city: str) -> str:
+        """Return the weather of a city."""
+        with product("openai").OpenAI() as client:
+            client.responses.create(model="own", input="hello")
+        return "21"
+
+    model = product("langchain_openai").ChatOpenAI(model="gpt-4o", timeout=59)
+    tool = product("langchain_core.tools").tool("get_weather")(ask_within)
+    agent = product("langchain.agents").create_agent(model, [tool])
+    with langchain.install(), api.get_tracer("test").start_as_current_span("step"):
+        agent.invoke({"messages": [{"role": "user", "content": "weather?"}]})
+    calls = [line for line in tree(run.trace) if "llm_call" in line]
+    assert calls == [
+        f"{'  ' * 3}llm_call chat gpt-4o",
+        f"{'  ' * 4}llm_call chat own",
+        f"{'  ' * 3}llm_call chat gpt-4o",
+    ]
 
 
 def test_a_span_carries_the_ids_of_its_node(run: Span) -> None:
