@@ -173,6 +173,9 @@ class _Pairing:
         self._waiting = [(0, 0)]  # pairs whose children are still to be aligned
         self._incomplete: list[_Pair] = []  # pairs with unpaired children on both sides
         self._cells = _CELLS
+        self._kins: dict[int, frozenset[int]] = {}  # by index, on the right negative
+        self._twins: dict[int, int] = {}  # of the siblings that are being aligned
+        self._twinned: set[int] = set()
         self._exact: _Keys = left.branches.__getitem__, right.branches.__getitem__
         self._content: _Keys = left.contents.__getitem__, right.contents.__getitem__
         self._signature: _Keys = left.signatures.__getitem__, right.signatures.__getitem__
@@ -278,12 +281,27 @@ class _Pairing:
         )
 
     def _align_in_order(self, lefts: list[int], rights: list[int]) -> None:
+        self._twins = self._find_twins(lefts, rights)
+        self._twinned = set(self._twins.values())
         gaps = [(lefts, rights)]
         if len(lefts) * len(rights) > _SMALL:
             for keys in (self._exact, self._content, self._signature):
+                if keys is self._signature:  # twins that are still alone are out of order
+                    gaps = [self._without_twins(*gap) for gap in gaps]
                 gaps = [part for gap in gaps for part in self._split(*gap, keys)]
         for gap in gaps:
             self._pair_all(self._in_order(*gap))
+
+    def _find_twins(self, lefts: list[int], rights: list[int]) -> dict[int, int]:
+        """Return the steps that both lists have once, given the same, and where on the right.
+
+        Two of them are no pair that changed: each has its twin, and at worst that one moved.
+        """
+        if min(len(lefts), len(rights)) < 2:
+            return {}
+        mine = [self._content[0](i) or self._exact[0](i) for i in lefts]
+        theirs = [self._content[1](j) or self._exact[1](j) for j in rights]
+        return {lefts[at]: rights[to] for at, to in unique_pairs(mine, theirs)}
 
     def _split(self, lefts: list[int], rights: list[int], keys: _Keys) -> Iterator[_Gap]:
         """Pair equal ends and what is unique in both lists; yield the gaps between."""
@@ -300,14 +318,29 @@ class _Pairing:
 
     def _in_order(self, lefts: list[int], rights: list[int]) -> Iterable[_Pair]:
         """Return the best pairs that keep the order of both lists."""
-        if not self._share_content(lefts, rights):  # then it is only names that count
-            self._pair_all(self._ends(lefts, rights, self._signature))
+        if not self._may_have_kin(lefts, rights) and not self._share_content(lefts, rights):
+            self._pair_all(self._ends(lefts, rights, self._signature))  # only names count
             lefts, rights = self._alone(lefts, rights)
         cells = len(lefts) * len(rights)
         if cells > self._cells:
             return increasing(sorted(self._matches(lefts, rights, self._signature)))
         self._cells -= cells if cells > _SMALL else 0
         return self._best_order(lefts, rights)
+
+    def _may_have_kin(self, lefts: list[int], rights: list[int]) -> bool:
+        """Say whether what is below several steps of one name may tell which of them is which."""
+        if len(lefts) * len(rights) > _SMALL or not any(map(self._left.children, lefts)):
+            return False
+        names = set(map(self._signature[0], lefts)), set(map(self._signature[1], rights))
+        return len(names[0]) < len(lefts) or len(names[1]) < len(rights)
+
+    def _without_twins(self, lefts: list[int], rights: list[int]) -> _Gap:
+        if self._twins.keys().isdisjoint(lefts) or self._twinned.isdisjoint(rights):
+            return lefts, rights
+        return (
+            [i for i in lefts if i not in self._twins],
+            [j for j in rights if j not in self._twinned],
+        )
 
     def _share_content(self, lefts: list[int], rights: list[int]) -> bool:
         for key, other_key in (self._exact, self._content):
@@ -327,9 +360,9 @@ class _Pairing:
                 if scores[-1] > best:
                     best, taken = scores[-1], 1
                 if signature == other:
-                    paired = above[column] + self._weight(i, rights[column])
-                    if paired >= best:
-                        best, taken = paired, 3
+                    weight = self._weight(i, rights[column])
+                    if weight and above[column] + weight >= best:
+                        best, taken = above[column] + weight, 3
                 scores.append(best)
                 choice.append(taken)
             above = scores
@@ -339,8 +372,28 @@ class _Pairing:
     def _weight(self, i: int, j: int) -> int:
         """Return how well two steps of one type and name fit: their content counts most."""
         content = self._left.contents[i]
-        weight = 6 if content and content == self._right.contents[j] else 2
-        return weight + 2 if self._left.branches[i] == self._right.branches[j] else weight
+        if self._left.branches[i] == self._right.branches[j]:
+            return 16 if content else 8
+        if content and content == self._right.contents[j]:
+            return 12 + self._kinship(i, j)
+        if i in self._twins and j in self._twinned:
+            return 0
+        return 4 + self._kinship(i, j)
+
+    def _kinship(self, i: int, j: int) -> int:
+        """Return from 0 to 3 how many of the children of two steps are the same."""
+        mine, theirs = self._kin(self._left, i), self._kin(self._right, j)
+        if not mine or not theirs:
+            return 0
+        return -(-3 * len(mine & theirs) // max(len(mine), len(theirs)))
+
+    def _kin(self, tree: Tree, index: int) -> frozenset[int]:
+        if not tree.children(index):
+            return frozenset()
+        key = index if tree is self._left else -index
+        if key not in self._kins:
+            self._kins[key] = frozenset(tree.branches[child] for child in tree.children(index))
+        return self._kins[key]
 
     # Steps that stay alone in their place
 
@@ -359,10 +412,10 @@ class _Pairing:
 
     def _reordered(self) -> Iterator[_Pair]:
         """Yield steps that now come before or after siblings they came after or before."""
-        keys = self._keys(_signature_and_content)
         for i, j in self._incomplete:
-            lone = self._alone(self._left.children(i), self._right.children(j))
-            yield from self._matches(*lone, keys)
+            for keys in (self._content, self._keys(_signature_and_content)):
+                lone = self._alone(self._left.children(i), self._right.children(j))
+                yield from self._matches(*lone, keys)
 
     def _renamed(self, key: Callable[[Tree, int], object]) -> Iterator[_Pair]:
         """Yield lone steps of one place with equal keys, not those found elsewhere as they were."""

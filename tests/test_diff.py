@@ -7,6 +7,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -274,6 +275,23 @@ def test_a_branch_that_moved_and_changed_below_is_both() -> None:
     one, two = Step("one", children=[branch("old")]), Step("two", "tool_call")
     other_two = Step("two", "tool_call", children=[branch("new")])
     assert kinds([one, two], [Step("one"), other_two]) == [("moved", "x", 1), ("changed", "y", 1)]
+
+
+@pytest.mark.parametrize("size", [40, 3_000])
+def test_steps_in_another_order_moved_and_did_not_change(size: int) -> None:
+    calls = [Step("call", "tool_call", {"q": number}) for number in range(size)]
+    shuffled = Random(1).sample(calls, size)
+    assert {kind for kind, _, _ in kinds(calls, shuffled)} == {"moved"}
+
+
+def test_turns_that_were_given_nothing_are_known_by_what_stands_below_them() -> None:
+    def turn(question: str, prompt: str) -> Step:
+        think = Step("think", "llm_call", {"prompt": prompt})
+        return Step("turn", children=[think, Step("search", "tool_call", {"q": question})])
+
+    before = [turn(question, "old") for question in "abcdef"]
+    after = [turn(question, "new") for question in "bcdef"]  # of every turn something changed
+    assert Counter(kind for kind, _, _ in kinds(before, after)) == {"removed": 1, "changed": 5}
 
 
 def both_at_once(first: Step, second: Step) -> list[Step]:
