@@ -1357,9 +1357,29 @@ def summary_lines(trace: TraceGraph, style: Style, run: Any = None) -> Iterator[
 
 
 def _token_facts(trace: TraceGraph) -> list[str]:
-    tokens = [tokens_of(node) for node in trace.nodes.values() if node.metadata]
+    """Return the tokens of a run, each once: a step may repeat what those below it used."""
+    told = {node.id: tokens_of(node) for node in trace.nodes.values() if node.metadata}
+    told = {node_id: tokens for node_id, tokens in told.items() if any(tokens)}
+    tokens = list(told.values())
+    if not told.keys().isdisjoint(_above(trace, told)):
+        try:
+            top = extra("analysis").measure(trace, infer=False).top
+        except CommandError:  # not copied along, and no sum at all is better than a wrong one
+            return []
+        tokens = [(step.total.input, step.total.output) for step in top if step.total]
     read, wrote = sum(read for read, _ in tokens), sum(wrote for _, wrote in tokens)
     return [f"tokens {read:,} in / {wrote:,} out"] if read or wrote else []
+
+
+def _above(trace: TraceGraph, node_ids: Iterable[str]) -> set[str]:
+    """Return the ids of all nodes around some."""
+    found: set[str] = set()
+    for node_id in node_ids:
+        parent_id = trace.nodes[node_id].parent_id
+        while parent_id in trace.nodes and parent_id not in found:
+            found.add(parent_id)
+            parent_id = trace.nodes[parent_id].parent_id
+    return found
 
 
 def _counts(trace: TraceGraph) -> list[str]:

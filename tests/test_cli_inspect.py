@@ -145,6 +145,15 @@ def test_tokens_stand_at_the_end_of_the_line_when_there_are_any(inspect: Inspect
     assert "└── [llm_call] chat (0ms) ✓  21.1k tok\n" in written
 
 
+def test_tokens_that_a_step_repeats_of_those_below_it_count_once(inspect: Inspect) -> None:
+    sample = Sample("run")
+    usage = {"gen_ai.usage.input_tokens": 50, "gen_ai.usage.output_tokens": 12}
+    agent = sample.node("agent", "sub_agent", metadata=usage)
+    task = sample.node("task", "custom", parent=agent)
+    sample.node("chat", "llm_call", parent=task, metadata=usage)
+    assert "tokens 50 in / 12 out\n" in inspect(sample.trace)
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(0.0004, "0ms"), (0.812, "812ms"), (12.4, "12.40s"), (59.999, "1m00s"), (1_300, "21m40s")],
