@@ -31,7 +31,7 @@ from .diff import (
     step_title,
 )
 
-__all__ = ["Paper", "duration_text", "render", "render_brief", "render_stat"]
+__all__ = ["Paper", "duration_text", "more", "render", "render_brief", "render_stat"]
 
 # ---- Paper: how text gets on a line ------------------------------------------------------------
 
@@ -133,6 +133,11 @@ class Paper:
     def pair(self, before: object, after: object) -> str:
         """Return both values with an arrow between them."""
         return f"{before} {self.glyph('to')} {after}"
+
+
+def more(number: int, noun: str) -> str:
+    """Return how many there are that are not shown."""
+    return f"{number} more {noun}{'s' * (number != 1)}"
 
 
 def _indent(level: int) -> str:
@@ -532,7 +537,7 @@ def _text_lines(
             yield sign, f"{path}:{number}: {line[:_SPAN]}"
     hidden = sum(max(count - most, 0) for count in counts.values())
     if hidden:
-        yield "~", f"{path}: {hidden} more lines differ"
+        yield "~", f"{path}: {more(hidden, 'line')}"
 
 
 def _cut_lines(changes: list[tuple[str, int, str]], paper: Paper, width: int) -> list[str]:

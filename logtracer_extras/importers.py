@@ -891,7 +891,7 @@ def _role_of(message: dict[str, Any]) -> str:
 
 
 _LANGCHAIN_ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
-_CALLS = {
+_CALLS = (
     "apply_patch_call",
     "code_interpreter_call",
     "computer_call",
@@ -903,7 +903,7 @@ _CALLS = {
     "mcp_call",
     "shell_call",
     "web_search_call",
-}
+)
 _ITEMS = (*_CALLS, "reasoning")  # what a model says
 
 
@@ -1008,7 +1008,7 @@ def _tool_span(message: dict[str, Any], call: dict[str, Any], kept: dict[str, An
 def _calls_in(message: dict[str, Any]) -> list[dict[str, Any]]:
     calls = message.get("tool_calls")
     listed = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-    own = [message] if message.get("type") in (*_CALLS,) else []
+    own = [message] if message.get("type") in _CALLS else []
     return listed + own + _parts(message, "tool_use")
 
 

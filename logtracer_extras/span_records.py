@@ -337,10 +337,8 @@ def _logfire_span(record: Record) -> Iterator[Record]:
         "otel_resource_attributes": "resource",
     }
     attributes = dict(object_of(parse_json(record.get("attributes"))))
-    for name in ("type", "message", "stacktrace"):
-        found = record.get(f"exception_{name}")
-        if found and name == "type":
-            attributes["error.type"] = found
+    if record.get("exception_type"):
+        attributes["error.type"] = record["exception_type"]
     code = record.get("otel_status_code") or ("ERROR" if record.get("is_exception") else None)
     message = first_of(record, "exception_message", "otel_status_message")
     lists = {key: _listed(record.get(key)) for key in ("otel_events", "otel_links")}

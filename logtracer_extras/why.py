@@ -22,7 +22,7 @@ from typing import Any
 from logtracer import Edge, EdgeType, LogtracerError, Node, NodeStatus, NodeType, TraceGraph
 
 from .diff import path_text, step_marks, step_title
-from .diff_text import Paper
+from .diff_text import Paper, more
 
 __all__ = ["Cause", "Explanation", "UnknownNodeError", "explain", "render_why"]
 
@@ -330,7 +330,8 @@ def render_why(
     lines: list[str] = []
     for number, node in enumerate(failures):
         if len(lines) >= limit:  # not explained at all: each may lead back through all of the run
-            return [*lines, "", f"  {paper.glyph('fold')} {len(failures) - number} more failures"]
+            left = more(len(failures) - number, "failure")
+            return [*lines, "", f"  {paper.glyph('fold')} {left}"]
         lines += [*([""] if lines else []), *drawing.lines(search.explanation(node))]
     return lines
 
@@ -384,7 +385,7 @@ class _Drawing:
         for cause in nearest:
             yield from self._cause(cause)
         if farthest:
-            fold = f"{self._paper.glyph('fold')} {len(causes) - _CAUSES} more steps back"
+            fold = f"{self._paper.glyph('fold')} {more(len(causes) - _CAUSES, 'step')} back"
             yield self._paper.line(" ", farthest[0].level, fold)
         for cause in farthest:
             yield from self._cause(cause)

@@ -516,7 +516,7 @@ def test_of_values_that_begin_alike_the_part_that_differs_is_shown() -> None:
 def test_of_texts_with_many_other_lines_both_are_shown_and_the_rest_is_counted() -> None:
     lines = one_value("\n".join("abcdefghij"), "\n".join("ABCDEFGHIJ"))
     assert Counter(line[0] for line in lines) == {"-": 6, "+": 6, "~": 1}
-    assert lines[-1] == "~    input.text: 8 more lines differ"
+    assert lines[-1] == "~    input.text: 8 more lines"
     assert len(one_value("\n".join("abcdefghij"), "\n".join("ABCDEFGHIJ"), whole=True)) == 20
 
 

@@ -11,7 +11,7 @@ import pytest
 from adapters.conformance import Conformance, ExampleConformance, assert_goes_on
 from adapters.products import product
 from adapters.trees import nodes_of_type, only_call, tree
-from adapters.weather import get_weather
+from adapters.weather import AGENT_TREE, get_weather
 from logtracer import FileStore, Span, Tracer, current_span, trace_node
 from logtracer_extras.adapters import crewai as adapter
 from logtracer_extras.adapters import langchain
@@ -60,17 +60,7 @@ class TestCrew(Conformance, ExampleConformance):
         return ask(question)
 
 
-CREW_TREE = [
-    "sub_agent crew",
-    "  custom task",
-    "    sub_agent forecaster",
-    "      llm_call chat gpt-4o",
-    "      tool_call get_weather",
-    "        custom look_up",
-    "      tool_call get_weather",
-    "        custom look_up",
-    "      llm_call chat gpt-4o",
-]
+CREW_TREE = ["sub_agent crew", "  custom task", *(f"    {line}" for line in AGENT_TREE)]
 
 
 def test_a_crew_is_a_tree_and_each_call_is_one_node(run: Span) -> None:
