@@ -193,8 +193,8 @@ class StoreSuite:
 
     @pytest.mark.parametrize("trace_id", ODD_IDS, ids=ascii)
     def test_an_id_that_is_none_is_refused(self, store: StorageBackend, trace_id: str) -> None:
-        if isinstance(store, MemoryStore):  # which keeps nothing anywhere
-            return
+        if isinstance(store, MemoryStore):
+            pytest.skip("keeps its traces under no path and in no table")
         with pytest.raises(StoreError, match="trace id"):
             store.save(TraceGraph(trace_id=trace_id, name="odd"))
 
