@@ -100,7 +100,9 @@ SUITES = {
         node_packages=MODEL_SERVER,
     ),
     "crewai": Suite(
-        (CREWAI, OPENAI), ("crewai==1.15.30", "langgraph==1.2.22"), node_packages=MODEL_SERVER
+        (OPENAI, CREWAI),  # last, what leaves sockets that another test would be blamed for
+        ("crewai==1.15.30", "langgraph==1.2.22"),
+        node_packages=MODEL_SERVER,
     ),
     "swarm": Suite(
         (SWARM, OPENAI), ("openai==1.109.1", "openai-swarm==0.1.1"), node_packages=MODEL_SERVER
