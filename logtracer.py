@@ -9,9 +9,9 @@
             step.output(celsius=18)
 
 Then run `logtracer inspect latest`. This file is the whole tracer: standard library only, made
-to be copied into a project as it is. Its sections, in order: errors and reporting, values, safe
-values and redaction, serialization, stores, context, recording, spans, the tracer, the decorator,
-convenience, import paths.
+to be copied into a project as it is. Its sections, in order: errors and reporting, values,
+spans, the tracer, the decorator, convenience, context, recording, stores, serialization, safe
+values, redaction, import paths.
 """
 
 # Classes here share private fields, values recorded are Any, and callers may not check their types:
@@ -445,1503 +445,6 @@ def _brief(value: object) -> str:
     """Show a foreign value in a message: short, and with every odd character escaped."""
     text = _text_of(value, ascii)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-# ---- Safe values and redaction -----------------------------------------------------------------
-
-_MAX_DEPTH = 24  # levels of containers in one value
-_MAX_ITEMS = 20_000  # items in one value, nested ones included
-_MAX_VALUE = 1_000_000  # characters of text in one value, nested ones included
-_MAX_TEXT = 64_000  # characters of an error, a traceback or an annotation
-_MAX_KEY = 200  # characters of a dictionary key or a name
-_REDACTED = "[REDACTED]"
-_UNREADABLE = "[NON-SERIALIZABLE]"
-_ATOMS = frozenset({str, int, float, bool, type(None)})
-_VIEWS: tuple[Any, ...] = (type({}.keys()), type({}.values()), type({}.items()))
-_ITERABLES: tuple[Any, ...] = (set, frozenset, deque, *_VIEWS)
-
-_pattern = lru_cache(maxsize=None)(re.compile)  # most runs never need most patterns
-
-# Names whose values are secrets, as sentry-sdk and logfire list them, matched as whole words of a
-# snake_case, kebab-case or camelCase key. `token` counts only as the last word: `max_tokens` and
-# `token_count` are plain facts of an LLM call.
-_SECRET_KEY = (
-    r"(?:^|_)(?:"
-    r"passwords?|passwd|pwd|passphrase|secrets?|credentials?|authorization|auth|cookies?|csrf|xsrf"
-    r"|apikeys?|api_keys?|access_keys?|account_key|private_keys?|privatekey|secret_?key|signing_key"
-    r"|encryption_key|service_key|jwt|bearer|session_?key|sessionid|ssn|mysql_pwd|pgpassword"
-    r"|connection_string|dsn|x_api_key|accesstoken|authtoken|refreshtoken|idtoken"
-    r")(?:_|$)|(?:^|_)token$"
-)
-
-# A text without one of these characters holds no secret that the patterns below know: most
-# short texts are done here.
-_SUSPECT = re.compile("[-_=:@0-9ABGJK]").search
-_SHORTEST_SECRET = 12  # characters
-_HUGE = 1 << 4_000  # 1,205 digits; Python refuses to write integers of more than 4,300
-
-_TOKEN_PREFIXES = (
-    r"sk-|pk-lf-|sk_live_|sk_test_|rk_live_|rk_test_|pk_live_|whsec_|gh[pousr]_|github_pat_"
-    r"|gl[a-z]{2,6}-|xox[a-z]-|xapp-|AIza|ya29\.|GOCSPX-|hf_|npm_|pypi-|SG\.|dop_v1_|doo_v1_"
-    r"|shp(?:at|ca|pa|ss)_|key-(?=[0-9a-f]{16})|lin_api_|gsk_|pplx-|xai-|nvapi-|tvly-|lsv2_|ls__"
-    r"|r8_|dckr_pat_|ATATT3|PMAK-|hvs\.|hvb\.|dapi|sq0[a-z]{3}-|EAAC|AGE-SECRET-KEY-|csk-|fw_"
-    r"|tok_|vcp_"
-)
-_LONG_WORD = 14  # characters; no shorter word is a secret by itself
-_HAS_LONG_WORD = "\0"  # stands for one in the needles below
-# One of which a lower-cased text must hold, else the slow pattern is not tried; what replaces it.
-# Patterns begin with the letters that they can begin with, and look back from there: finding
-# such letters is what the regular expressions of Python do quickest.
-_SECRET_TEXTS: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (
-        ("-----begin",),
-        r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*-----|\Z)",
-        _REDACTED,
-    ),
-    (("://",), r"(?<=://)[^\s/@'\"<>]{1,512}@", _REDACTED + "@"),
-    (("eyj",), r"eyJ(?<![\w-]eyJ)[\w-]{6,4096}(?:\.[\w-]+){1,4}", _REDACTED),
-    (
-        (_HAS_LONG_WORD,),
-        r"[AEGPSacdfghklnprstvwxy](?<![A-Za-z0-9].)(?<=(?=(?:%s)[\w.-]{12}).)[\w.-]+"
-        % _TOKEN_PREFIXES,
-        _REDACTED,
-    ),
-    ((_HAS_LONG_WORD,), r"A(?<!\wA)(?:KI|SI|BI|CC|ID|RO|GP|NP)A[A-Z0-9]{12,}", _REDACTED),
-    ((_HAS_LONG_WORD,), r"[AS](?<!\w.)(?:(?<=A)C|(?<=S)K)[0-9a-f]{32}\b", _REDACTED),
-    ((_HAS_LONG_WORD,), r"[0-9](?<!\w.)[0-9]{7,9}:[\w-]{35}\b", _REDACTED),
-    (
-        ("bearer", "basic", "token"),
-        r"\b((?i:bearer|basic|token))(\s+)(?=\S*[0-9A-Z=])[\w.~+/-]{8,}=*",
-        r"\1\2" + _REDACTED,
-    ),
-    (
-        ("pass", "pwd", "secret", "key", "token", "authorization", "cookie", "sig"),
-        r"([aciprsACIPRS\u017f](?i:(?<=p)(?:ass(?:word|wd|phrase)|wd|rivate[_-]?key)"
-        r"|(?<=s)(?:ecret(?:[_-]?key)?|ig(?:nature)?)|(?<=c)(?:lient[_-]?secret|ookie)"
-        r"|(?<=a)(?:pi[_-]?key|ccess[_-]?(?:key|token)|ccount[_-]?key|uth[_-]?token|uthorization)"
-        r"|(?:(?<=i)d|(?<=r)efresh)[_-]?token)[\"']?\s{0,3}[=:]\s{0,3}[\"']?)"
-        r"(?!\[REDACTED)(?!(?i:bearer|basic|token)\s)[^\s\"',;&}\])]{4,}",
-        r"\1" + _REDACTED,
-    ),
-)
-_WINDOW = 16_384  # characters a user's pattern is given at a time
-_SLOW_PATTERN = 0.1  # seconds; a user's pattern that takes longer is refused, or no text kept
-
-
-class _Redactor:
-    """Decide which keys and which texts are secrets; made once from a tracer's configuration."""
-
-    def __init__(self, config: TracerConfig) -> None:
-        self._names = {_snake_case(key) for key in config.redact_keys}
-        self._patterns = [re.compile(pattern) for pattern in config.redact_patterns]
-        self._callback = config.redact
-        self._defaults = config.redact_defaults
-        self._known_keys: dict[str, bool] = {}
-        self._is_blind = False  # a pattern turned out to be too slow to look with
-        self.failures = 0
-        self.is_eager = bool(self._patterns or self._callback)  # every text must be looked at
-
-    def is_secret(self, key: str) -> bool:
-        """Tell whether the value under this key is to be hidden, whatever it is."""
-        known = self._known_keys.get(key)
-        if known is None:
-            name = _snake_case(key)
-            known = name in self._names
-            known = known or bool(self._defaults and _pattern(_SECRET_KEY).search(name))
-            if len(self._known_keys) < 4_096:  # a host may have endless keys
-                self._known_keys[key] = known
-        return known
-
-    def text(self, text: str, key: str = "") -> str:
-        """Return the text with every secret replaced; the whole of it when redaction fails."""
-        if self._is_blind:
-            return _REDACTED
-        try:
-            if self._defaults and len(text) >= _SHORTEST_SECRET and _SUSPECT(text):
-                text = _without_secrets(text)
-            for own in self._patterns:
-                text = self._apply(own, text)
-            return text if self._callback is None else str(self._callback(key, text))
-        except Exception:  # fail closed: rather no value than a secret
-            self.failures += 1
-            _log("a redactor failed; the value was dropped", "redactor")
-            return _REDACTED
-
-    def _apply(self, pattern: re.Pattern[str], text: str) -> str:
-        """Replace what a user's pattern finds, a window at a time so that a slow one is noticed."""
-        parts: list[str] = []
-        start, began = 0, time.thread_time()
-        while start < len(text):
-            end = start + _WINDOW
-            end = max(text.rfind(" ", end - 512, end), end - 512) if end < len(text) else end
-            parts.append(pattern.sub(_REDACTED, text[start:end]))
-            start = end
-            if time.thread_time() - began > _SLOW_PATTERN * (1 + start // 100_000):
-                self._is_blind = True
-                _log(f"redact_patterns: {pattern.pattern!r} is too slow; no text is kept any more")
-                return _REDACTED
-        return "".join(parts)
-
-
-def _without_secrets(text: str) -> str:
-    marks = text.casefold()
-    if max(map(len, text.split()), default=0) >= _LONG_WORD:
-        marks += _HAS_LONG_WORD
-    for needles, pattern, replacement in _SECRET_TEXTS:
-        for needle in needles:
-            if needle in marks:
-                text = _pattern(pattern).sub(replacement, text)
-                break
-    return text
-
-
-def _check_pattern(pattern: str) -> None:
-    """Raise ValueError for a pattern that is none, or that takes too long on short texts.
-
-    Each of its characters is tried repeated, and longer and longer: what takes exponential or
-    steep polynomial time shows within a few dozen characters.
-    """
-    try:
-        compiled = re.compile(pattern)
-    except (re.error, TypeError) as error:
-        raise ValueError(f"redact_patterns: {pattern!r} is not a pattern: {error}") from None
-    letters = list(dict.fromkeys(["a", "0", " ", "-", *filter(str.isprintable, pattern)]))[:24]
-    for length, letter in itertools.product((*range(8, 33), 48, 96, 192), letters):
-        began = time.thread_time()
-        compiled.search(letter * length + "\x00")
-        if time.thread_time() - began > _SLOW_PATTERN / 5:
-            raise ValueError(
-                f"redact_patterns: {pattern!r} takes too long on {length} characters; write it"
-                " without a repetition inside a repetition"
-            )
-
-
-def _snake_case(key: str) -> str:
-    """Return apiKey, X-API-Key and api key as api_key."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key[:_MAX_KEY])
-    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
-
-
-class _Cleaner:
-    """Turn any one value into JSON data: total, bounded, redacted. One instance, one value."""
-
-    def __init__(self, redactor: _Redactor | None, max_text: int | None, max_value: int) -> None:
-        self._redactor = redactor
-        self._max_text = _MAX_VALUE if max_text is None else max_text
-        self._room = max_value
-        self._items = _MAX_ITEMS
-        self._path: set[int] = set()
-
-    def clean(self, value: Any, key: str = "", depth: int = 0) -> Any:
-        """Return JSON data for the value; never raises, never calls it more than it must."""
-        kind = type(value)
-        if value is None or kind is bool:
-            return value
-        if key and self._redactor is not None and self._redactor.is_secret(key):
-            return _REDACTED
-        if kind is str:
-            return self._text(value, key)
-        if kind is int:
-            return value if -_HUGE < value < _HUGE else f"{_UNREADABLE} int"
-        if kind is float:
-            return value if value - value == 0.0 else repr(value)  # JSON has no NaN
-        try:
-            return self._other(value, kind, key, depth)
-        except RecursionError:
-            return f"{_UNREADABLE} too deep"
-        except Exception:  # the value's own code raised: describe it by its type alone
-            return self._text(f"{_UNREADABLE} {_type_name(kind)}")
-
-    def _other(self, value: Any, kind: type, key: str, depth: int) -> Any:
-        if issubclass(kind, (bytes, bytearray)):
-            head = bytes(memoryview(value)[: self._max_text + 4])
-            return self._text(head.decode("utf-8", "backslashreplace"), key, len(value))
-        if issubclass(kind, Enum):
-            return self.clean(value._value_, key, depth)
-        if issubclass(kind, str):  # its own methods are not asked
-            return self.clean(str.__str__(value), key, depth)
-        if issubclass(kind, int):
-            return self.clean(int.__int__(value), key, depth)
-        if issubclass(kind, float):
-            return self.clean(float.__float__(value), key, depth)
-        if issubclass(kind, datetime):
-            return datetime.isoformat(value)
-        if depth >= _MAX_DEPTH or id(value) in self._path:
-            return "[CIRCULAR]" if id(value) in self._path else "[TRUNCATED: too deep]"
-        self._path.add(id(value))
-        try:
-            return self._container(value, kind, depth + 1)
-        finally:
-            self._path.discard(id(value))
-
-    def _container(self, value: Any, kind: type, depth: int) -> Any:
-        is_list = kind is tuple or issubclass(kind, (list, set, frozenset))
-        pairs = None if is_list else _pairs_of(value, kind, self._items + 1)
-        if pairs is not None:
-            return self._mapping(pairs, depth)
-        items = _items_of(value, kind, self._items + 1)
-        if items is not None:
-            return self._sequence(*items, depth)
-        if hasattr(kind, "dtype") and hasattr(kind, "item"):  # a number of an array library
-            return self.clean(value.item(), "", depth)
-        return self._text(f"{_text_of(value, repr)} {_UNREADABLE}")
-
-    def _mapping(self, pairs: list[tuple[Any, Any]], depth: int) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for position, (name, value) in enumerate(pairs):
-            if not self._take_item():
-                result["[TRUNCATED]"] = f"original_size={len(pairs)}"
-                break
-            key = self._key(name)
-            self._room -= len(key)
-            if key in result:  # {1: ..., "1": ...}
-                key = f"{key} ({position})"
-            result[key] = self.clean(value, key, depth)
-        return result
-
-    def _sequence(self, items: list[Any], size: int, depth: int) -> list[Any]:
-        result: list[Any] = []
-        for item in items:
-            if not self._take_item():
-                return [*result, f"[TRUNCATED: original_size={size}]"]
-            result.append(self.clean(item, "", depth))
-        return result
-
-    def _take_item(self) -> bool:
-        self._items -= 1
-        return self._items >= 0 and self._room > 0
-
-    def _key(self, name: Any) -> str:
-        if type(name) is not str:
-            name = str(name) if type(name) in _ATOMS else _text_of(name, repr)
-        return _well_formed(self._redacted(name[: _MAX_KEY * 4], ""))[:_MAX_KEY]
-
-    def _text(self, text: str, key: str = "", size: int | None = None) -> str:
-        limit = min(self._max_text, max(self._room, 0))
-        whole = len(text) if size is None else size
-        if whole > limit:  # look a little further than the cut: a secret may lie across it
-            text = text[: limit + 4_096]
-        text = _well_formed(self._redacted(text, key))
-        if whole > limit:
-            text = f"{text[:limit]}... [TRUNCATED: original_size={whole}]"
-        self._room -= len(text)
-        return text
-
-    def _redacted(self, text: str, key: str) -> str:
-        return text if self._redactor is None else self._redactor.text(text, key)
-
-
-def _well_formed(text: str) -> str:
-    """Spell out lone surrogates: JSON could carry them, but no UTF-8 file can."""
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _type_name(kind: type) -> str:
-    name = type.__dict__["__name__"].__get__(kind)  # a metaclass may lie about it
-    return name if type(name) is str else "object"
-
-
-def _text_of(value: object, function: Callable[[Any], Any]) -> str:
-    """Return str(value) or repr(value), whatever the value's own code does."""
-    try:
-        text = function(value)
-        return text if type(text) is str else str.__str__(text)
-    except Exception:
-        return f"<{_type_name(type(value))}>"
-
-
-def _members(kind: type) -> dict[str, Any]:
-    """Return what a class and its bases define, without asking the class or its metaclass."""
-    members: dict[str, Any] = {}
-    for base in reversed(type.__dict__["__mro__"].__get__(kind)):
-        members.update(type.__dict__["__dict__"].__get__(base))
-    return members
-
-
-def _pairs_of(value: Any, kind: type, most: int) -> list[tuple[Any, Any]] | None:
-    """Return the value's keys and values when it is a mapping or a record, else None."""
-    if kind is MappingProxyType:
-        value, kind = dict(value), dict
-    if issubclass(kind, dict):
-        if dict.__len__(value) > most:
-            return _first(partial(dict.items, value), most)
-        return [*dict.copy(value).items()]
-    members = _members(kind)
-    if issubclass(kind, tuple) and type(members.get("_fields")) is tuple:
-        return list(zip(members["_fields"], tuple.__iter__(value)))
-    is_record = "__pydantic_fields__" in members or "__fields__" in members
-    if is_record or issubclass(kind, SimpleNamespace):
-        return _pairs_of(object.__getattribute__(value, "__dict__"), dict, most)
-    if "__dataclass_fields__" in members:
-        names = list(members["__dataclass_fields__"])
-    elif "__attrs_attrs__" in members:
-        names = [attribute.name for attribute in members["__attrs_attrs__"]]
-    else:
-        return None
-    return [(name, _attribute(value, name)) for name in names[:most]]
-
-
-def _attribute(value: Any, name: str) -> Any:
-    try:
-        return object.__getattribute__(value, name)
-    except Exception:
-        return f"{_UNREADABLE} unset"
-
-
-def _items_of(value: Any, kind: type, most: int) -> tuple[list[Any], int] | None:
-    """Return the first items and the size of a list-like value, else None.
-
-    Works through the built-in types' own methods: a subclass may override them without end.
-    """
-    if issubclass(kind, (list, tuple)):
-        base: Any = list if issubclass(kind, list) else tuple
-        return list(base.__getitem__(value, slice(most))), base.__len__(value)
-    for base in _ITERABLES:
-        if issubclass(kind, base):
-            return _first(partial(base.__iter__, value), most), base.__len__(value)
-    members = _members(kind)
-    if "dtype" in members and "tolist" in members and value.size <= most:  # arrays
-        items = value.tolist()
-        return (items, len(items)) if type(items) is list else None
-    return None
-
-
-def _first(iterate: Callable[[], Iterable[Any]], most: int) -> list[Any]:
-    for _ in range(3):
-        try:
-            return list(itertools.islice(iterate(), most))
-        except RuntimeError:  # another thread changed it meanwhile
-            continue
-    return []
-
-
-# ---- Serialization: the .json document and the .jsonl journal ----------------------------------
-
-_MAX_FILE = 4 << 30  # bytes; larger files are refused before they are read
-_O_SAFE = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-
-
-def trace_to_json(trace: TraceGraph, *, indent: int | None = 2) -> str:
-    """Return the trace as a `.json` document (schema 0.1.0)."""
-    document = trace.to_dict()
-    try:
-        text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
-        text.encode("utf-8")
-    except (TypeError, ValueError, RecursionError):  # nodes made by hand may hold anything
-        nodes, edges = document.pop("nodes"), document.pop("edges")
-        cleaned = _cleaned(document)  # the bounds are for one value, not for a trace
-        cleaned["nodes"] = {_cleaned(key): _cleaned(node) for key, node in nodes.items()}
-        cleaned["edges"] = [_cleaned(edge) for edge in edges]
-        text = json.dumps(cleaned, indent=indent, ensure_ascii=False)
-    return text
-
-
-def _cleaned(value: Any) -> Any:
-    return _Cleaner(None, None, _MAX_VALUE).clean(value)
-
-
-def trace_from_json(text: str | bytes) -> TraceGraph:
-    """Read a `.json` document; raises TraceLoadError, and nothing else, when it cannot."""
-    return TraceGraph.from_dict(_mapping(_parse(text)))
-
-
-def save_trace_json(
-    trace: TraceGraph, path: str | os.PathLike[str], *, indent: int | None = 2
-) -> None:
-    """Write the trace as a `.json` file, readable by its owner only, whole or not at all."""
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    _replace_file(os.fspath(path), [trace_to_json(trace, indent=indent).encode("utf-8")])
-
-
-def load_trace_json(path: str | os.PathLike[str]) -> TraceGraph:
-    """Read a `.json` file; raises OSError when it cannot be opened, else TraceLoadError."""
-    return _named(path, trace_from_json, _read_file(os.fspath(path)))
-
-
-def load_trace(path: str | os.PathLike[str], trace_id: str | None = None) -> TraceGraph:
-    """Read a `.json` file, a `.jsonl` journal (running, finished or torn), or a directory's trace.
-
-    Raises OSError when the file cannot be opened, TraceLoadError when it is not a trace.
-    """
-    name = os.fspath(path)
-    if trace_id is not None:
-        found = _load_from(name, trace_id)
-        if found is None:
-            raise TraceLoadError(f"{name}: holds no trace {_brief(trace_id)}")
-        return found
-    trace = _named(name, _trace_from_bytes, _read_file(name))
-    directory, file_name = os.path.split(os.path.abspath(name))
-    if not _pattern(_MAIN_FILE).fullmatch(file_name):
-        return trace
-    beside = sorted(filter(_is_part, _trace_files(directory, file_name.split(".")[0] + ".")))
-    parts = [_load_file(os.path.join(directory, part)) for part in beside]
-    return merge_traces([trace, *(part for part in parts if part is not None)]) if parts else trace
-
-
-def trace_from_journal(lines: Iterable[str | bytes]) -> TraceGraph:
-    """Build a trace from the events of a journal, in any order; bad lines are skipped.
-
-    What was skipped is counted in `metadata["logtracer.damaged_lines"]`. Steps that never ended
-    are `interrupted`, or `running` while the process that writes them lives. Raises
-    TraceLoadError when no line belongs to a trace.
-    """
-    journal = _Journal()
-    for line in lines:
-        if line.strip():
-            try:
-                journal.take(_mapping(_parse(line)))
-            except TraceLoadError:
-                journal.damaged += 1
-    return journal.trace()
-
-
-class _Journal:
-    """Collect the events of a trace into a graph."""
-
-    def __init__(self) -> None:
-        self.damaged = 0
-        self._head: dict[str, Any] = {}
-        self._tail: dict[str, Any] = {}
-        self._nodes: dict[str, dict[str, Any]] = {}
-        self._edges: list[Edge] = []
-        self._part_ended = False
-        self._at_work: dict[int, int] = {}  # by process, parts begun and not ended
-
-    def take(self, event: dict[str, Any]) -> None:
-        """Take one event."""
-        kind = _field(event, "event", str)
-        if kind in ("trace.started", "part.started"):
-            _check_version(_field(event, "schema_version", str))
-            self._count_part(event, 1)
-            if kind == "trace.started" or not self._head:
-                self._head = event
-        elif kind == "trace.completed":
-            self._count_part(event, -1)
-            self._tail = event
-        elif kind == "part.completed":
-            self._count_part(event, -1)
-            self._part_ended = True
-            if self._tail or self._head.get("event") == "part.started":
-                self._tail = {**self._tail, **event}  # what went on after a pause has ended
-        elif kind == "edge":
-            self._edges.append(Edge.from_dict(event))
-        else:
-            facts = event if kind == "node.updated" else _field(event, "node", dict)
-            known = self._nodes.setdefault(_field(facts, "id", str), {})
-            if kind == "node.started":
-                known.update({**facts, **known})
-            elif "metadata" in facts and _resumed_at(facts) != _resumed_at(known):
-                if _resumed_at(facts) > _resumed_at(known):  # else it tells of before the pause
-                    known.update({"end_time": None, "duration_ms": None, **facts})
-            elif "end_time" in facts or not known.get("end_time"):
-                known.update(facts)
-
-    def _count_part(self, event: dict[str, Any], change: int) -> None:
-        process_id = event.get("process_id")
-        if type(process_id) is int:
-            self._at_work[process_id] = self._at_work.get(process_id, 0) + change
-
-    def trace(self) -> TraceGraph:
-        """Return the graph of all that was taken."""
-        head, tail = self._head, self._tail
-        if not (head or tail or self._nodes or self._edges or self._part_ended):
-            raise TraceLoadError("no line of it is an event of a trace")
-        started, ended = (_field(event, "metadata", dict, dict) for event in (head, tail))
-        trace = TraceGraph(
-            head.get("schema_version", SCHEMA_VERSION),
-            _field({**tail, **head}, "trace_id", str, "unknown"),
-            _field(head, "name", str, ""),
-            start_time=_time_from_text(head.get("start_time")),
-            end_time=_time_from_text(tail.get("end_time")),
-            metadata={**started, **ended},
-        )
-        is_live = any(parts > 0 and _is_alive(process) for process, parts in self._at_work.items())
-        for facts in self._nodes.values():
-            try:
-                node = Node.from_dict(facts)
-            except TraceLoadError:  # an update whose start was lost
-                self.damaged += 1
-                continue
-            if node.status == NodeStatus.RUNNING and not is_live:
-                node.status = NodeStatus.INTERRUPTED
-            trace.nodes[node.id] = node
-        if self.damaged:
-            trace.metadata["logtracer.damaged_lines"] = self.damaged
-        return merge_traces([trace], self._edges)
-
-
-def merge_traces(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceGraph:
-    """Return the first trace, completed by the nodes and edges of the others, parts of the same.
-
-    Of a node that several have, the one that ended or was resumed last counts.
-    """
-    whole = traces[0]
-    nodes = {**whole.nodes}
-    edges = {_edge_key(edge): edge for edge in links}
-    metadata: dict[str, Any] = {}
-    for trace in traces:
-        metadata = {**trace.metadata, **metadata}
-        for edge in trace.edges:
-            if edge.edge_type != EdgeType.CAUSED_BY or edge.label:
-                edges.setdefault(_edge_key(edge), edge)
-        for node in trace.nodes.values():
-            known = nodes.setdefault(node.id, node)
-            if known is not node and _last_turn(known) < _last_turn(node):
-                nodes[node.id] = node
-    whole.edges = [*_tree_edges(nodes.values()), *edges.values()]
-    whole.nodes = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
-    whole.end_time = max((t.end_time for t in traces if t.end_time), default=None)
-    if any(_last_turn(root) > (root.end_time or _EPOCH) for root in whole.root_nodes):
-        whole.end_time = None
-    whole.metadata = metadata
-    return whole
-
-
-_RESUMED_AT = "logtracer.resumed_at"  # in the metadata of a step that went on after a pause
-
-
-def _last_turn(node: Node) -> datetime:
-    """Return when a step ended, or when it went on after that."""
-    try:
-        resumed = _time_from_text(node.metadata.get(_RESUMED_AT))
-    except TraceLoadError:  # the host wrote something else there
-        resumed = None
-    return max(node.end_time or _EPOCH, resumed or _EPOCH)
-
-
-def _resumed_at(facts: dict[str, Any]) -> str:
-    return str(_field(facts, "metadata", dict, dict).get(_RESUMED_AT, ""))
-
-
-def _edge_key(edge: Edge) -> tuple[str, str, str, str]:
-    return edge.source_id, edge.target_id, edge.edge_type, edge.label
-
-
-def _tree_edges(nodes: Iterable[Node]) -> list[Edge]:
-    """Return the caused_by edge of every node that has a parent."""
-    return [Edge(node.parent_id, node.id) for node in nodes if node.parent_id is not None]
-
-
-def _is_alive(process_id: Any) -> bool:
-    """Tell whether a process runs on this machine; never on Windows, where asking kills it."""
-    if type(process_id) is not int or process_id < 1 or os.name != "posix":
-        return False
-    try:
-        os.kill(process_id, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
-
-
-def _trace_from_bytes(data: bytes) -> TraceGraph:
-    """Read a document or a journal, whatever the file is called."""
-    if data[:200].lstrip().startswith((b'{"schema_version"', b"{\n", b"{\r\n")):
-        return trace_from_json(data)
-    try:
-        return trace_from_journal(data.split(b"\n"))
-    except TraceLoadError:
-        return trace_from_json(data)
-
-
-def _parse(text: str | bytes) -> Any:
-    """Parse JSON strictly; every way in which it can fail is a TraceLoadError."""
-    try:
-        if isinstance(text, bytes):
-            text = text.decode("utf-8")
-        return json.loads(text, parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise TraceLoadError(f"not UTF-8 text (byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise TraceLoadError(f"not JSON: {error.msg} at {where}") from None
-    except RecursionError:
-        raise TraceLoadError("nested too deeply") from None
-    except ValueError as error:  # an integer of more digits than Python reads
-        raise TraceLoadError(f"not JSON: {_brief(str(error))}") from None
-
-
-def _refuse_constant(name: str) -> Any:
-    raise TraceLoadError(f"{name} is not JSON")
-
-
-def _named(path: object, read: Callable[[Any], TraceGraph], data: Any) -> TraceGraph:
-    """Read data that came from a file, naming the file when it cannot be read."""
-    try:
-        return read(data)
-    except TraceLoadError as error:
-        raise TraceLoadError(f"{path}: {error}") from None
-
-
-def _read_file(path: str, flags: int = 0) -> bytes:
-    """Read a regular file; a FIFO or a device would hold the reader up for ever."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | flags)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise TraceLoadError(f"{path}: not a regular file")
-        if status.st_size > _MAX_FILE:
-            raise TraceLoadError(f"{path}: larger than {_MAX_FILE >> 30} GiB")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read()
-    finally:
-        os.close(descriptor)
-
-
-def _replace_file(path: str, chunks: Iterable[bytes]) -> None:
-    """Write a file that appears whole or not at all, for its owner's eyes only."""
-    temporary = f"{path}.{os.urandom(8).hex()}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _O_SAFE, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb", 1 << 20) as file:
-            file.writelines(chunks)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-# ---- Stores: where traces go -------------------------------------------------------------------
-
-_TRACE_ID = r"[0-9A-Za-z_-]{1,64}"
-_MAIN_FILE = rf"{_TRACE_ID}\.jsonl?"
-_PART_FILE = rf"{_TRACE_ID}\.[0-9a-f]{{16}}\.jsonl"
-
-
-class StorageBackend(Protocol):
-    """Anything that keeps traces; any object with these three methods will do."""
-
-    def save(self, trace: TraceGraph) -> None:
-        """Keep a trace, replacing the one with its id."""
-
-    def load(self, trace_id: str) -> TraceGraph | None:
-        """Return the trace, or None when there is none of that id."""
-
-    def list_traces(self) -> list[str]:
-        """Return the ids of all traces."""
-        ...  # noqa: PIE790  (pyright wants a body)
-
-
-class StreamingBackend(StorageBackend, Protocol):
-    """A store that takes each event as it happens, so that a killed process loses nothing."""
-
-    def write_event(self, trace_id: str, event: str, line: str) -> None:
-        """Take one event: its kind, and its whole as one line of JSON ending in a newline.
-
-        Kinds are `trace.started`, `node.started`, `node.updated`, `node.completed`,
-        `node.failed`, `edge` and `trace.completed`; in a process that joined somebody else's
-        trace `part.started` and `part.completed`. `trace_from_journal` makes a trace of them.
-        """
-
-
-class MemoryStore:
-    """Keep the last `max_traces` traces in this process's memory."""
-
-    def __init__(self, max_traces: int = 10_000) -> None:
-        if max_traces < 1:
-            raise ValueError(f"max_traces must be at least 1, not {max_traces!r}")
-        self._max_traces = max_traces
-        self._traces: dict[str, list[Callable[[], TraceGraph]]] = {}
-
-    def save(self, trace: TraceGraph) -> None:
-        """Keep a trace, replacing the one with its id."""
-        self._traces.pop(trace.trace_id, None)
-        self._keep(trace.trace_id, lambda: trace)
-
-    def load(self, trace_id: str) -> TraceGraph | None:
-        """Return the trace, or None when there is none of that id."""
-        parts = [build() for build in self._traces.get(trace_id, ())]
-        if len(parts) < 2:
-            return next(iter(parts), None)
-        return merge_traces(sorted(parts, key=lambda part: not part.root_nodes))  # its name first
-
-    def list_traces(self) -> list[str]:
-        """Return the ids of all traces, oldest first."""
-        return list(self._traces)
-
-    def _keep(self, trace_id: str, build: Callable[[], TraceGraph]) -> None:
-        """Keep a recording as it is: most are never read, so their nodes are built on demand."""
-        self._traces.setdefault(trace_id, []).append(build)
-        while len(self._traces) > self._max_traces:
-            with contextlib.suppress(RuntimeError, StopIteration):  # another thread does the same
-                self._traces.pop(next(iter(self._traces)), None)
-
-
-class FileStore:
-    """Keep each trace as a file of a directory: a journal while it runs, then a document.
-
-    Every event is appended to `<trace_id>.jsonl` by one write to the operating system, so a
-    killed process loses nothing it was told. When the trace ends, `<trace_id>.json` replaces the
-    journal. Other processes that join the trace write `<trace_id>.<random>.jsonl` files, which
-    `load` merges. Raises StoreError when the directory cannot be written to.
-    """
-
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self.directory = os.path.abspath(os.fspath(directory))
-        self._journals: dict[str, _JournalFile] = {}  # by trace id, of the traces that run
-        self._lock = RLock()
-        try:
-            os.makedirs(self.directory, 0o700, exist_ok=True)
-            probe = os.path.join(self.directory, f".{os.urandom(8).hex()}.tmp")
-            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _O_SAFE, 0o600))
-            os.unlink(probe)
-        except OSError as error:
-            raise StoreError(f"cannot keep traces in {self.directory}: {error}") from None
-        _fork_aware.add(self)
-
-    def __repr__(self) -> str:
-        return f"FileStore({self.directory!r})"
-
-    def __reduce__(self) -> tuple[type[FileStore], tuple[str]]:
-        return type(self), (self.directory,)
-
-    def save(self, trace: TraceGraph) -> None:
-        """Write a trace as `<trace_id>.json`, replacing what is there."""
-        path = self._path(trace.trace_id, ".json")
-        _replace_file(path, [trace_to_json(trace, indent=None).encode("utf-8")])
-
-    def load(self, trace_id: str) -> TraceGraph | None:
-        """Return the trace, finished or not; None when there is none of that id."""
-        return _load_from(self.directory, trace_id)
-
-    def list_traces(self) -> list[str]:
-        """Return the ids of all traces, sorted."""
-        return sorted({name.split(".")[0] for name in _trace_files(self.directory)})
-
-    def write_event(self, trace_id: str, event: str, line: str) -> None:
-        """Append one event to the trace's journal; see StreamingBackend."""
-        data = line.encode("utf-8")
-        with self._lock:  # else another thread could end the trace and close the descriptor
-            journal = self._journals.get(trace_id) or self._open(trace_id, event)
-            if event not in _LAST_EVENTS:
-                journal.write(event, data)
-                return
-            if event == "part.completed" and not _is_part(journal.path):  # the trace goes on
-                journal.write(event, data)
-                return
-            del self._journals[trace_id]
-        self._finish(trace_id, journal, event, data)
-
-    def _path(self, trace_id: str, ending: str) -> str:
-        if not _pattern(_TRACE_ID).fullmatch(trace_id):
-            raise StoreError(f"trace id {_brief(trace_id)} is not 1 to 64 of 0-9 A-Z a-z _ -")
-        return os.path.join(self.directory, trace_id + ending)
-
-    def _open(self, trace_id: str, event: str) -> _JournalFile:
-        """Open the trace's own journal at its start, anything later in a file of its own."""
-        part = "" if event == "trace.started" else f".{os.urandom(8).hex()}"
-        path = self._path(trace_id, f"{part}.jsonl")
-        os.makedirs(self.directory, 0o700, exist_ok=True)  # somebody may have removed it
-        self._journals[trace_id] = journal = _JournalFile(path)
-        return journal
-
-    def _finish(self, trace_id: str, journal: _JournalFile, event: str, data: bytes) -> None:
-        """Replace the journal of an ended trace by its document; parts stay as they are."""
-        with os.fdopen(journal.descriptor, "rb", 1 << 18) as file:
-            try:
-                journal.write(event, data)
-                if _is_part(journal.path):
-                    return
-                os.makedirs(self.directory, 0o700, exist_ok=True)
-                if journal.is_complete():
-                    _replace_file(self._path(trace_id, ".json"), journal.document(file, data))
-                else:
-                    file.seek(0)
-                    self.save(trace_from_journal(file))
-            except OSError:
-                if os.fstat(journal.descriptor).st_size:  # what there is can be read; else
-                    raise  # every line has failed and been reported, and the empty file goes
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(journal.path)
-
-    def _after_fork(self) -> None:
-        """Forget, in a child process, the files of its parent."""
-        self._lock = RLock()
-        journals, self._journals = self._journals, {}
-        for journal in journals.values():
-            os.close(journal.descriptor)
-
-
-class _JournalFile:
-    """The journal of a running trace; holds what its document is made of, unless that is much."""
-
-    def __init__(self, path: str) -> None:
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | _O_SAFE
-        self.path, self.descriptor = path, os.open(path, flags, 0o600)
-        self._has_gaps = False  # a line could not be written, or is not like ours
-        self._open_ids: set[bytes] = set()
-        self._room = 0 if _is_part(path) else _KEPT_BYTES
-        self._ended: list[bytes] = []  # texts of nodes; not of all of them once there is no room
-        self._links: list[bytes] = []
-
-    def write(self, event: str, line: bytes) -> None:
-        """Append a line by one call to the operating system."""
-        try:
-            if event == "node.started":
-                self._open_ids.add(line[len(_STARTED) : len(_STARTED) + 16])
-            if os.write(self.descriptor, line) != len(line):
-                self._cut_back()
-        except OSError:
-            self._has_gaps = True
-            raise
-        if event == "edge":
-            self._links.append(b"{" + line[len(_LINK) : -1])
-            self._has_gaps |= not line.startswith(_LINK)
-        elif event in _ENDED:
-            self._node_ended(line[len(_ENDED[event]) : -2])
-
-    def _node_ended(self, node: bytes) -> None:
-        node_id = _id_in(node)
-        if node_id not in self._open_ids or node[23:37] != _ABOVE:  # not written by us
-            self._has_gaps = True
-        self._open_ids.discard(node_id)
-        self._room -= len(node)
-        if self._room >= 0:
-            self._ended.append(node)
-        else:
-            self._ended.clear()
-
-    def _cut_back(self) -> NoReturn:
-        """Remove the half of a line that a full disk took."""
-        with os.fdopen(self.descriptor, "rb", closefd=False) as journal:
-            journal.seek(0)
-            whole = sum(len(line) for line in journal if line.endswith(b"\n"))
-        os.ftruncate(self.descriptor, whole)
-        raise StoreError("no room for a whole line")
-
-    def is_complete(self) -> bool:
-        """Tell whether every node has ended and every line is there."""
-        return not (self._open_ids or self._has_gaps)
-
-    def document(self, file: BinaryIO, last: bytes) -> Iterator[bytes]:
-        """Yield the `.json` document, in little memory however long the journal is."""
-        file.seek(0)
-        head, tail = json.loads(file.readline()), json.loads(last)
-        first = {key: head[key] for key in ("schema_version", "trace_id", "name")}
-        yield _to_json(first)[:-1].encode() + b',"nodes":{'
-        yield from _listed(b'"%b":%b' % (_id_in(node), node) for node in self._nodes(file))
-        yield b'\n},"edges":['
-        family = ((node[38:54], _id_in(node)) for node in self._nodes(file) if node[37:38] == b'"')
-        yield from _listed(itertools.chain((_TREE_EDGE % ids for ids in family), self._links))
-        end = {key: tail[key] for key in ("end_time", "metadata", "duration_ms")}
-        yield b"\n]," + _to_json({"start_time": head["start_time"], **end})[1:].encode() + b"\n"
-
-    def _nodes(self, file: BinaryIO) -> Iterable[bytes]:
-        if self._room >= 0:
-            return self._ended
-        file.seek(0)
-        starts = tuple(_ENDED.values())
-        return (line[line.index(b"{", 9) : -2] for line in file if line.startswith(starts))
-
-
-_KEPT_BYTES = 4 << 20  # of a running trace's nodes, for its document; more are read back
-_LAST_EVENTS = frozenset(("trace.completed", "part.completed"))
-_ENDED = {
-    event: b'{"event":"%b","node":' % event.encode() for event in ("node.completed", "node.failed")
-}
-_STARTED = b'{"event":"node.started","node":{"id":"'
-_LINK = b'{"event":"edge",'
-_ABOVE = b'","parent_id":'  # follows the id in a node's text, then null or another id in quotes
-_TREE_EDGE = b'{"source_id":"%b","target_id":"%b","edge_type":"caused_by","label":"","metadata":{}}'
-
-
-def _id_in(node: S) -> S:
-    """Return the id in a node's JSON text as a recording writes it: {"id":"16 digits", first."""
-    return node[7:23]
-
-
-def _listed(items: Iterable[bytes]) -> Iterator[bytes]:
-    separator = b"\n"
-    for item in items:
-        yield separator
-        yield item
-        separator = b",\n"
-
-
-def _trace_files(directory: str, start: str = "") -> list[str]:
-    """Return the names of a directory's journals and documents, or of those of one trace."""
-    try:
-        names = [name for name in os.listdir(directory) if name.startswith(start)]
-    except FileNotFoundError:
-        return []
-    return [name for name in names if _pattern(_MAIN_FILE).fullmatch(name) or _is_part(name)]
-
-
-def _is_part(path: str) -> bool:
-    return _pattern(_PART_FILE).fullmatch(os.path.basename(path)) is not None
-
-
-def _load_from(directory: str, trace_id: str) -> TraceGraph | None:
-    """Return a trace of a directory: what began it, and the parts that others wrote."""
-    if not _pattern(_TRACE_ID).fullmatch(trace_id):
-        return None
-    for _ in range(3):  # a journal may become a document between the listing and the reading
-        names = sorted(_trace_files(directory, f"{trace_id}."), key=lambda name: (len(name), name))
-        try:
-            files = [_load_file(os.path.join(directory, name)) for name in names]
-        except FileNotFoundError:
-            continue
-        traces = [trace for trace in files if trace is not None]
-        return merge_traces(traces) if len(traces) > 1 else next(iter(traces), None)
-    return None
-
-
-def _load_file(path: str) -> TraceGraph | None:
-    try:
-        data = _read_file(path, getattr(os, "O_NOFOLLOW", 0))
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise TraceLoadError(f"{path}: {error.strerror}") from None
-    if not data and path.endswith("l"):  # its process died before it wrote the first line
-        return None
-    return _named(path, _trace_from_bytes, data)
-
-
-def open_store(url: str) -> StorageBackend:
-    """Return the store a URL names.
-
-    `memory`, `file://DIRECTORY`, `sqlite://FILE` or `postgresql://...`; the last two need the
-    folder logtracer_extras. Raises ValueError for any other, naming these.
-    """
-    if url == "memory":
-        return MemoryStore()
-    scheme, separator, place = url.partition("://")
-    if scheme == "file" and place:
-        return FileStore(place)
-    if not (separator and place) or scheme not in ("sqlite", "postgresql", "postgres"):
-        raise ValueError(
-            f"storage {scheme!r} is not memory, file://DIRECTORY, sqlite://FILE or"
-            " postgresql://USER@HOST/DATABASE"
-        )
-    if scheme == "sqlite":
-        store: StorageBackend = _beside("sqlite").SQLiteStore(place)
-    else:
-        store = _beside("postgres").PostgresStore(url)
-    return store
-
-
-# ---- Context: which span is current ------------------------------------------------------------
-
-_current: contextvars.ContextVar[Span | None] = contextvars.ContextVar("logtracer", default=None)
-_ENTER_CONTEXT = getattr(contextlib.ExitStack.enter_context, "__code__")  # calls __enter__ for us
-_getframe, _modules, _now = sys._getframe, sys.modules, time.perf_counter_ns  # looked up once
-_GENERATOR = 0x20 | 0x200  # inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-
-if sys.version_info >= (3, 12):
-    _set_current = _current.set
-else:
-
-    def _set_current(span: Span | None) -> None:
-        """Collect nothing in `set`: before 3.12 a finalizer that sets it, too, crashes Python."""
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            _current.set(span)
-        finally:
-            if collects:
-                gc.enable()
-
-
-def current_span() -> Span | None:
-    """Return the nearest span that has not ended, None outside any trace.
-
-    A span opened inside a generator is current for the generator's own code, not for the code
-    that consumes it.
-    """
-    span = _current.get()
-    while span is not None and (span._end or (span._frame is not None and _is_suspended(span))):
-        span = span._previous
-    return span if span is None or span._is_recording else None
-
-
-def get_current_node() -> Node | None:
-    """Return the current span's node as it stands, None outside any trace."""
-    span = current_span()
-    return None if span is None else span.node_record
-
-
-def get_current_trace() -> TraceGraph | None:
-    """Return the current trace as it stands, None outside any trace."""
-    span = current_span()
-    return None if span is None else span.trace
-
-
-def clear_context() -> None:
-    """Forget the current span in this context; spans that are open stay open."""
-    _set_current(None)
-
-
-def propagate_context(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the function bound to the context of now, for a thread or an executor to call.
-
-    Threads and executors start with an empty context; tasks and asyncio.to_thread inherit.
-    """
-    context = contextvars.copy_context()
-
-    @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        return context.copy().run(function, *args, **kwargs)  # a copy: it may run many at a time
-
-    return run
-
-
-def _no_loop() -> None:
-    """Stand in for asyncio's function while another thread is still importing asyncio."""
-
-
-def _strand() -> int:
-    """Identify the task, or outside one the thread, that runs now."""
-    asyncio = _modules.get("asyncio")
-    if asyncio is not None and getattr(asyncio, "_get_running_loop", _no_loop)() is not None:
-        task = asyncio.current_task()
-        if task is not None:
-            return id(task)
-    return get_ident()
-
-
-def _is_suspended(span: Span) -> bool:
-    """Tell whether the generator that opened this span waits for its consumer, who asks."""
-    frame = span._frame
-    return frame is not None and frame.f_back is None and span._strand == _strand()
-
-
-def _generator_frame(frame: FrameType | None) -> FrameType | None:
-    """Return the frame of a generator that may be suspended while its consumer goes on.
-
-    The generator of a @contextmanager is not one: the code of its `with` block runs inside it.
-    """
-    while frame is not None:
-        caller = frame.f_back
-        if frame.f_globals.get("__name__") != "contextlib":
-            if not frame.f_code.co_flags & _GENERATOR:
-                return None
-            if caller is None or caller.f_globals.get("__name__") != "contextlib":
-                return frame
-        frame = caller
-    return None
-
-
-# ---- Recording: what is kept of one trace while it runs -----------------------------------------
-
-_PLAIN = 1_000  # characters; longer texts are cut and encoded when captured, not when read
-_KEPT_NODES = 10_000  # finished nodes a recording holds when a streaming store has them as well
-_LITERALS = {True: "true", False: "false", None: "null"}
-_NO_FAILURE = '"error":null,"error_type":null,"error_traceback":null'
-_NO_VALUES: dict[str, Any] = {}
-_quote: Callable[[str], str] = getattr(json.encoder, "encode_basestring")  # noqa: B009
-
-
-def _make_encoder() -> Callable[[Any], str]:
-    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    make = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:  # PyPy
-        return encoder.encode
-    # what encoder.encode does, without building the C encoder anew for every value
-    encode = make(None, encoder.default, _quote, None, ":", ",", False, False, False)
-    return lambda data: "".join(encode(data, 0))
-
-
-_to_json = _make_encoder()
-
-
-class _Encoded(str):
-    """JSON text of a value that was cleaned when it was captured."""
-
-    __slots__ = ()
-
-
-class _Capture:
-    """Snapshot values when a span is given them, and clean them before anybody sees them.
-
-    Numbers and short texts cannot change, so they are kept as they are and cleaned when the node
-    is read or written; everything else becomes JSON text at once.
-    """
-
-    def __init__(self, config: TracerConfig) -> None:
-        self.redactor = _Redactor(config)
-        self._max_value = config.max_value_size
-        self._names: dict[str, str] = {}
-        self._keys: dict[str, str] = {}
-        self._headings: dict[tuple[str, str], str] = {}
-
-    def plain(self, max_text: int | None) -> int:
-        """Return up to what length a text can be kept as it is."""
-        return min(_PLAIN, self._max_value, max_text or _PLAIN)
-
-    def encode(self, value: Any, key: str, limit: int | None) -> _Encoded:
-        """Return the JSON text of any value, bounded and redacted."""
-        cleaner = _Cleaner(self.redactor, limit, self._max_value)
-        return _Encoded(_to_json(cleaner.clean(value, key)))
-
-    def keep(self, values: dict[str, Any], plain: int, max_text: int | None) -> None:
-        """Replace in place what could change or is large."""
-        for key, value in values.items():
-            if type(value) not in _ATOMS or (type(value) is str and len(value) > plain):
-                values[key] = self.encode(value, key, max_text)
-
-    def json(self, values: dict[str, Any]) -> str:
-        """Return kept values as the text of a JSON object; most are short texts of known keys."""
-        keys = self._keys  # of public values, none when every text must be looked at
-        parts = [
-            keys[key] + _quote(value)
-            if type(value) is str
-            and key in keys
-            and value.isascii()
-            and (len(value) < _SHORTEST_SECRET or not _SUSPECT(value))
-            else self._entry(key, value)
-            for key, value in values.items()
-        ]
-        return "{" + ",".join(parts) + "}"
-
-    def json_list(self, texts: Iterable[str]) -> str:
-        """Return kept texts as the text of a JSON array."""
-        return "[" + ",".join([self._json_of(text) for text in texts]) + "]"
-
-    def _entry(self, key: str, value: Any) -> str:
-        """Return the JSON text of a key and its value, and remember the key if it is public."""
-        name = self._keys.get(key)
-        if name is None:
-            name = self.name(key) + ":"
-            if self.redactor.is_secret(key) or self.redactor.is_eager:
-                return name + (value if type(value) is _Encoded else self.encode(value, key, None))
-            if len(self._keys) < 4_096:  # a host may have endless keys
-                self._keys[key] = name
-        return name + self._json_of(value)
-
-    def _json_of(self, value: Any) -> str:
-        """Return the JSON text of a kept value, cleaned."""
-        kind = type(value)
-        if kind is str:
-            text = self.redactor.text(value)
-            return _quote(text if text.isascii() else _well_formed(text))
-        if kind is _Encoded:
-            return str(value)
-        if kind is bool or value is None:
-            return _LITERALS[value]
-        return (
-            repr(value) if kind is int and -_HUGE < value < _HUGE else self.encode(value, "", None)
-        )
-
-    def text(self, value: Any, limit: int = _MAX_KEY) -> str:
-        """Return a name, a key, a label or an annotation, clean, whatever it is."""
-        clean = _Cleaner(self.redactor, limit, self._max_value).clean(value)
-        return clean if type(clean) is str else _to_json(clean)[:limit]
-
-    def name(self, name: Any) -> str:
-        """Return the JSON text of a name; names recur, so it is remembered."""
-        known = self._names.get(name) if type(name) is str else None
-        if known is None:
-            known = _to_json(self.text(name))
-            if type(name) is str and len(self._names) < 4_096 and len(name) <= _MAX_KEY:
-                self._names[name] = known
-        return known
-
-    def heading(self, name: Any, node_type: Any) -> str:
-        """Return the JSON text of a step's name and type."""
-        is_plain = type(name) is str and type(node_type) in (str, NodeType)
-        known = self._headings.get((name, node_type)) if is_plain else None
-        if known is None:
-            known = f'"name":{self.name(name)},"node_type":{self.name(node_type)}'
-            is_short = is_plain and len(name) <= _MAX_KEY and len(node_type) <= _MAX_KEY
-            if is_short and len(self._headings) < 4_096:
-                self._headings[name, node_type] = known
-        return known
-
-
-class _Recording:
-    """What is known of one trace; its spans add to it from any thread or task."""
-
-    def __init__(
-        self,
-        tracer: Tracer,
-        name: str,
-        metadata: dict[str, Any],
-        is_sampled: bool,
-        joined: tuple[str, str | None] | None,
-    ) -> None:
-        config = tracer.config
-        self.tracer, self.name, self.metadata = tracer, name, metadata
-        self.is_sampled = is_sampled  # else kept only if a step fails
-        self.capture = tracer._capture
-        self.stream = tracer._stream if is_sampled else None
-        self.has_hooks = bool(tracer.hooks or tracer._listeners)
-        self.is_watched = self.has_hooks or self.stream is not None
-        self.keeps_data = config.capture_level == "full"
-        self.keeps_notes = config.capture_level != "minimal"
-        self.max_input, self.max_output = config.max_input_size, config.max_output_size
-        self.plain_input = self.capture.plain(self.max_input)
-        self.plain_output = self.capture.plain(self.max_output)
-        self.is_part = joined is not None  # of a trace that another process, or this one, began
-        self.trace_id, self.remote_parent = joined or (os.urandom(16).hex(), None)
-        self.began, self.ended = _now(), 0
-        self.offset = time.time_ns() - self.began  # from the monotonic clock to the wall clock
-        self.open: dict[int, Span] = {}
-        self.finished: list[Any] = []  # JSON texts; packed tuples when nothing is streamed
-        self.released = 0  # finished nodes that only the store still has
-        self.dropped = 0
-        self.links: list[tuple[str, str, str, str]] = []
-        self.shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._second = (0, "")
-        self.renumber(0)
-
-    def renumber(self, used: int) -> None:
-        """Give nodes ids of a fresh random range: unique in all processes, cheap to make."""
-        start = int.from_bytes(os.urandom(8), "big") >> 1 | 1
-        self.numbers = itertools.count(start)
-        self.base = start - used
-
-    def restart_in_child(self) -> None:
-        """After a fork, leave to the parent what it recorded, and number anew."""
-        self.renumber(next(self.numbers) - self.base)
-        self.open.clear()
-        self.finished.clear()
-
-    def text_of_time(self, moment: int) -> str:
-        """Return a reading of the monotonic clock as ISO 8601 text with microseconds."""
-        began, text = self._second
-        past = moment - began
-        if not 0 <= past < 1_000_000_000:
-            second, past = divmod(moment + self.offset, 1_000_000_000)
-            text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-            self._second = moment - past, text
-        return f"{text}{str(1_000_000 + past // 1_000)[1:]}+00:00"
-
-    def time(self, moment: int) -> datetime | None:
-        """Return a reading of the monotonic clock as a datetime, None for one not taken."""
-        if not moment:
-            return None
-        return _EPOCH + timedelta(microseconds=(moment + self.offset) // 1_000)
-
-    def graph(self) -> TraceGraph:
-        """Return the trace as it stands, with the spans still open as running nodes."""
-        unfinished = list(self.open.values())  # copied first: what ends meanwhile is in both
-        nodes = {node.id: node for node in map(self._node_of, self.finished[:])}
-        for span in unfinished:
-            if span.id not in nodes:
-                nodes[span.id] = span.node_record
-        stored = self.tracer.storage.load(self.trace_id) if self.released else None
-        nodes = {**(stored.nodes if stored else {}), **nodes}
-        found = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
-        edges = [*_tree_edges(found.values()), *itertools.starmap(Edge, self.links[:])]
-        start, end, name = (
-            self.time(self.began),
-            self.time(self.ended),
-            self.capture.text(self.name),
-        )
-        metadata = {**self.metadata, **self.troubles()}
-        return TraceGraph(SCHEMA_VERSION, self.trace_id, name, found, edges, start, end, metadata)
-
-    def troubles(self) -> dict[str, Any]:
-        """Return what a reader should know that went wrong while recording."""
-        return {"logtracer.dropped_nodes": self.dropped} if self.dropped else {}
-
-    def has_failures(self) -> bool:
-        """Tell whether a finished node failed; of a trace that is not streamed."""
-        return any(record[4] == "failed" for record in self.finished[:])
-
-    def _node_of(self, record: Any) -> Node:
-        return self.unpack(record) if type(record) is tuple else Node.from_dict(json.loads(record))
-
-    def unpack(self, record: tuple[Any, ...]) -> Node:
-        """Return the node that `_pack` made a record of."""
-        number, parent, name, node_type, status, depth, start, end, *rest = record
-        in_keys, in_values, out_keys, out_values, notes, metadata, failure = rest
-        capture = self.capture
-        return Node(
-            "%016x" % number,
-            0 if parent is None else number - self.base,
-            json.loads(capture.name(name)),
-            json.loads(capture.name(node_type)),
-            _STATUSES[status],
-            self.remote_parent if parent is None else "%016x" % parent,
-            depth,
-            self.time(start),
-            self.time(end),
-            json.loads(capture.json(_join(in_keys, in_values))),
-            json.loads(capture.json(_join(out_keys, out_values))),
-            json.loads(capture.json_list(notes)),
-            json.loads(capture.json(metadata or _NO_VALUES)),
-            *(failure or (None, None, None)),
-        )
-
-    # What happened: the store is told first, then whoever listens.
-
-    def trace_started(self) -> None:
-        """Tell the store that the trace begins, or that this process joins it."""
-        head = {
-            "schema_version": SCHEMA_VERSION,
-            "trace_id": self.trace_id,
-            "name": self.capture.text(self.name),
-            "start_time": self.text_of_time(self.began),
-            "process_id": os.getpid(),
-            "metadata": self.metadata,
-        }
-        self.write("part.started" if self.is_part else "trace.started", _to_json(head)[1:])
-
-    def trace_completed(self) -> bool:
-        """Tell the store that the trace, or this process's part of it, has ended."""
-        start, end = self.time(self.began), self.time(self.ended)
-        tail = {
-            "trace_id": self.trace_id,
-            "end_time": self.text_of_time(self.ended),
-            "process_id": os.getpid(),
-            "metadata": {**self.metadata, **self.troubles()},
-            "duration_ms": _milliseconds(start, end),
-        }
-        kind = "part.completed" if self.is_part else "trace.completed"
-        return self.write(kind, _to_json(tail)[1:])
-
-    def span_started(self, span: Span) -> None:
-        """Tell that a span has started, after what its parent has gathered by now."""
-        parent = span._parent
-        if self.stream is not None:
-            if parent is not None and parent._is_dirty and parent._number in self.open:
-                self.write_facts(parent)
-            span._head = head = self._head(span)
-            given = ""
-            if span._inputs:  # before it started: one line for both
-                span._input_json = self.capture.json(span._inputs)
-                given = f'"input_data":{span._input_json},'
-            self.write("node.started", f'"node":{head}{given}"status":"running"}}}}')
-        if self.has_hooks:
-            if parent is None:
-                self.tracer._notify("trace.started", span)
-            self.tracer._notify("node.started", span)
-
-    def input_given(self, span: Span) -> None:
-        """Tell of a span's input, which must outlive a kill at once."""
-        if self.stream is not None and span._start:
-            span._input_json = data = self.capture.json(span._inputs or _NO_VALUES)
-            self.write("node.updated", f'"id":"{_id_in(span._head)}","input_data":{data}}}')
-        if self.has_hooks and span._start:  # else its start will tell
-            self.tracer._notify("node.updated", span)
-
-    def write_facts(self, span: Span) -> None:
-        """Tell the store what an open span has gathered."""
-        span._is_dirty = False
-        facts = f'"id":"{span.id}","status":"{span._status}",{self._facts(span)}}}'
-        self.write("node.updated", facts)
-
-    def span_ended(self, span: Span) -> None:
-        """Keep and tell what an ended span recorded."""
-        event = "node.failed" if span._status == "failed" else "node.completed"
-        if self.stream is None:
-            self.finished.append(_pack(span))
-        else:
-            self._stream_end(span, event)
-        self.open.pop(span._number, None)
-        try:
-            if self.has_hooks:
-                self.tracer._notify(event, span)
-        finally:  # whatever a hook lets through, a Ctrl-C or a SystemExit
-            if span._parent is None:
-                self.tracer._complete(self, span)
-            elif self.ended:
-                self.tracer._complete_late(self)
-
-    def _stream_end(self, span: Span, event: str) -> None:
-        offset, end = self.offset, span._end
-        time_taken = (end + offset) // 1_000 - (span._start + offset) // 1_000  # µs, 0 or more
-        node = (
-            f'{span._head or self._head(span)}"status":"{span._status}"'
-            f',"end_time":"{self.text_of_time(end)}",{self._facts(span)}'
-            f',"duration_ms":{time_taken // 1_000}.{str(1_000 + time_taken % 1_000)[1:]}}}'
-        )
-        if not self.write(event, f'"node":{node}}}'):
-            self.dropped += 1
-        self.finished.append(node)
-        if len(self.finished) >= _KEPT_NODES:  # the store has them: a long trace must not grow
-            self.released += len(self.finished)
-            self.finished.clear()
-
-    def link(self, source_id: str, target_id: str, edge_type: str, label: str) -> None:
-        """Keep an edge and tell the store."""
-        edge_type = _EDGE_TYPES.get(edge_type, edge_type)
-        self.links.append((source_id, target_id, edge_type, label))
-        if self.stream is not None:
-            self.write("edge", _to_json(Edge(source_id, target_id, edge_type, label).to_dict())[1:])
-
-    def write(self, event: str, rest: str) -> bool:
-        """Hand an event to the streaming store; what the store raises ends here."""
-        if self.stream is None:
-            return True
-        try:
-            self.stream.write_event(self.trace_id, event, f'{{"event":"{event}",{rest}\n')
-            return True
-        except Exception as error:  # the store's trouble is not the host's
-            self.tracer._report(type(self.stream).__name__, error)
-            return False
-
-    def _head(self, span: Span) -> str:
-        """Return the beginning of a node's JSON text; whoever reads it knows where its ids are."""
-        number, parent = span._number, span._parent
-        if parent is None:
-            above, sequence = _to_json(self.remote_parent), 0
-        else:
-            above, sequence = f'"{_id_in(parent._head) or parent.id}"', number - self.base
-        return (
-            f'{{"id":"{"%016x" % number}","parent_id":{above},"sequence_number":{sequence}'
-            f',{self.capture.heading(span.name, span.node_type)},"depth":{span.depth}'
-            f',"start_time":"{self.text_of_time(span._start)}",'
-        )
-
-    def _facts(self, span: Span) -> str:
-        capture, failure = self.capture, span._failure
-        outputs, notes, metadata = span._outputs, span._annotations, span._metadata
-        return (
-            f'"input_data":{span._input_json or capture.json(span._inputs or _NO_VALUES)}'
-            f',"output_data":{capture.json(outputs) if outputs else "{}"}'
-            f',"annotations":{capture.json_list(notes) if notes else "[]"}'
-            f',"metadata":{capture.json(metadata) if metadata else "{}"}'
-            f",{_NO_FAILURE if failure is None else _failure_json(failure)}"
-        )
-
-
-def _failure_json(failure: tuple[str, str, str]) -> str:
-    return '"error":%s,"error_type":%s,"error_traceback":%s' % tuple(map(_to_json, failure))
-
-
-def _pack(span: Span) -> tuple[Any, ...]:
-    """Make a finished node one tuple of plain values, which the garbage collector lets be.
-
-    Half a million live span objects would cost more to collect than to make; their dicts, most
-    of the memory. Keys recur, so they are shared.
-    """
-    inputs, outputs, notes, parent = span._inputs, span._outputs, span._annotations, span._parent
-    in_keys: Any = None
-    out_keys: Any = None
-    in_values: Any = None
-    out_values: Any = None
-    if inputs:
-        if len(inputs) == 1:  # most often: no tuples at all
-            [(in_keys, in_values)] = inputs.items()
-        else:
-            in_keys, in_values = _split(inputs, span._recording.shapes)
-    if outputs:
-        if len(outputs) == 1:
-            [(out_keys, out_values)] = outputs.items()
-        else:
-            out_keys, out_values = _split(outputs, span._recording.shapes)
-    return (
-        span._number, None if parent is None else parent._number, span.name, span.node_type,
-        span._status, span.depth, span._start, span._end, in_keys, in_values, out_keys, out_values,
-        tuple(notes) if notes else (), span._metadata, span._failure,
-    )  # fmt: skip
-
-
-def _split(values: dict[str, Any], shapes: dict[Any, Any]) -> tuple[Any, Any]:
-    keys = tuple(values)
-    return shapes.setdefault(keys, keys), tuple(values.values())
-
-
-def _join(keys: Any, values: Any) -> dict[str, Any]:
-    if keys is None:
-        return _NO_VALUES
-    return {keys: values} if type(keys) is str else dict(zip(keys, values))
 
 
 # ---- Spans: what the host holds ----------------------------------------------------------------
@@ -2472,6 +975,9 @@ def _from_environment(variable: str, default: Any, convert: Callable[[str], Any]
         raise ValueError(f"{variable}={text!r} in the environment is not valid") from None
 
 
+_MAX_VALUE = 1_000_000  # characters of text in one value, nested ones included
+
+
 @dataclass
 class TracerConfig:
     """What a tracer records; a wrong value raises ValueError naming the field.
@@ -2803,7 +1309,6 @@ class Tracer:
             recording.restart_in_child()
 
 
-_OFF: Span = _OffSpan()
 _TRACEPARENT = r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 
 
@@ -3091,6 +1596,1507 @@ def __getattr__(name: str) -> Any:
     if name not in modules:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(_beside(modules[name]), name)
+
+
+# ---- Context: which span is current ------------------------------------------------------------
+
+_current: contextvars.ContextVar[Span | None] = contextvars.ContextVar("logtracer", default=None)
+_ENTER_CONTEXT = getattr(contextlib.ExitStack.enter_context, "__code__")  # calls __enter__ for us
+_getframe, _modules, _now = sys._getframe, sys.modules, time.perf_counter_ns  # looked up once
+_GENERATOR = 0x20 | 0x200  # inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+if sys.version_info >= (3, 12):
+    _set_current = _current.set
+else:
+
+    def _set_current(span: Span | None) -> None:
+        """Collect nothing in `set`: before 3.12 a finalizer that sets it, too, crashes Python."""
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            _current.set(span)
+        finally:
+            if collects:
+                gc.enable()
+
+
+def current_span() -> Span | None:
+    """Return the nearest span that has not ended, None outside any trace.
+
+    A span opened inside a generator is current for the generator's own code, not for the code
+    that consumes it.
+    """
+    span = _current.get()
+    while span is not None and (span._end or (span._frame is not None and _is_suspended(span))):
+        span = span._previous
+    return span if span is None or span._is_recording else None
+
+
+def get_current_node() -> Node | None:
+    """Return the current span's node as it stands, None outside any trace."""
+    span = current_span()
+    return None if span is None else span.node_record
+
+
+def get_current_trace() -> TraceGraph | None:
+    """Return the current trace as it stands, None outside any trace."""
+    span = current_span()
+    return None if span is None else span.trace
+
+
+def clear_context() -> None:
+    """Forget the current span in this context; spans that are open stay open."""
+    _set_current(None)
+
+
+def propagate_context(function: Callable[P, R]) -> Callable[P, R]:
+    """Return the function bound to the context of now, for a thread or an executor to call.
+
+    Threads and executors start with an empty context; tasks and asyncio.to_thread inherit.
+    """
+    context = contextvars.copy_context()
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        return context.copy().run(function, *args, **kwargs)  # a copy: it may run many at a time
+
+    return run
+
+
+def _no_loop() -> None:
+    """Stand in for asyncio's function while another thread is still importing asyncio."""
+
+
+def _strand() -> int:
+    """Identify the task, or outside one the thread, that runs now."""
+    asyncio = _modules.get("asyncio")
+    if asyncio is not None and getattr(asyncio, "_get_running_loop", _no_loop)() is not None:
+        task = asyncio.current_task()
+        if task is not None:
+            return id(task)
+    return get_ident()
+
+
+def _is_suspended(span: Span) -> bool:
+    """Tell whether the generator that opened this span waits for its consumer, who asks."""
+    frame = span._frame
+    return frame is not None and frame.f_back is None and span._strand == _strand()
+
+
+def _generator_frame(frame: FrameType | None) -> FrameType | None:
+    """Return the frame of a generator that may be suspended while its consumer goes on.
+
+    The generator of a @contextmanager is not one: the code of its `with` block runs inside it.
+    """
+    while frame is not None:
+        caller = frame.f_back
+        if frame.f_globals.get("__name__") != "contextlib":
+            if not frame.f_code.co_flags & _GENERATOR:
+                return None
+            if caller is None or caller.f_globals.get("__name__") != "contextlib":
+                return frame
+        frame = caller
+    return None
+
+
+_OFF: Span = _OffSpan()
+
+# ---- Recording: what is kept of one trace while it runs -----------------------------------------
+
+_MAX_KEY = 200  # characters of a dictionary key or a name
+_PLAIN = 1_000  # characters; longer texts are cut and encoded when captured, not when read
+_KEPT_NODES = 10_000  # finished nodes a recording holds when a streaming store has them as well
+_LITERALS = {True: "true", False: "false", None: "null"}
+_NO_FAILURE = '"error":null,"error_type":null,"error_traceback":null'
+_NO_VALUES: dict[str, Any] = {}
+_quote: Callable[[str], str] = getattr(json.encoder, "encode_basestring")  # noqa: B009
+
+
+def _make_encoder() -> Callable[[Any], str]:
+    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # PyPy
+        return encoder.encode
+    # what encoder.encode does, without building the C encoder anew for every value
+    encode = make(None, encoder.default, _quote, None, ":", ",", False, False, False)
+    return lambda data: "".join(encode(data, 0))
+
+
+_to_json = _make_encoder()
+
+
+class _Encoded(str):
+    """JSON text of a value that was cleaned when it was captured."""
+
+    __slots__ = ()
+
+
+class _Capture:
+    """Snapshot values when a span is given them, and clean them before anybody sees them.
+
+    Numbers and short texts cannot change, so they are kept as they are and cleaned when the node
+    is read or written; everything else becomes JSON text at once.
+    """
+
+    def __init__(self, config: TracerConfig) -> None:
+        self.redactor = _Redactor(config)
+        self._max_value = config.max_value_size
+        self._names: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
+        self._headings: dict[tuple[str, str], str] = {}
+
+    def plain(self, max_text: int | None) -> int:
+        """Return up to what length a text can be kept as it is."""
+        return min(_PLAIN, self._max_value, max_text or _PLAIN)
+
+    def encode(self, value: Any, key: str, limit: int | None) -> _Encoded:
+        """Return the JSON text of any value, bounded and redacted."""
+        cleaner = _Cleaner(self.redactor, limit, self._max_value)
+        return _Encoded(_to_json(cleaner.clean(value, key)))
+
+    def keep(self, values: dict[str, Any], plain: int, max_text: int | None) -> None:
+        """Replace in place what could change or is large."""
+        for key, value in values.items():
+            if type(value) not in _ATOMS or (type(value) is str and len(value) > plain):
+                values[key] = self.encode(value, key, max_text)
+
+    def json(self, values: dict[str, Any]) -> str:
+        """Return kept values as the text of a JSON object; most are short texts of known keys."""
+        keys = self._keys  # of public values, none when every text must be looked at
+        parts = [
+            keys[key] + _quote(value)
+            if type(value) is str
+            and key in keys
+            and value.isascii()
+            and (len(value) < _SHORTEST_SECRET or not _SUSPECT(value))
+            else self._entry(key, value)
+            for key, value in values.items()
+        ]
+        return "{" + ",".join(parts) + "}"
+
+    def json_list(self, texts: Iterable[str]) -> str:
+        """Return kept texts as the text of a JSON array."""
+        return "[" + ",".join([self._json_of(text) for text in texts]) + "]"
+
+    def _entry(self, key: str, value: Any) -> str:
+        """Return the JSON text of a key and its value, and remember the key if it is public."""
+        name = self._keys.get(key)
+        if name is None:
+            name = self.name(key) + ":"
+            if self.redactor.is_secret(key) or self.redactor.is_eager:
+                return name + (value if type(value) is _Encoded else self.encode(value, key, None))
+            if len(self._keys) < 4_096:  # a host may have endless keys
+                self._keys[key] = name
+        return name + self._json_of(value)
+
+    def _json_of(self, value: Any) -> str:
+        """Return the JSON text of a kept value, cleaned."""
+        kind = type(value)
+        if kind is str:
+            text = self.redactor.text(value)
+            return _quote(text if text.isascii() else _well_formed(text))
+        if kind is _Encoded:
+            return str(value)
+        if kind is bool or value is None:
+            return _LITERALS[value]
+        return (
+            repr(value) if kind is int and -_HUGE < value < _HUGE else self.encode(value, "", None)
+        )
+
+    def text(self, value: Any, limit: int = _MAX_KEY) -> str:
+        """Return a name, a key, a label or an annotation, clean, whatever it is."""
+        clean = _Cleaner(self.redactor, limit, self._max_value).clean(value)
+        return clean if type(clean) is str else _to_json(clean)[:limit]
+
+    def name(self, name: Any) -> str:
+        """Return the JSON text of a name; names recur, so it is remembered."""
+        known = self._names.get(name) if type(name) is str else None
+        if known is None:
+            known = _to_json(self.text(name))
+            if type(name) is str and len(self._names) < 4_096 and len(name) <= _MAX_KEY:
+                self._names[name] = known
+        return known
+
+    def heading(self, name: Any, node_type: Any) -> str:
+        """Return the JSON text of a step's name and type."""
+        is_plain = type(name) is str and type(node_type) in (str, NodeType)
+        known = self._headings.get((name, node_type)) if is_plain else None
+        if known is None:
+            known = f'"name":{self.name(name)},"node_type":{self.name(node_type)}'
+            is_short = is_plain and len(name) <= _MAX_KEY and len(node_type) <= _MAX_KEY
+            if is_short and len(self._headings) < 4_096:
+                self._headings[name, node_type] = known
+        return known
+
+
+class _Recording:
+    """What is known of one trace; its spans add to it from any thread or task."""
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        name: str,
+        metadata: dict[str, Any],
+        is_sampled: bool,
+        joined: tuple[str, str | None] | None,
+    ) -> None:
+        config = tracer.config
+        self.tracer, self.name, self.metadata = tracer, name, metadata
+        self.is_sampled = is_sampled  # else kept only if a step fails
+        self.capture = tracer._capture
+        self.stream = tracer._stream if is_sampled else None
+        self.has_hooks = bool(tracer.hooks or tracer._listeners)
+        self.is_watched = self.has_hooks or self.stream is not None
+        self.keeps_data = config.capture_level == "full"
+        self.keeps_notes = config.capture_level != "minimal"
+        self.max_input, self.max_output = config.max_input_size, config.max_output_size
+        self.plain_input = self.capture.plain(self.max_input)
+        self.plain_output = self.capture.plain(self.max_output)
+        self.is_part = joined is not None  # of a trace that another process, or this one, began
+        self.trace_id, self.remote_parent = joined or (os.urandom(16).hex(), None)
+        self.began, self.ended = _now(), 0
+        self.offset = time.time_ns() - self.began  # from the monotonic clock to the wall clock
+        self.open: dict[int, Span] = {}
+        self.finished: list[Any] = []  # JSON texts; packed tuples when nothing is streamed
+        self.released = 0  # finished nodes that only the store still has
+        self.dropped = 0
+        self.links: list[tuple[str, str, str, str]] = []
+        self.shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._second = (0, "")
+        self.renumber(0)
+
+    def renumber(self, used: int) -> None:
+        """Give nodes ids of a fresh random range: unique in all processes, cheap to make."""
+        start = int.from_bytes(os.urandom(8), "big") >> 1 | 1
+        self.numbers = itertools.count(start)
+        self.base = start - used
+
+    def restart_in_child(self) -> None:
+        """After a fork, leave to the parent what it recorded, and number anew."""
+        self.renumber(next(self.numbers) - self.base)
+        self.open.clear()
+        self.finished.clear()
+
+    def text_of_time(self, moment: int) -> str:
+        """Return a reading of the monotonic clock as ISO 8601 text with microseconds."""
+        began, text = self._second
+        past = moment - began
+        if not 0 <= past < 1_000_000_000:
+            second, past = divmod(moment + self.offset, 1_000_000_000)
+            text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            self._second = moment - past, text
+        return f"{text}{str(1_000_000 + past // 1_000)[1:]}+00:00"
+
+    def time(self, moment: int) -> datetime | None:
+        """Return a reading of the monotonic clock as a datetime, None for one not taken."""
+        if not moment:
+            return None
+        return _EPOCH + timedelta(microseconds=(moment + self.offset) // 1_000)
+
+    def graph(self) -> TraceGraph:
+        """Return the trace as it stands, with the spans still open as running nodes."""
+        unfinished = list(self.open.values())  # copied first: what ends meanwhile is in both
+        nodes = {node.id: node for node in map(self._node_of, self.finished[:])}
+        for span in unfinished:
+            if span.id not in nodes:
+                nodes[span.id] = span.node_record
+        stored = self.tracer.storage.load(self.trace_id) if self.released else None
+        nodes = {**(stored.nodes if stored else {}), **nodes}
+        found = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
+        edges = [*_tree_edges(found.values()), *itertools.starmap(Edge, self.links[:])]
+        start, end, name = (
+            self.time(self.began),
+            self.time(self.ended),
+            self.capture.text(self.name),
+        )
+        metadata = {**self.metadata, **self.troubles()}
+        return TraceGraph(SCHEMA_VERSION, self.trace_id, name, found, edges, start, end, metadata)
+
+    def troubles(self) -> dict[str, Any]:
+        """Return what a reader should know that went wrong while recording."""
+        return {"logtracer.dropped_nodes": self.dropped} if self.dropped else {}
+
+    def has_failures(self) -> bool:
+        """Tell whether a finished node failed; of a trace that is not streamed."""
+        return any(record[4] == "failed" for record in self.finished[:])
+
+    def _node_of(self, record: Any) -> Node:
+        return self.unpack(record) if type(record) is tuple else Node.from_dict(json.loads(record))
+
+    def unpack(self, record: tuple[Any, ...]) -> Node:
+        """Return the node that `_pack` made a record of."""
+        number, parent, name, node_type, status, depth, start, end, *rest = record
+        in_keys, in_values, out_keys, out_values, notes, metadata, failure = rest
+        capture = self.capture
+        return Node(
+            "%016x" % number,
+            0 if parent is None else number - self.base,
+            json.loads(capture.name(name)),
+            json.loads(capture.name(node_type)),
+            _STATUSES[status],
+            self.remote_parent if parent is None else "%016x" % parent,
+            depth,
+            self.time(start),
+            self.time(end),
+            json.loads(capture.json(_join(in_keys, in_values))),
+            json.loads(capture.json(_join(out_keys, out_values))),
+            json.loads(capture.json_list(notes)),
+            json.loads(capture.json(metadata or _NO_VALUES)),
+            *(failure or (None, None, None)),
+        )
+
+    # What happened: the store is told first, then whoever listens.
+
+    def trace_started(self) -> None:
+        """Tell the store that the trace begins, or that this process joins it."""
+        head = {
+            "schema_version": SCHEMA_VERSION,
+            "trace_id": self.trace_id,
+            "name": self.capture.text(self.name),
+            "start_time": self.text_of_time(self.began),
+            "process_id": os.getpid(),
+            "metadata": self.metadata,
+        }
+        self.write("part.started" if self.is_part else "trace.started", _to_json(head)[1:])
+
+    def trace_completed(self) -> bool:
+        """Tell the store that the trace, or this process's part of it, has ended."""
+        start, end = self.time(self.began), self.time(self.ended)
+        tail = {
+            "trace_id": self.trace_id,
+            "end_time": self.text_of_time(self.ended),
+            "process_id": os.getpid(),
+            "metadata": {**self.metadata, **self.troubles()},
+            "duration_ms": _milliseconds(start, end),
+        }
+        kind = "part.completed" if self.is_part else "trace.completed"
+        return self.write(kind, _to_json(tail)[1:])
+
+    def span_started(self, span: Span) -> None:
+        """Tell that a span has started, after what its parent has gathered by now."""
+        parent = span._parent
+        if self.stream is not None:
+            if parent is not None and parent._is_dirty and parent._number in self.open:
+                self.write_facts(parent)
+            span._head = head = self._head(span)
+            given = ""
+            if span._inputs:  # before it started: one line for both
+                span._input_json = self.capture.json(span._inputs)
+                given = f'"input_data":{span._input_json},'
+            self.write("node.started", f'"node":{head}{given}"status":"running"}}}}')
+        if self.has_hooks:
+            if parent is None:
+                self.tracer._notify("trace.started", span)
+            self.tracer._notify("node.started", span)
+
+    def input_given(self, span: Span) -> None:
+        """Tell of a span's input, which must outlive a kill at once."""
+        if self.stream is not None and span._start:
+            span._input_json = data = self.capture.json(span._inputs or _NO_VALUES)
+            self.write("node.updated", f'"id":"{_id_in(span._head)}","input_data":{data}}}')
+        if self.has_hooks and span._start:  # else its start will tell
+            self.tracer._notify("node.updated", span)
+
+    def write_facts(self, span: Span) -> None:
+        """Tell the store what an open span has gathered."""
+        span._is_dirty = False
+        facts = f'"id":"{span.id}","status":"{span._status}",{self._facts(span)}}}'
+        self.write("node.updated", facts)
+
+    def span_ended(self, span: Span) -> None:
+        """Keep and tell what an ended span recorded."""
+        event = "node.failed" if span._status == "failed" else "node.completed"
+        if self.stream is None:
+            self.finished.append(_pack(span))
+        else:
+            self._stream_end(span, event)
+        self.open.pop(span._number, None)
+        try:
+            if self.has_hooks:
+                self.tracer._notify(event, span)
+        finally:  # whatever a hook lets through, a Ctrl-C or a SystemExit
+            if span._parent is None:
+                self.tracer._complete(self, span)
+            elif self.ended:
+                self.tracer._complete_late(self)
+
+    def _stream_end(self, span: Span, event: str) -> None:
+        offset, end = self.offset, span._end
+        time_taken = (end + offset) // 1_000 - (span._start + offset) // 1_000  # µs, 0 or more
+        node = (
+            f'{span._head or self._head(span)}"status":"{span._status}"'
+            f',"end_time":"{self.text_of_time(end)}",{self._facts(span)}'
+            f',"duration_ms":{time_taken // 1_000}.{str(1_000 + time_taken % 1_000)[1:]}}}'
+        )
+        if not self.write(event, f'"node":{node}}}'):
+            self.dropped += 1
+        self.finished.append(node)
+        if len(self.finished) >= _KEPT_NODES:  # the store has them: a long trace must not grow
+            self.released += len(self.finished)
+            self.finished.clear()
+
+    def link(self, source_id: str, target_id: str, edge_type: str, label: str) -> None:
+        """Keep an edge and tell the store."""
+        edge_type = _EDGE_TYPES.get(edge_type, edge_type)
+        self.links.append((source_id, target_id, edge_type, label))
+        if self.stream is not None:
+            self.write("edge", _to_json(Edge(source_id, target_id, edge_type, label).to_dict())[1:])
+
+    def write(self, event: str, rest: str) -> bool:
+        """Hand an event to the streaming store; what the store raises ends here."""
+        if self.stream is None:
+            return True
+        try:
+            self.stream.write_event(self.trace_id, event, f'{{"event":"{event}",{rest}\n')
+            return True
+        except Exception as error:  # the store's trouble is not the host's
+            self.tracer._report(type(self.stream).__name__, error)
+            return False
+
+    def _head(self, span: Span) -> str:
+        """Return the beginning of a node's JSON text; whoever reads it knows where its ids are."""
+        number, parent = span._number, span._parent
+        if parent is None:
+            above, sequence = _to_json(self.remote_parent), 0
+        else:
+            above, sequence = f'"{_id_in(parent._head) or parent.id}"', number - self.base
+        return (
+            f'{{"id":"{"%016x" % number}","parent_id":{above},"sequence_number":{sequence}'
+            f',{self.capture.heading(span.name, span.node_type)},"depth":{span.depth}'
+            f',"start_time":"{self.text_of_time(span._start)}",'
+        )
+
+    def _facts(self, span: Span) -> str:
+        capture, failure = self.capture, span._failure
+        outputs, notes, metadata = span._outputs, span._annotations, span._metadata
+        return (
+            f'"input_data":{span._input_json or capture.json(span._inputs or _NO_VALUES)}'
+            f',"output_data":{capture.json(outputs) if outputs else "{}"}'
+            f',"annotations":{capture.json_list(notes) if notes else "[]"}'
+            f',"metadata":{capture.json(metadata) if metadata else "{}"}'
+            f",{_NO_FAILURE if failure is None else _failure_json(failure)}"
+        )
+
+
+def _failure_json(failure: tuple[str, str, str]) -> str:
+    return '"error":%s,"error_type":%s,"error_traceback":%s' % tuple(map(_to_json, failure))
+
+
+def _pack(span: Span) -> tuple[Any, ...]:
+    """Make a finished node one tuple of plain values, which the garbage collector lets be.
+
+    Half a million live span objects would cost more to collect than to make; their dicts, most
+    of the memory. Keys recur, so they are shared.
+    """
+    inputs, outputs, notes, parent = span._inputs, span._outputs, span._annotations, span._parent
+    in_keys: Any = None
+    out_keys: Any = None
+    in_values: Any = None
+    out_values: Any = None
+    if inputs:
+        if len(inputs) == 1:  # most often: no tuples at all
+            [(in_keys, in_values)] = inputs.items()
+        else:
+            in_keys, in_values = _split(inputs, span._recording.shapes)
+    if outputs:
+        if len(outputs) == 1:
+            [(out_keys, out_values)] = outputs.items()
+        else:
+            out_keys, out_values = _split(outputs, span._recording.shapes)
+    return (
+        span._number, None if parent is None else parent._number, span.name, span.node_type,
+        span._status, span.depth, span._start, span._end, in_keys, in_values, out_keys, out_values,
+        tuple(notes) if notes else (), span._metadata, span._failure,
+    )  # fmt: skip
+
+
+def _split(values: dict[str, Any], shapes: dict[Any, Any]) -> tuple[Any, Any]:
+    keys = tuple(values)
+    return shapes.setdefault(keys, keys), tuple(values.values())
+
+
+def _join(keys: Any, values: Any) -> dict[str, Any]:
+    if keys is None:
+        return _NO_VALUES
+    return {keys: values} if type(keys) is str else dict(zip(keys, values))
+
+
+# ---- Stores: where traces go -------------------------------------------------------------------
+
+_TRACE_ID = r"[0-9A-Za-z_-]{1,64}"
+_MAIN_FILE = rf"{_TRACE_ID}\.jsonl?"
+_PART_FILE = rf"{_TRACE_ID}\.[0-9a-f]{{16}}\.jsonl"
+
+
+class StorageBackend(Protocol):
+    """Anything that keeps traces; any object with these three methods will do."""
+
+    def save(self, trace: TraceGraph) -> None:
+        """Keep a trace, replacing the one with its id."""
+
+    def load(self, trace_id: str) -> TraceGraph | None:
+        """Return the trace, or None when there is none of that id."""
+
+    def list_traces(self) -> list[str]:
+        """Return the ids of all traces."""
+        ...  # noqa: PIE790  (pyright wants a body)
+
+
+class StreamingBackend(StorageBackend, Protocol):
+    """A store that takes each event as it happens, so that a killed process loses nothing."""
+
+    def write_event(self, trace_id: str, event: str, line: str) -> None:
+        """Take one event: its kind, and its whole as one line of JSON ending in a newline.
+
+        Kinds are `trace.started`, `node.started`, `node.updated`, `node.completed`,
+        `node.failed`, `edge` and `trace.completed`; in a process that joined somebody else's
+        trace `part.started` and `part.completed`. `trace_from_journal` makes a trace of them.
+        """
+
+
+class MemoryStore:
+    """Keep the last `max_traces` traces in this process's memory."""
+
+    def __init__(self, max_traces: int = 10_000) -> None:
+        if max_traces < 1:
+            raise ValueError(f"max_traces must be at least 1, not {max_traces!r}")
+        self._max_traces = max_traces
+        self._traces: dict[str, list[Callable[[], TraceGraph]]] = {}
+
+    def save(self, trace: TraceGraph) -> None:
+        """Keep a trace, replacing the one with its id."""
+        self._traces.pop(trace.trace_id, None)
+        self._keep(trace.trace_id, lambda: trace)
+
+    def load(self, trace_id: str) -> TraceGraph | None:
+        """Return the trace, or None when there is none of that id."""
+        parts = [build() for build in self._traces.get(trace_id, ())]
+        if len(parts) < 2:
+            return next(iter(parts), None)
+        return merge_traces(sorted(parts, key=lambda part: not part.root_nodes))  # its name first
+
+    def list_traces(self) -> list[str]:
+        """Return the ids of all traces, oldest first."""
+        return list(self._traces)
+
+    def _keep(self, trace_id: str, build: Callable[[], TraceGraph]) -> None:
+        """Keep a recording as it is: most are never read, so their nodes are built on demand."""
+        self._traces.setdefault(trace_id, []).append(build)
+        while len(self._traces) > self._max_traces:
+            with contextlib.suppress(RuntimeError, StopIteration):  # another thread does the same
+                self._traces.pop(next(iter(self._traces)), None)
+
+
+class FileStore:
+    """Keep each trace as a file of a directory: a journal while it runs, then a document.
+
+    Every event is appended to `<trace_id>.jsonl` by one write to the operating system, so a
+    killed process loses nothing it was told. When the trace ends, `<trace_id>.json` replaces the
+    journal. Other processes that join the trace write `<trace_id>.<random>.jsonl` files, which
+    `load` merges. Raises StoreError when the directory cannot be written to.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.directory = os.path.abspath(os.fspath(directory))
+        self._journals: dict[str, _JournalFile] = {}  # by trace id, of the traces that run
+        self._lock = RLock()
+        try:
+            os.makedirs(self.directory, 0o700, exist_ok=True)
+            probe = os.path.join(self.directory, f".{os.urandom(8).hex()}.tmp")
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _O_SAFE, 0o600))
+            os.unlink(probe)
+        except OSError as error:
+            raise StoreError(f"cannot keep traces in {self.directory}: {error}") from None
+        _fork_aware.add(self)
+
+    def __repr__(self) -> str:
+        return f"FileStore({self.directory!r})"
+
+    def __reduce__(self) -> tuple[type[FileStore], tuple[str]]:
+        return type(self), (self.directory,)
+
+    def save(self, trace: TraceGraph) -> None:
+        """Write a trace as `<trace_id>.json`, replacing what is there."""
+        path = self._path(trace.trace_id, ".json")
+        _replace_file(path, [trace_to_json(trace, indent=None).encode("utf-8")])
+
+    def load(self, trace_id: str) -> TraceGraph | None:
+        """Return the trace, finished or not; None when there is none of that id."""
+        return _load_from(self.directory, trace_id)
+
+    def list_traces(self) -> list[str]:
+        """Return the ids of all traces, sorted."""
+        return sorted({name.split(".")[0] for name in _trace_files(self.directory)})
+
+    def write_event(self, trace_id: str, event: str, line: str) -> None:
+        """Append one event to the trace's journal; see StreamingBackend."""
+        data = line.encode("utf-8")
+        with self._lock:  # else another thread could end the trace and close the descriptor
+            journal = self._journals.get(trace_id) or self._open(trace_id, event)
+            if event not in _LAST_EVENTS:
+                journal.write(event, data)
+                return
+            if event == "part.completed" and not _is_part(journal.path):  # the trace goes on
+                journal.write(event, data)
+                return
+            del self._journals[trace_id]
+        self._finish(trace_id, journal, event, data)
+
+    def _path(self, trace_id: str, ending: str) -> str:
+        if not _pattern(_TRACE_ID).fullmatch(trace_id):
+            raise StoreError(f"trace id {_brief(trace_id)} is not 1 to 64 of 0-9 A-Z a-z _ -")
+        return os.path.join(self.directory, trace_id + ending)
+
+    def _open(self, trace_id: str, event: str) -> _JournalFile:
+        """Open the trace's own journal at its start, anything later in a file of its own."""
+        part = "" if event == "trace.started" else f".{os.urandom(8).hex()}"
+        path = self._path(trace_id, f"{part}.jsonl")
+        os.makedirs(self.directory, 0o700, exist_ok=True)  # somebody may have removed it
+        self._journals[trace_id] = journal = _JournalFile(path)
+        return journal
+
+    def _finish(self, trace_id: str, journal: _JournalFile, event: str, data: bytes) -> None:
+        """Replace the journal of an ended trace by its document; parts stay as they are."""
+        with os.fdopen(journal.descriptor, "rb", 1 << 18) as file:
+            try:
+                journal.write(event, data)
+                if _is_part(journal.path):
+                    return
+                os.makedirs(self.directory, 0o700, exist_ok=True)
+                if journal.is_complete():
+                    _replace_file(self._path(trace_id, ".json"), journal.document(file, data))
+                else:
+                    file.seek(0)
+                    self.save(trace_from_journal(file))
+            except OSError:
+                if os.fstat(journal.descriptor).st_size:  # what there is can be read; else
+                    raise  # every line has failed and been reported, and the empty file goes
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(journal.path)
+
+    def _after_fork(self) -> None:
+        """Forget, in a child process, the files of its parent."""
+        self._lock = RLock()
+        journals, self._journals = self._journals, {}
+        for journal in journals.values():
+            os.close(journal.descriptor)
+
+
+class _JournalFile:
+    """The journal of a running trace; holds what its document is made of, unless that is much."""
+
+    def __init__(self, path: str) -> None:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | _O_SAFE
+        self.path, self.descriptor = path, os.open(path, flags, 0o600)
+        self._has_gaps = False  # a line could not be written, or is not like ours
+        self._open_ids: set[bytes] = set()
+        self._room = 0 if _is_part(path) else _KEPT_BYTES
+        self._ended: list[bytes] = []  # texts of nodes; not of all of them once there is no room
+        self._links: list[bytes] = []
+
+    def write(self, event: str, line: bytes) -> None:
+        """Append a line by one call to the operating system."""
+        try:
+            if event == "node.started":
+                self._open_ids.add(line[len(_STARTED) : len(_STARTED) + 16])
+            if os.write(self.descriptor, line) != len(line):
+                self._cut_back()
+        except OSError:
+            self._has_gaps = True
+            raise
+        if event == "edge":
+            self._links.append(b"{" + line[len(_LINK) : -1])
+            self._has_gaps |= not line.startswith(_LINK)
+        elif event in _ENDED:
+            self._node_ended(line[len(_ENDED[event]) : -2])
+
+    def _node_ended(self, node: bytes) -> None:
+        node_id = _id_in(node)
+        if node_id not in self._open_ids or node[23:37] != _ABOVE:  # not written by us
+            self._has_gaps = True
+        self._open_ids.discard(node_id)
+        self._room -= len(node)
+        if self._room >= 0:
+            self._ended.append(node)
+        else:
+            self._ended.clear()
+
+    def _cut_back(self) -> NoReturn:
+        """Remove the half of a line that a full disk took."""
+        with os.fdopen(self.descriptor, "rb", closefd=False) as journal:
+            journal.seek(0)
+            whole = sum(len(line) for line in journal if line.endswith(b"\n"))
+        os.ftruncate(self.descriptor, whole)
+        raise StoreError("no room for a whole line")
+
+    def is_complete(self) -> bool:
+        """Tell whether every node has ended and every line is there."""
+        return not (self._open_ids or self._has_gaps)
+
+    def document(self, file: BinaryIO, last: bytes) -> Iterator[bytes]:
+        """Yield the `.json` document, in little memory however long the journal is."""
+        file.seek(0)
+        head, tail = json.loads(file.readline()), json.loads(last)
+        first = {key: head[key] for key in ("schema_version", "trace_id", "name")}
+        yield _to_json(first)[:-1].encode() + b',"nodes":{'
+        yield from _listed(b'"%b":%b' % (_id_in(node), node) for node in self._nodes(file))
+        yield b'\n},"edges":['
+        family = ((node[38:54], _id_in(node)) for node in self._nodes(file) if node[37:38] == b'"')
+        yield from _listed(itertools.chain((_TREE_EDGE % ids for ids in family), self._links))
+        end = {key: tail[key] for key in ("end_time", "metadata", "duration_ms")}
+        yield b"\n]," + _to_json({"start_time": head["start_time"], **end})[1:].encode() + b"\n"
+
+    def _nodes(self, file: BinaryIO) -> Iterable[bytes]:
+        if self._room >= 0:
+            return self._ended
+        file.seek(0)
+        starts = tuple(_ENDED.values())
+        return (line[line.index(b"{", 9) : -2] for line in file if line.startswith(starts))
+
+
+_KEPT_BYTES = 4 << 20  # of a running trace's nodes, for its document; more are read back
+_LAST_EVENTS = frozenset(("trace.completed", "part.completed"))
+_ENDED = {
+    event: b'{"event":"%b","node":' % event.encode() for event in ("node.completed", "node.failed")
+}
+_STARTED = b'{"event":"node.started","node":{"id":"'
+_LINK = b'{"event":"edge",'
+_ABOVE = b'","parent_id":'  # follows the id in a node's text, then null or another id in quotes
+_TREE_EDGE = b'{"source_id":"%b","target_id":"%b","edge_type":"caused_by","label":"","metadata":{}}'
+
+
+def _id_in(node: S) -> S:
+    """Return the id in a node's JSON text as a recording writes it: {"id":"16 digits", first."""
+    return node[7:23]
+
+
+def _listed(items: Iterable[bytes]) -> Iterator[bytes]:
+    separator = b"\n"
+    for item in items:
+        yield separator
+        yield item
+        separator = b",\n"
+
+
+def _trace_files(directory: str, start: str = "") -> list[str]:
+    """Return the names of a directory's journals and documents, or of those of one trace."""
+    try:
+        names = [name for name in os.listdir(directory) if name.startswith(start)]
+    except FileNotFoundError:
+        return []
+    return [name for name in names if _pattern(_MAIN_FILE).fullmatch(name) or _is_part(name)]
+
+
+def _is_part(path: str) -> bool:
+    return _pattern(_PART_FILE).fullmatch(os.path.basename(path)) is not None
+
+
+def _load_from(directory: str, trace_id: str) -> TraceGraph | None:
+    """Return a trace of a directory: what began it, and the parts that others wrote."""
+    if not _pattern(_TRACE_ID).fullmatch(trace_id):
+        return None
+    for _ in range(3):  # a journal may become a document between the listing and the reading
+        names = sorted(_trace_files(directory, f"{trace_id}."), key=lambda name: (len(name), name))
+        try:
+            files = [_load_file(os.path.join(directory, name)) for name in names]
+        except FileNotFoundError:
+            continue
+        traces = [trace for trace in files if trace is not None]
+        return merge_traces(traces) if len(traces) > 1 else next(iter(traces), None)
+    return None
+
+
+def _load_file(path: str) -> TraceGraph | None:
+    try:
+        data = _read_file(path, getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise TraceLoadError(f"{path}: {error.strerror}") from None
+    if not data and path.endswith("l"):  # its process died before it wrote the first line
+        return None
+    return _named(path, _trace_from_bytes, data)
+
+
+def open_store(url: str) -> StorageBackend:
+    """Return the store a URL names.
+
+    `memory`, `file://DIRECTORY`, `sqlite://FILE` or `postgresql://...`; the last two need the
+    folder logtracer_extras. Raises ValueError for any other, naming these.
+    """
+    if url == "memory":
+        return MemoryStore()
+    scheme, separator, place = url.partition("://")
+    if scheme == "file" and place:
+        return FileStore(place)
+    if not (separator and place) or scheme not in ("sqlite", "postgresql", "postgres"):
+        raise ValueError(
+            f"storage {scheme!r} is not memory, file://DIRECTORY, sqlite://FILE or"
+            " postgresql://USER@HOST/DATABASE"
+        )
+    if scheme == "sqlite":
+        store: StorageBackend = _beside("sqlite").SQLiteStore(place)
+    else:
+        store = _beside("postgres").PostgresStore(url)
+    return store
+
+
+# ---- Serialization: the .json document and the .jsonl journal ----------------------------------
+
+_MAX_FILE = 4 << 30  # bytes; larger files are refused before they are read
+_O_SAFE = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def trace_to_json(trace: TraceGraph, *, indent: int | None = 2) -> str:
+    """Return the trace as a `.json` document (schema 0.1.0)."""
+    document = trace.to_dict()
+    try:
+        text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+        text.encode("utf-8")
+    except (TypeError, ValueError, RecursionError):  # nodes made by hand may hold anything
+        nodes, edges = document.pop("nodes"), document.pop("edges")
+        cleaned = _cleaned(document)  # the bounds are for one value, not for a trace
+        cleaned["nodes"] = {_cleaned(key): _cleaned(node) for key, node in nodes.items()}
+        cleaned["edges"] = [_cleaned(edge) for edge in edges]
+        text = json.dumps(cleaned, indent=indent, ensure_ascii=False)
+    return text
+
+
+def _cleaned(value: Any) -> Any:
+    return _Cleaner(None, None, _MAX_VALUE).clean(value)
+
+
+def trace_from_json(text: str | bytes) -> TraceGraph:
+    """Read a `.json` document; raises TraceLoadError, and nothing else, when it cannot."""
+    return TraceGraph.from_dict(_mapping(_parse(text)))
+
+
+def save_trace_json(
+    trace: TraceGraph, path: str | os.PathLike[str], *, indent: int | None = 2
+) -> None:
+    """Write the trace as a `.json` file, readable by its owner only, whole or not at all."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    _replace_file(os.fspath(path), [trace_to_json(trace, indent=indent).encode("utf-8")])
+
+
+def load_trace_json(path: str | os.PathLike[str]) -> TraceGraph:
+    """Read a `.json` file; raises OSError when it cannot be opened, else TraceLoadError."""
+    return _named(path, trace_from_json, _read_file(os.fspath(path)))
+
+
+def load_trace(path: str | os.PathLike[str], trace_id: str | None = None) -> TraceGraph:
+    """Read a `.json` file, a `.jsonl` journal (running, finished or torn), or a directory's trace.
+
+    Raises OSError when the file cannot be opened, TraceLoadError when it is not a trace.
+    """
+    name = os.fspath(path)
+    if trace_id is not None:
+        found = _load_from(name, trace_id)
+        if found is None:
+            raise TraceLoadError(f"{name}: holds no trace {_brief(trace_id)}")
+        return found
+    trace = _named(name, _trace_from_bytes, _read_file(name))
+    directory, file_name = os.path.split(os.path.abspath(name))
+    if not _pattern(_MAIN_FILE).fullmatch(file_name):
+        return trace
+    beside = sorted(filter(_is_part, _trace_files(directory, file_name.split(".")[0] + ".")))
+    parts = [_load_file(os.path.join(directory, part)) for part in beside]
+    return merge_traces([trace, *(part for part in parts if part is not None)]) if parts else trace
+
+
+def trace_from_journal(lines: Iterable[str | bytes]) -> TraceGraph:
+    """Build a trace from the events of a journal, in any order; bad lines are skipped.
+
+    What was skipped is counted in `metadata["logtracer.damaged_lines"]`. Steps that never ended
+    are `interrupted`, or `running` while the process that writes them lives. Raises
+    TraceLoadError when no line belongs to a trace.
+    """
+    journal = _Journal()
+    for line in lines:
+        if line.strip():
+            try:
+                journal.take(_mapping(_parse(line)))
+            except TraceLoadError:
+                journal.damaged += 1
+    return journal.trace()
+
+
+class _Journal:
+    """Collect the events of a trace into a graph."""
+
+    def __init__(self) -> None:
+        self.damaged = 0
+        self._head: dict[str, Any] = {}
+        self._tail: dict[str, Any] = {}
+        self._nodes: dict[str, dict[str, Any]] = {}
+        self._edges: list[Edge] = []
+        self._part_ended = False
+        self._at_work: dict[int, int] = {}  # by process, parts begun and not ended
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Take one event."""
+        kind = _field(event, "event", str)
+        if kind in ("trace.started", "part.started"):
+            _check_version(_field(event, "schema_version", str))
+            self._count_part(event, 1)
+            if kind == "trace.started" or not self._head:
+                self._head = event
+        elif kind == "trace.completed":
+            self._count_part(event, -1)
+            self._tail = event
+        elif kind == "part.completed":
+            self._count_part(event, -1)
+            self._part_ended = True
+            if self._tail or self._head.get("event") == "part.started":
+                self._tail = {**self._tail, **event}  # what went on after a pause has ended
+        elif kind == "edge":
+            self._edges.append(Edge.from_dict(event))
+        else:
+            facts = event if kind == "node.updated" else _field(event, "node", dict)
+            known = self._nodes.setdefault(_field(facts, "id", str), {})
+            if kind == "node.started":
+                known.update({**facts, **known})
+            elif "metadata" in facts and _resumed_at(facts) != _resumed_at(known):
+                if _resumed_at(facts) > _resumed_at(known):  # else it tells of before the pause
+                    known.update({"end_time": None, "duration_ms": None, **facts})
+            elif "end_time" in facts or not known.get("end_time"):
+                known.update(facts)
+
+    def _count_part(self, event: dict[str, Any], change: int) -> None:
+        process_id = event.get("process_id")
+        if type(process_id) is int:
+            self._at_work[process_id] = self._at_work.get(process_id, 0) + change
+
+    def trace(self) -> TraceGraph:
+        """Return the graph of all that was taken."""
+        head, tail = self._head, self._tail
+        if not (head or tail or self._nodes or self._edges or self._part_ended):
+            raise TraceLoadError("no line of it is an event of a trace")
+        started, ended = (_field(event, "metadata", dict, dict) for event in (head, tail))
+        trace = TraceGraph(
+            head.get("schema_version", SCHEMA_VERSION),
+            _field({**tail, **head}, "trace_id", str, "unknown"),
+            _field(head, "name", str, ""),
+            start_time=_time_from_text(head.get("start_time")),
+            end_time=_time_from_text(tail.get("end_time")),
+            metadata={**started, **ended},
+        )
+        is_live = any(parts > 0 and _is_alive(process) for process, parts in self._at_work.items())
+        for facts in self._nodes.values():
+            try:
+                node = Node.from_dict(facts)
+            except TraceLoadError:  # an update whose start was lost
+                self.damaged += 1
+                continue
+            if node.status == NodeStatus.RUNNING and not is_live:
+                node.status = NodeStatus.INTERRUPTED
+            trace.nodes[node.id] = node
+        if self.damaged:
+            trace.metadata["logtracer.damaged_lines"] = self.damaged
+        return merge_traces([trace], self._edges)
+
+
+def merge_traces(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceGraph:
+    """Return the first trace, completed by the nodes and edges of the others, parts of the same.
+
+    Of a node that several have, the one that ended or was resumed last counts.
+    """
+    whole = traces[0]
+    nodes = {**whole.nodes}
+    edges = {_edge_key(edge): edge for edge in links}
+    metadata: dict[str, Any] = {}
+    for trace in traces:
+        metadata = {**trace.metadata, **metadata}
+        for edge in trace.edges:
+            if edge.edge_type != EdgeType.CAUSED_BY or edge.label:
+                edges.setdefault(_edge_key(edge), edge)
+        for node in trace.nodes.values():
+            known = nodes.setdefault(node.id, node)
+            if known is not node and _last_turn(known) < _last_turn(node):
+                nodes[node.id] = node
+    whole.edges = [*_tree_edges(nodes.values()), *edges.values()]
+    whole.nodes = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
+    whole.end_time = max((t.end_time for t in traces if t.end_time), default=None)
+    if any(_last_turn(root) > (root.end_time or _EPOCH) for root in whole.root_nodes):
+        whole.end_time = None
+    whole.metadata = metadata
+    return whole
+
+
+_RESUMED_AT = "logtracer.resumed_at"  # in the metadata of a step that went on after a pause
+
+
+def _last_turn(node: Node) -> datetime:
+    """Return when a step ended, or when it went on after that."""
+    try:
+        resumed = _time_from_text(node.metadata.get(_RESUMED_AT))
+    except TraceLoadError:  # the host wrote something else there
+        resumed = None
+    return max(node.end_time or _EPOCH, resumed or _EPOCH)
+
+
+def _resumed_at(facts: dict[str, Any]) -> str:
+    return str(_field(facts, "metadata", dict, dict).get(_RESUMED_AT, ""))
+
+
+def _edge_key(edge: Edge) -> tuple[str, str, str, str]:
+    return edge.source_id, edge.target_id, edge.edge_type, edge.label
+
+
+def _tree_edges(nodes: Iterable[Node]) -> list[Edge]:
+    """Return the caused_by edge of every node that has a parent."""
+    return [Edge(node.parent_id, node.id) for node in nodes if node.parent_id is not None]
+
+
+def _is_alive(process_id: Any) -> bool:
+    """Tell whether a process runs on this machine; never on Windows, where asking kills it."""
+    if type(process_id) is not int or process_id < 1 or os.name != "posix":
+        return False
+    try:
+        os.kill(process_id, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _trace_from_bytes(data: bytes) -> TraceGraph:
+    """Read a document or a journal, whatever the file is called."""
+    if data[:200].lstrip().startswith((b'{"schema_version"', b"{\n", b"{\r\n")):
+        return trace_from_json(data)
+    try:
+        return trace_from_journal(data.split(b"\n"))
+    except TraceLoadError:
+        return trace_from_json(data)
+
+
+def _parse(text: str | bytes) -> Any:
+    """Parse JSON strictly; every way in which it can fail is a TraceLoadError."""
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8")
+        return json.loads(text, parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise TraceLoadError(f"not UTF-8 text (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise TraceLoadError(f"not JSON: {error.msg} at {where}") from None
+    except RecursionError:
+        raise TraceLoadError("nested too deeply") from None
+    except ValueError as error:  # an integer of more digits than Python reads
+        raise TraceLoadError(f"not JSON: {_brief(str(error))}") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise TraceLoadError(f"{name} is not JSON")
+
+
+def _named(path: object, read: Callable[[Any], TraceGraph], data: Any) -> TraceGraph:
+    """Read data that came from a file, naming the file when it cannot be read."""
+    try:
+        return read(data)
+    except TraceLoadError as error:
+        raise TraceLoadError(f"{path}: {error}") from None
+
+
+def _read_file(path: str, flags: int = 0) -> bytes:
+    """Read a regular file; a FIFO or a device would hold the reader up for ever."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | flags)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise TraceLoadError(f"{path}: not a regular file")
+        if status.st_size > _MAX_FILE:
+            raise TraceLoadError(f"{path}: larger than {_MAX_FILE >> 30} GiB")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
+
+
+def _replace_file(path: str, chunks: Iterable[bytes]) -> None:
+    """Write a file that appears whole or not at all, for its owner's eyes only."""
+    temporary = f"{path}.{os.urandom(8).hex()}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _O_SAFE, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb", 1 << 20) as file:
+            file.writelines(chunks)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+# ---- Safe values: any object made plain, bounded data --------------------------------------------
+
+_MAX_DEPTH = 24  # levels of containers in one value
+_MAX_ITEMS = 20_000  # items in one value, nested ones included
+_MAX_TEXT = 64_000  # characters of an error, a traceback or an annotation
+_REDACTED = "[REDACTED]"
+_UNREADABLE = "[NON-SERIALIZABLE]"
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+_VIEWS: tuple[Any, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_ITERABLES: tuple[Any, ...] = (set, frozenset, deque, *_VIEWS)
+
+
+class _Cleaner:
+    """Turn any one value into JSON data: total, bounded, redacted. One instance, one value."""
+
+    def __init__(self, redactor: _Redactor | None, max_text: int | None, max_value: int) -> None:
+        self._redactor = redactor
+        self._max_text = _MAX_VALUE if max_text is None else max_text
+        self._room = max_value
+        self._items = _MAX_ITEMS
+        self._path: set[int] = set()
+
+    def clean(self, value: Any, key: str = "", depth: int = 0) -> Any:
+        """Return JSON data for the value; never raises, never calls it more than it must."""
+        kind = type(value)
+        if value is None or kind is bool:
+            return value
+        if key and self._redactor is not None and self._redactor.is_secret(key):
+            return _REDACTED
+        if kind is str:
+            return self._text(value, key)
+        if kind is int:
+            return value if -_HUGE < value < _HUGE else f"{_UNREADABLE} int"
+        if kind is float:
+            return value if value - value == 0.0 else repr(value)  # JSON has no NaN
+        try:
+            return self._other(value, kind, key, depth)
+        except RecursionError:
+            return f"{_UNREADABLE} too deep"
+        except Exception:  # the value's own code raised: describe it by its type alone
+            return self._text(f"{_UNREADABLE} {_type_name(kind)}")
+
+    def _other(self, value: Any, kind: type, key: str, depth: int) -> Any:
+        if issubclass(kind, (bytes, bytearray)):
+            head = bytes(memoryview(value)[: self._max_text + 4])
+            return self._text(head.decode("utf-8", "backslashreplace"), key, len(value))
+        if issubclass(kind, Enum):
+            return self.clean(value._value_, key, depth)
+        if issubclass(kind, str):  # its own methods are not asked
+            return self.clean(str.__str__(value), key, depth)
+        if issubclass(kind, int):
+            return self.clean(int.__int__(value), key, depth)
+        if issubclass(kind, float):
+            return self.clean(float.__float__(value), key, depth)
+        if issubclass(kind, datetime):
+            return datetime.isoformat(value)
+        if depth >= _MAX_DEPTH or id(value) in self._path:
+            return "[CIRCULAR]" if id(value) in self._path else "[TRUNCATED: too deep]"
+        self._path.add(id(value))
+        try:
+            return self._container(value, kind, depth + 1)
+        finally:
+            self._path.discard(id(value))
+
+    def _container(self, value: Any, kind: type, depth: int) -> Any:
+        is_list = kind is tuple or issubclass(kind, (list, set, frozenset))
+        pairs = None if is_list else _pairs_of(value, kind, self._items + 1)
+        if pairs is not None:
+            return self._mapping(pairs, depth)
+        items = _items_of(value, kind, self._items + 1)
+        if items is not None:
+            return self._sequence(*items, depth)
+        if hasattr(kind, "dtype") and hasattr(kind, "item"):  # a number of an array library
+            return self.clean(value.item(), "", depth)
+        return self._text(f"{_text_of(value, repr)} {_UNREADABLE}")
+
+    def _mapping(self, pairs: list[tuple[Any, Any]], depth: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for position, (name, value) in enumerate(pairs):
+            if not self._take_item():
+                result["[TRUNCATED]"] = f"original_size={len(pairs)}"
+                break
+            key = self._key(name)
+            self._room -= len(key)
+            if key in result:  # {1: ..., "1": ...}
+                key = f"{key} ({position})"
+            result[key] = self.clean(value, key, depth)
+        return result
+
+    def _sequence(self, items: list[Any], size: int, depth: int) -> list[Any]:
+        result: list[Any] = []
+        for item in items:
+            if not self._take_item():
+                return [*result, f"[TRUNCATED: original_size={size}]"]
+            result.append(self.clean(item, "", depth))
+        return result
+
+    def _take_item(self) -> bool:
+        self._items -= 1
+        return self._items >= 0 and self._room > 0
+
+    def _key(self, name: Any) -> str:
+        if type(name) is not str:
+            name = str(name) if type(name) in _ATOMS else _text_of(name, repr)
+        return _well_formed(self._redacted(name[: _MAX_KEY * 4], ""))[:_MAX_KEY]
+
+    def _text(self, text: str, key: str = "", size: int | None = None) -> str:
+        limit = min(self._max_text, max(self._room, 0))
+        whole = len(text) if size is None else size
+        if whole > limit:  # look a little further than the cut: a secret may lie across it
+            text = text[: limit + 4_096]
+        text = _well_formed(self._redacted(text, key))
+        if whole > limit:
+            text = f"{text[:limit]}... [TRUNCATED: original_size={whole}]"
+        self._room -= len(text)
+        return text
+
+    def _redacted(self, text: str, key: str) -> str:
+        return text if self._redactor is None else self._redactor.text(text, key)
+
+
+def _well_formed(text: str) -> str:
+    """Spell out lone surrogates: JSON could carry them, but no UTF-8 file can."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _type_name(kind: type) -> str:
+    name = type.__dict__["__name__"].__get__(kind)  # a metaclass may lie about it
+    return name if type(name) is str else "object"
+
+
+def _text_of(value: object, function: Callable[[Any], Any]) -> str:
+    """Return str(value) or repr(value), whatever the value's own code does."""
+    try:
+        text = function(value)
+        return text if type(text) is str else str.__str__(text)
+    except Exception:
+        return f"<{_type_name(type(value))}>"
+
+
+def _members(kind: type) -> dict[str, Any]:
+    """Return what a class and its bases define, without asking the class or its metaclass."""
+    members: dict[str, Any] = {}
+    for base in reversed(type.__dict__["__mro__"].__get__(kind)):
+        members.update(type.__dict__["__dict__"].__get__(base))
+    return members
+
+
+def _pairs_of(value: Any, kind: type, most: int) -> list[tuple[Any, Any]] | None:
+    """Return the value's keys and values when it is a mapping or a record, else None."""
+    if kind is MappingProxyType:
+        value, kind = dict(value), dict
+    if issubclass(kind, dict):
+        if dict.__len__(value) > most:
+            return _first(partial(dict.items, value), most)
+        return [*dict.copy(value).items()]
+    members = _members(kind)
+    if issubclass(kind, tuple) and type(members.get("_fields")) is tuple:
+        return list(zip(members["_fields"], tuple.__iter__(value)))
+    is_record = "__pydantic_fields__" in members or "__fields__" in members
+    if is_record or issubclass(kind, SimpleNamespace):
+        return _pairs_of(object.__getattribute__(value, "__dict__"), dict, most)
+    if "__dataclass_fields__" in members:
+        names = list(members["__dataclass_fields__"])
+    elif "__attrs_attrs__" in members:
+        names = [attribute.name for attribute in members["__attrs_attrs__"]]
+    else:
+        return None
+    return [(name, _attribute(value, name)) for name in names[:most]]
+
+
+def _attribute(value: Any, name: str) -> Any:
+    try:
+        return object.__getattribute__(value, name)
+    except Exception:
+        return f"{_UNREADABLE} unset"
+
+
+def _items_of(value: Any, kind: type, most: int) -> tuple[list[Any], int] | None:
+    """Return the first items and the size of a list-like value, else None.
+
+    Works through the built-in types' own methods: a subclass may override them without end.
+    """
+    if issubclass(kind, (list, tuple)):
+        base: Any = list if issubclass(kind, list) else tuple
+        return list(base.__getitem__(value, slice(most))), base.__len__(value)
+    for base in _ITERABLES:
+        if issubclass(kind, base):
+            return _first(partial(base.__iter__, value), most), base.__len__(value)
+    members = _members(kind)
+    if "dtype" in members and "tolist" in members and value.size <= most:  # arrays
+        items = value.tolist()
+        return (items, len(items)) if type(items) is list else None
+    return None
+
+
+def _first(iterate: Callable[[], Iterable[Any]], most: int) -> list[Any]:
+    for _ in range(3):
+        try:
+            return list(itertools.islice(iterate(), most))
+        except RuntimeError:  # another thread changed it meanwhile
+            continue
+    return []
+
+
+# ---- Redaction: secrets out of every text, and their tables --------------------------------------
+
+_pattern = lru_cache(maxsize=None)(re.compile)  # most runs never need most patterns
+
+# Names whose values are secrets, as sentry-sdk and logfire list them, matched as whole words of a
+# snake_case, kebab-case or camelCase key. `token` counts only as the last word: `max_tokens` and
+# `token_count` are plain facts of an LLM call.
+_SECRET_KEY = (
+    r"(?:^|_)(?:"
+    r"passwords?|passwd|pwd|passphrase|secrets?|credentials?|authorization|auth|cookies?|csrf|xsrf"
+    r"|apikeys?|api_keys?|access_keys?|account_key|private_keys?|privatekey|secret_?key|signing_key"
+    r"|encryption_key|service_key|jwt|bearer|session_?key|sessionid|ssn|mysql_pwd|pgpassword"
+    r"|connection_string|dsn|x_api_key|accesstoken|authtoken|refreshtoken|idtoken"
+    r")(?:_|$)|(?:^|_)token$"
+)
+
+# A text without one of these characters holds no secret that the patterns below know: most
+# short texts are done here.
+_SUSPECT = re.compile("[-_=:@0-9ABGJK]").search
+_SHORTEST_SECRET = 12  # characters
+_HUGE = 1 << 4_000  # 1,205 digits; Python refuses to write integers of more than 4,300
+
+_TOKEN_PREFIXES = (
+    r"sk-|pk-lf-|sk_live_|sk_test_|rk_live_|rk_test_|pk_live_|whsec_|gh[pousr]_|github_pat_"
+    r"|gl[a-z]{2,6}-|xox[a-z]-|xapp-|AIza|ya29\.|GOCSPX-|hf_|npm_|pypi-|SG\.|dop_v1_|doo_v1_"
+    r"|shp(?:at|ca|pa|ss)_|key-(?=[0-9a-f]{16})|lin_api_|gsk_|pplx-|xai-|nvapi-|tvly-|lsv2_|ls__"
+    r"|r8_|dckr_pat_|ATATT3|PMAK-|hvs\.|hvb\.|dapi|sq0[a-z]{3}-|EAAC|AGE-SECRET-KEY-|csk-|fw_"
+    r"|tok_|vcp_"
+)
+_LONG_WORD = 14  # characters; no shorter word is a secret by itself
+_HAS_LONG_WORD = "\0"  # stands for one in the needles below
+# One of which a lower-cased text must hold, else the slow pattern is not tried; what replaces it.
+# Patterns begin with the letters that they can begin with, and look back from there: finding
+# such letters is what the regular expressions of Python do quickest.
+_SECRET_TEXTS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (
+        ("-----begin",),
+        r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*-----|\Z)",
+        _REDACTED,
+    ),
+    (("://",), r"(?<=://)[^\s/@'\"<>]{1,512}@", _REDACTED + "@"),
+    (("eyj",), r"eyJ(?<![\w-]eyJ)[\w-]{6,4096}(?:\.[\w-]+){1,4}", _REDACTED),
+    (
+        (_HAS_LONG_WORD,),
+        r"[AEGPSacdfghklnprstvwxy](?<![A-Za-z0-9].)(?<=(?=(?:%s)[\w.-]{12}).)[\w.-]+"
+        % _TOKEN_PREFIXES,
+        _REDACTED,
+    ),
+    ((_HAS_LONG_WORD,), r"A(?<!\wA)(?:KI|SI|BI|CC|ID|RO|GP|NP)A[A-Z0-9]{12,}", _REDACTED),
+    ((_HAS_LONG_WORD,), r"[AS](?<!\w.)(?:(?<=A)C|(?<=S)K)[0-9a-f]{32}\b", _REDACTED),
+    ((_HAS_LONG_WORD,), r"[0-9](?<!\w.)[0-9]{7,9}:[\w-]{35}\b", _REDACTED),
+    (
+        ("bearer", "basic", "token"),
+        r"\b((?i:bearer|basic|token))(\s+)(?=\S*[0-9A-Z=])[\w.~+/-]{8,}=*",
+        r"\1\2" + _REDACTED,
+    ),
+    (
+        ("pass", "pwd", "secret", "key", "token", "authorization", "cookie", "sig"),
+        r"([aciprsACIPRS\u017f](?i:(?<=p)(?:ass(?:word|wd|phrase)|wd|rivate[_-]?key)"
+        r"|(?<=s)(?:ecret(?:[_-]?key)?|ig(?:nature)?)|(?<=c)(?:lient[_-]?secret|ookie)"
+        r"|(?<=a)(?:pi[_-]?key|ccess[_-]?(?:key|token)|ccount[_-]?key|uth[_-]?token|uthorization)"
+        r"|(?:(?<=i)d|(?<=r)efresh)[_-]?token)[\"']?\s{0,3}[=:]\s{0,3}[\"']?)"
+        r"(?!\[REDACTED)(?!(?i:bearer|basic|token)\s)[^\s\"',;&}\])]{4,}",
+        r"\1" + _REDACTED,
+    ),
+)
+_WINDOW = 16_384  # characters a user's pattern is given at a time
+_SLOW_PATTERN = 0.1  # seconds; a user's pattern that takes longer is refused, or no text kept
+
+
+class _Redactor:
+    """Decide which keys and which texts are secrets; made once from a tracer's configuration."""
+
+    def __init__(self, config: TracerConfig) -> None:
+        self._names = {_snake_case(key) for key in config.redact_keys}
+        self._patterns = [re.compile(pattern) for pattern in config.redact_patterns]
+        self._callback = config.redact
+        self._defaults = config.redact_defaults
+        self._known_keys: dict[str, bool] = {}
+        self._is_blind = False  # a pattern turned out to be too slow to look with
+        self.failures = 0
+        self.is_eager = bool(self._patterns or self._callback)  # every text must be looked at
+
+    def is_secret(self, key: str) -> bool:
+        """Tell whether the value under this key is to be hidden, whatever it is."""
+        known = self._known_keys.get(key)
+        if known is None:
+            name = _snake_case(key)
+            known = name in self._names
+            known = known or bool(self._defaults and _pattern(_SECRET_KEY).search(name))
+            if len(self._known_keys) < 4_096:  # a host may have endless keys
+                self._known_keys[key] = known
+        return known
+
+    def text(self, text: str, key: str = "") -> str:
+        """Return the text with every secret replaced; the whole of it when redaction fails."""
+        if self._is_blind:
+            return _REDACTED
+        try:
+            if self._defaults and len(text) >= _SHORTEST_SECRET and _SUSPECT(text):
+                text = _without_secrets(text)
+            for own in self._patterns:
+                text = self._apply(own, text)
+            return text if self._callback is None else str(self._callback(key, text))
+        except Exception:  # fail closed: rather no value than a secret
+            self.failures += 1
+            _log("a redactor failed; the value was dropped", "redactor")
+            return _REDACTED
+
+    def _apply(self, pattern: re.Pattern[str], text: str) -> str:
+        """Replace what a user's pattern finds, a window at a time so that a slow one is noticed."""
+        parts: list[str] = []
+        start, began = 0, time.thread_time()
+        while start < len(text):
+            end = start + _WINDOW
+            end = max(text.rfind(" ", end - 512, end), end - 512) if end < len(text) else end
+            parts.append(pattern.sub(_REDACTED, text[start:end]))
+            start = end
+            if time.thread_time() - began > _SLOW_PATTERN * (1 + start // 100_000):
+                self._is_blind = True
+                _log(f"redact_patterns: {pattern.pattern!r} is too slow; no text is kept any more")
+                return _REDACTED
+        return "".join(parts)
+
+
+def _without_secrets(text: str) -> str:
+    marks = text.casefold()
+    if max(map(len, text.split()), default=0) >= _LONG_WORD:
+        marks += _HAS_LONG_WORD
+    for needles, pattern, replacement in _SECRET_TEXTS:
+        for needle in needles:
+            if needle in marks:
+                text = _pattern(pattern).sub(replacement, text)
+                break
+    return text
+
+
+def _check_pattern(pattern: str) -> None:
+    """Raise ValueError for a pattern that is none, or that takes too long on short texts.
+
+    Each of its characters is tried repeated, and longer and longer: what takes exponential or
+    steep polynomial time shows within a few dozen characters.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ValueError(f"redact_patterns: {pattern!r} is not a pattern: {error}") from None
+    letters = list(dict.fromkeys(["a", "0", " ", "-", *filter(str.isprintable, pattern)]))[:24]
+    for length, letter in itertools.product((*range(8, 33), 48, 96, 192), letters):
+        began = time.thread_time()
+        compiled.search(letter * length + "\x00")
+        if time.thread_time() - began > _SLOW_PATTERN / 5:
+            raise ValueError(
+                f"redact_patterns: {pattern!r} takes too long on {length} characters; write it"
+                " without a repetition inside a repetition"
+            )
+
+
+def _snake_case(key: str) -> str:
+    """Return apiKey, X-API-Key and api key as api_key."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key[:_MAX_KEY])
+    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
 
 
 # ---- Import paths: from logtracer.core import Tracer, as the first README had it ---------------
