@@ -573,7 +573,7 @@ def _is_database(store: str) -> bool:
 
 def _in_directory(directory: str, wanted: Any) -> Iterator[Stored]:
     try:
-        for summary in extra("file_listing").list_directory(directory, wanted):
+        for summary in extra("stores._files").list_directory(directory, wanted):
             path = summary.path
             if path.endswith(".json"):
                 load = functools.partial(load_file, path)
@@ -630,7 +630,7 @@ def count_traces(store: str) -> int:
             return len(opened.list_traces())
     directory = store.removeprefix("file://")
     try:
-        return len(extra("file_listing").trace_ids_in(directory))
+        return len(extra("stores._files").trace_ids_in(directory))
     except OSError as error:
         raise _no_directory(directory, error) from None
 
@@ -1206,7 +1206,7 @@ def _nodes_lines(
     shown = _shown(trace, options, depth, run)
     yield []
     if options.timeline:
-        timeline = extra("timeline")
+        timeline = extra("terminal._timeline")
         yield from timeline.lines(run, style, shown=shown, bars=not options.no_bars)
     else:
         costs = {step.node.id: step.cost for step in run.steps if step.cost} if run else {}
@@ -1351,7 +1351,7 @@ def summary_lines(trace: TraceGraph, style: Style, run: Any = None) -> Iterator[
         yield [(f"{words}{dot}worked {duration_text(worked_ms(trace))}", "")]
     for words in _wrapped(_counts(trace), dot, style.width):
         yield [(words, "")]
-    facts = _token_facts(trace) if run is None else extra("timeline").facts(run)
+    facts = _token_facts(trace) if run is None else extra("terminal._timeline").facts(run)
     if facts:
         yield from ([(words, "")] for words in _wrapped(facts, dot, style.width))
 
@@ -1447,7 +1447,7 @@ def _wanted(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _list(options: argparse.Namespace, screen: Screen) -> int:
-    table = extra("list_table")
+    table = extra("terminal.list")
     place = options.directory or options.store
     limit = options.limit or None
     is_sorted = options.sort != "started"
@@ -1471,7 +1471,7 @@ def _costs_of(found: Iterable[Stored], prices: Any) -> dict[str, Any]:
     costs: dict[str, Any] = {}
     for stored in found if prices else ():
         with contextlib.suppress(LogtracerError, OSError):  # the list says what is wrong with it
-            costs[stored.trace_id] = extra("list_table").cost_of(stored.load(), prices)
+            costs[stored.trace_id] = extra("terminal.list").cost_of(stored.load(), prices)
     return costs
 
 
@@ -1507,7 +1507,7 @@ def _add_stats(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 
 def _stats(options: argparse.Namespace, screen: Screen) -> int:
-    table = extra("stats_table")
+    table = extra("terminal.stats")
     prices = prices_of(options)
     measure = extra("analysis").measure
     totals = extra("analysis").Statistics()
@@ -1567,7 +1567,7 @@ def _add_search(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 def _search(options: argparse.Namespace, screen: Screen) -> int:
     """Print what matches as it is found; as for grep, nothing found is 1 and trouble is 2."""
-    results = extra("search_results")
+    results = extra("terminal.search")
     query = parsed_query(options.query)
     try:
         prices = prices_of(options)
@@ -1674,7 +1674,7 @@ def _diff_runs(before: str, after: str, options: argparse.Namespace, screen: Scr
         time_minimum_ms=50 if options.time_min is None else options.time_min,
         cost=_cost_of_node(options),
     )
-    text, style = extra("diff_text"), screen.style
+    text, style = extra("terminal._diff_text"), screen.style
     look = {"width": style.width, "unicode": style.unicode}
     if options.json:
         screen.show_json(difference.to_dict())
@@ -1703,7 +1703,7 @@ def _write_comparison(difference: Any, options: argparse.Namespace) -> str:
 def _diff_groups(
     before: list[str], after: list[str], options: argparse.Namespace, screen: Screen
 ) -> int:
-    groups = extra("diff_groups")
+    groups, text = extra("diff.groups"), extra("terminal._diff_text")
     comparison = groups.compare_groups(
         (find_trace(name, options.store) for name in before),
         (find_trace(name, options.store) for name in after),
@@ -1714,10 +1714,10 @@ def _diff_groups(
     if options.json:
         screen.show_json(comparison.to_dict())
     elif options.brief:
-        lines = groups.render_groups_brief(comparison, unicode=style.unicode)
+        lines = text.render_groups_brief(comparison, unicode=style.unicode)
         screen.show(map(_signed, lines))
     else:
-        screen.show(map(_signed, groups.render_groups(comparison, limit=limit, **look)))
+        screen.show(map(_signed, text.render_groups(comparison, limit=limit, **look)))
     return 1 if comparison.different else 0
 
 
@@ -1767,7 +1767,7 @@ def _why(options: argparse.Namespace, screen: Screen) -> int:
         return 0 if explanations else 1
     limit = options.limit or sys.maxsize
     look = {"width": style.width, "unicode": style.unicode, "whole": style.is_wide}
-    lines = why.render_why(trace, node_id, limit=limit, **look)
+    lines = extra("terminal.why").render_why(trace, node_id, limit=limit, **look)
     roles = {"!": "failed", "~": "changed"}
     shown: list[Line] = [[(line, roles.get(line[:1], ""))] for line in lines]
     screen.show(shown or [[("nothing failed in this run", "")]])
@@ -1949,7 +1949,7 @@ def _add_copy(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 def _copy(options: argparse.Namespace, screen: Screen) -> int:
     """Copy; one trace that cannot be copied does not stop the others."""
-    copy_one = extra("copying").copy_one
+    copy_one = extra("stores.copying").copy_one
     counts: Counter[str] = Counter()
     found = _to_copy(options)
     first = next(found, None)  # a source that is not there makes no target
@@ -2027,7 +2027,7 @@ def _add_prune(commands: Commands, shared: argparse.ArgumentParser) -> None:
 def _prune(options: argparse.Namespace, screen: Screen) -> int:
     if not (options.older_than or options.keep or options.status):
         raise UsageError("prune", "needs --older-than, --keep or --status")
-    retention = extra("retention")
+    retention = extra("stores.retention")
     conditions = {
         name: getattr(options, name) for name in ("older_than", "keep", "status", "running")
     }
@@ -2066,12 +2066,12 @@ def _watch(options: argparse.Namespace, screen: Screen) -> int:
     found = _to_watch(options)
     follower: Any = None
     if found.path.endswith(".jsonl"):
-        follower = extra("watching").Follower(found.path)
+        follower = extra("following").Follower(found.path)
     elif not found.path:
-        follower = extra("watching").StoreFollower(found.load)
+        follower = extra("following").StoreFollower(found.load)
     if follower is not None:
         with contextlib.closing(follower):
-            loop = extra("watch_loop").WatchLoop(follower, screen, prices)
+            loop = extra("terminal.watch").WatchLoop(follower, screen, prices)
             live = _live_screen(screen)
             if live is None:
                 loop.by_line()
@@ -2126,7 +2126,7 @@ def _live_screen(screen: Screen) -> Any:
     if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return None
     try:
-        live = extra("live_screen")
+        live = extra("terminal._live_screen")
     except CommandError as error:  # without rich
         complain(f"{error}; printing events line by line")
         return None
@@ -2142,7 +2142,7 @@ def _add_demo(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 
 def _demo(options: argparse.Namespace, screen: Screen) -> int:
-    demo = extra("demo")
+    demo = extra("terminal.demo")
     with opened_store(options.store) as store:
         trace_id = demo.record(Tracer(storage=store))
     trace = find_trace(trace_id, options.store)

@@ -108,18 +108,18 @@ SUITES = {
         (SWARM, OPENAI), ("openai==1.109.1", "openai-swarm==0.1.1"), node_packages=MODEL_SERVER
     ),
     "libraries": Suite(
-        ("tests/test_library_values.py", "tests/test_inspect_archive.py"),
+        ("tests/tracer/test_library_values.py", "tests/importers/test_inspect_archive.py"),
         ("numpy", "pandas", "pydantic", "zstandard"),
     ),
-    "nodetracer": Suite(("tests/test_nodetracer.py",), ("nodetracer==0.4.0",)),
+    "nodetracer": Suite(("tests/tracer/test_nodetracer.py",), ("nodetracer==0.4.0",)),
     "otlp": Suite(
-        ("tests/test_otlp.py", "tests/test_otlp_receivers.py"),
+        ("tests/otlp/test_otlp.py", "tests/otlp/test_otlp_receivers.py"),
         ("opentelemetry-proto", "rotel"),
         ALL_PYTHONS,
     ),
-    "receivers": Suite(("tests/test_otlp_servers.py",), ("arize-phoenix", "mlflow")),
+    "receivers": Suite(("tests/otlp/test_otlp_servers.py",), ("arize-phoenix", "mlflow")),
     "packaging": Suite(("tests/test_packaging.py",), ("hatchling", "uv"), ALL_PYTHONS),
-    "postgres": Suite(("tests/test_postgres.py",), ("psycopg[binary]",)),
+    "postgres": Suite(("tests/stores/test_postgres.py",), ("psycopg[binary]",)),
     "typing": Suite(("tests/test_typing.py",), ("hatchling", "mypy>=2,<3", "pyright[nodejs]")),
     "foreign_viewers": Suite(
         ("tests/test_foreign_viewers.py",),
@@ -128,9 +128,9 @@ SUITES = {
     ),
     "viewer": Suite(
         (
-            "tests/test_viewer_browser.py",
-            "tests/test_viewer_firefox.py",
-            "tests/test_viewer_live.py",
+            "tests/viewer/test_viewer_browser.py",
+            "tests/viewer/test_viewer_firefox.py",
+            "tests/viewer/test_viewer_live.py",
         ),
         ("playwright",),
     ),
@@ -185,7 +185,7 @@ def stress(session: nox.Session) -> None:
     """Run the tests of reliability with large figures; takes about half an hour."""
     install(session, "-e", ".[test]")
     names = "context fork hostile_values kill loading serialization stores threads_and_tasks"
-    files = [f"tests/test_{name}.py" for name in names.split()]
+    files = [str(*ROOT.glob(f"tests/*/test_{name}.py")) for name in names.split()]
     session.run("pytest", *files, *session.posargs, env={"LOGTRACER_STRESS": "1"})
 
 

@@ -18,7 +18,7 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from logtracer import Edge, Node, NodeStatus, TraceGraph  # noqa: E402
-from logtracer_extras.diff import diff  # noqa: E402
+from logtracer_extras.diff import diff
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from logtracer import Edge, EdgeType, Node, NodeStatus, TraceGraph  # noqa: E402
-from logtracer_extras.otlp import OTLPStore, encode_requests  # noqa: E402
+from logtracer_extras.otlp import OTLPStore, encode_requests
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 TURN = ("agent", "llm_call", "tool_call", "tool_call", "validation")

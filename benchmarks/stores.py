@@ -29,8 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import logtracer  # noqa: E402
-from logtracer_extras.listing import TraceFilter, list_summaries  # noqa: E402
-from logtracer_extras.retention import prune  # noqa: E402
+from logtracer_extras.stores.listing import list_summaries  # noqa: E402
+from logtracer_extras.stores.retention import prune  # noqa: E402
+from logtracer_extras.stores.summaries import TraceFilter  # noqa: E402
 
 Taken = tuple[float, float]  # seconds on the wall, seconds of CPU (without a server's own)
 

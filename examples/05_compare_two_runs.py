@@ -13,8 +13,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # a checkout needs no instal
 from logtracer import EdgeType, Span, TraceGraph, Tracer
 from logtracer_cli import render_trace
 from logtracer_extras.diff import diff
-from logtracer_extras.diff_text import render
-from logtracer_extras.why import explain, render_why
+from logtracer_extras.terminal._diff_text import render
+from logtracer_extras.terminal.why import render_why
+from logtracer_extras.why import explain
 
 
 class OutOfStock(Exception):

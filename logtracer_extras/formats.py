@@ -20,7 +20,8 @@ from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 from logtracer import Edge, EdgeType, Node, NodeStatus, TraceGraph, __version__, trace_to_json
-from logtracer_extras.conventions import to_json, well_formed
+
+from .conventions.values import to_json, well_formed
 
 __all__ = [
     "FORMATS",
@@ -390,14 +391,14 @@ class Format(NamedTuple):
 
 def to_otlp(trace: TraceGraph) -> str:
     """Return OTLP as JSON lines, one export request a line."""
-    from logtracer_extras.otlp import encode_requests  # brings an HTTP client: not for a drawing
+    from .otlp.encoding import encode_requests  # brings an HTTP client: not for a drawing
 
     return "".join(line.decode() + "\n" for line in encode_requests([trace]))
 
 
 def to_html(trace: TraceGraph) -> str:
     """Return one self-contained page that shows the trace."""
-    from logtracer_extras.viewer import trace_page  # reads the page's template from the disk
+    from .viewer.page import trace_page  # reads the page's template from the disk
 
     return trace_page(trace)
 

@@ -33,7 +33,9 @@ from typing import Any, Protocol
 
 from logtracer import EdgeType, LogtracerError, Node, NodeStatus, TraceGraph
 
-from .analysis import PriceTable, Run, Step, measure, models_of
+from .analysis import measure
+from .analysis.run import Run, Step
+from .analysis.tokens import PriceTable, models_of
 
 __all__ = ["Found", "Match", "Query", "QueryError", "parse"]
 

@@ -4,7 +4,8 @@
 
     for explanation in explain(trace):
         print(explanation.cause.name, explanation.cause.error)
-    print("\n".join(render_why(trace)))
+    print("
+".join(render_why(trace)))
 
 A failure is a step that failed, or that its process did not live to end, and that no such step
 below it accounts for. From there every edge is followed against its direction. Sections, in order:
@@ -16,17 +17,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any
 
 from logtracer import Edge, EdgeType, LogtracerError, Node, NodeStatus, NodeType, TraceGraph
 
-from .diff import path_text, step_marks, step_title
-from .diff_text import Paper, more
+__all__ = [
+    "BROKEN",
+    "Cause",
+    "DECISION",
+    "Explanation",
+    "PART_OF",
+    "UnknownNodeError",
+    "explain",
+    "looked_for",
+]
 
-__all__ = ["Cause", "Explanation", "UnknownNodeError", "explain", "render_why"]
-
-# ---- Explanations ------------------------------------------------------------------------------
 
 DECISION = "decision"  # the last decision beside a step, before it
 PART_OF = "part_of"  # a step around it that has something to say
@@ -65,7 +71,7 @@ class Explanation:
     @property
     def cause(self) -> Node:
         """The failed step that comes first: where the failure began, as far as edges tell."""
-        failed = [item.node for item in self.causes if item.node.status in _BROKEN]
+        failed = [item.node for item in self.causes if item.node.status in BROKEN]
         return min([self.node, *failed], key=_order)
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,7 +94,7 @@ class Explanation:
         }
 
 
-_BROKEN = (NodeStatus.FAILED, NodeStatus.INTERRUPTED)
+BROKEN = (NodeStatus.FAILED, NodeStatus.INTERRUPTED)
 
 
 def _node_to_dict(node: Node) -> dict[str, Any]:
@@ -108,9 +114,6 @@ def _order(node: Node) -> tuple[bool, float, int]:
     return start is None, start.timestamp() if start else 0.0, node.sequence_number
 
 
-# ---- Finding failures --------------------------------------------------------------------------
-
-
 def explain(trace: TraceGraph, node_id: str | None = None) -> list[Explanation]:
     """Explain every failure of a run, or of one step and what is below it.
 
@@ -118,11 +121,11 @@ def explain(trace: TraceGraph, node_id: str | None = None) -> list[Explanation]:
     then those that a later attempt or a fallback made good; each in the order of time. A step that
     did not fail is explained too when it is asked for. Raises UnknownNodeError.
     """
-    search, failures = _looked_for(trace, node_id)
+    search, failures = looked_for(trace, node_id)
     return [search.explanation(node) for node in failures]
 
 
-def _looked_for(trace: TraceGraph, node_id: str | None) -> tuple[_Search, list[Node]]:
+def looked_for(trace: TraceGraph, node_id: str | None) -> tuple[_Search, list[Node]]:
     """Return the steps to be explained, and what explains them."""
     if node_id is not None and node_id not in trace.nodes:
         raise UnknownNodeError(f"unknown node {node_id!r}; see the ids: logtracer inspect --json")
@@ -178,7 +181,7 @@ class _Search:
         A cancelled step is one of them where nothing else accounts for what is around it: it is
         what was too slow for a time limit, or what ran when a person stopped the run.
         """
-        broken = {node.id for node in self._walk if node.status in _BROKEN}
+        broken = {node.id for node in self._walk if node.status in BROKEN}
         blamed = self._blamed(broken)
         for node in self._walk:  # what is around a step comes before it
             is_top = node.parent_id not in self._nodes
@@ -295,120 +298,3 @@ class _Search:
         if decision is not None and node.node_type != NodeType.DECISION:
             causes.append(Cause(decision, DECISION, level))
         return [cause for cause in causes if cause.node.id not in seen]
-
-
-# ---- Drawing -----------------------------------------------------------------------------------
-
-_RELATIONS: dict[str, str] = {
-    EdgeType.RETRY_OF: "retry of",
-    EdgeType.FALLBACK_OF: "fallback after",
-    EdgeType.DATA_FLOW: "fed by",
-    EdgeType.CAUSED_BY: "caused by",
-    EdgeType.BRANCHED_FROM: "branched from",
-    DECISION: "decided by",
-    PART_OF: "part of",
-}
-_GIVES_OUTPUT = (EdgeType.DATA_FLOW, DECISION)  # relations in which the output is what mattered
-
-
-def render_why(
-    trace: TraceGraph,
-    node_id: str | None = None,
-    *,
-    width: int = 80,
-    unicode: bool = True,
-    limit: int = 200,
-    whole: bool = False,
-) -> list[str]:
-    """Return the explanations as lines of plain text; none when nothing failed.
-
-    A line that starts with `!` is a failure that lasted, one with `~` one that was made good.
-    `limit` bounds the lines, to the end of an explanation; `whole` cuts nothing else.
-    """
-    paper = Paper(unicode, width, whole)
-    drawing, (search, failures) = _Drawing(trace, paper), _looked_for(trace, node_id)
-    lines: list[str] = []
-    for number, node in enumerate(failures):
-        if len(lines) >= limit:  # not explained at all: each may lead back through all of the run
-            left = more(len(failures) - number, "failure")
-            return [*lines, "", f"  {paper.glyph('fold')} {left}"]
-        lines += [*([""] if lines else []), *drawing.lines(search.explanation(node))]
-    return lines
-
-
-_CAUSES = 20  # steps shown on the way back from one failure: the nearest, and where it began
-_FARTHEST = 3
-
-
-def _sign(explanation: Explanation) -> str:
-    if explanation.node.status not in (*_BROKEN, NodeStatus.CANCELLED):
-        return " "  # it was asked for
-    return "~" if explanation.recovered_by else "!"
-
-
-class _Drawing:
-    """Write explanations of one trace."""
-
-    def __init__(self, trace: TraceGraph, paper: Paper) -> None:
-        self._trace, self._paper = trace, paper
-        self._marks = step_marks(trace)
-
-    def lines(self, explanation: Explanation) -> Iterator[str]:
-        """Yield the failure, what came of it, then the steps back to its cause."""
-        node = explanation.node
-        yield self._paper.step_line(_sign(explanation), 0, self._path(node), str(node.status))
-        yield from self._facts(node, 0, shows_output=False)
-        if node.input_data:
-            yield self._paper.line(" ", 1, f"given: {self._paper.value(node.input_data)}")
-        for words in self._outcome(explanation):
-            yield self._paper.line(" ", 1, words)
-        yield from self._causes(explanation.causes)
-        if explanation.cause is not node:
-            path = self._paper.text(self._path(explanation.cause))
-            path = self._paper.path(path, self._paper.width - len("  it began with "))
-            yield self._paper.line(" ", 0, f"it began with {path}")
-
-    def _outcome(self, explanation: Explanation) -> Iterator[str]:
-        """Yield what a failure came to."""
-        consequences = explanation.consequences[:_CAUSES]
-        for status, steps in groupby(consequences, lambda step: step.status):
-            yield f"so {status!s}: {', '.join(map(self._label, steps))}"
-        if explanation.recovered_by is not None:
-            yield f"made good by {self._label(explanation.recovered_by)}"
-        if explanation.handled_by is not None:
-            yield f"but {self._label(explanation.handled_by)} {explanation.handled_by.status!s}"
-
-    def _causes(self, causes: list[Cause]) -> Iterator[str]:
-        nearest, farthest = causes, causes[:0]
-        if len(causes) > _CAUSES and not self._paper.whole:
-            nearest, farthest = causes[: _CAUSES - _FARTHEST], causes[-_FARTHEST:]
-        for cause in nearest:
-            yield from self._cause(cause)
-        if farthest:
-            fold = f"{self._paper.glyph('fold')} {more(len(causes) - _CAUSES, 'step')} back"
-            yield self._paper.line(" ", farthest[0].level, fold)
-        for cause in farthest:
-            yield from self._cause(cause)
-
-    def _cause(self, cause: Cause) -> Iterator[str]:
-        words = _RELATIONS.get(cause.relation, str(cause.relation))
-        label = f" ({cause.label})" if cause.label else ""
-        text = f"{words} {self._label(cause.node)}{label}"
-        yield self._paper.step_line(" ", cause.level, text, str(cause.node.status))
-        yield from self._facts(cause.node, cause.level, cause.relation in _GIVES_OUTPUT)
-
-    def _facts(self, node: Node, level: int, shows_output: bool) -> Iterator[str]:
-        if node.error or node.error_type:
-            error = ": ".join(filter(None, [node.error_type, node.error]))
-            yield self._paper.line(" ", level + 1, f"error: {error}")
-        for annotation in node.annotations:
-            yield self._paper.line(" ", level + 1, f'note: "{annotation}"')
-        if shows_output and node.output_data:
-            yield self._paper.line(" ", level + 1, f"gave: {self._paper.value(node.output_data)}")
-
-    def _label(self, node: Node) -> str:
-        mark = self._marks.get(node.id)
-        return f"{step_title(node)} {mark}" if mark else step_title(node)
-
-    def _path(self, node: Node) -> str:
-        return path_text(self._trace, node, self._label)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 
 from logtracer import TraceGraph, Tracer, open_store
-from logtracer_extras.listing import list_summaries
+from logtracer_extras.stores.listing import list_summaries
 from stress import child
 from stress.figures import figure
 

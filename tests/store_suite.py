@@ -22,14 +22,9 @@ from logtracer import (
     TraceGraph,
     Tracer,
 )
-from logtracer_extras.listing import (
-    TraceFilter,
-    TraceSummary,
-    list_summaries,
-    newest_first,
-    summarize,
-)
-from logtracer_extras.retention import prune
+from logtracer_extras.stores.listing import list_summaries
+from logtracer_extras.stores.retention import prune
+from logtracer_extras.stores.summaries import TraceFilter, TraceSummary, newest_first, summarize
 from sample_traces import START, weather
 from stress.figures import figure
 

@@ -17,14 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logtracer import Node, NodeStatus, TraceGraph, trace_from_json
-from logtracer_extras.formats import (
-    FORMATS,
-    to_chrome,
-    to_csv,
-    to_dot,
-    to_mermaid,
-    to_speedscope,
-)
+from logtracer_extras.formats import FORMATS, to_chrome, to_csv, to_dot, to_mermaid, to_speedscope
 from logtracer_extras.importers import import_file, import_traces
 from needs import needs
 from otlp_traces import START, everything, hostile, traces

@@ -14,7 +14,49 @@ import pytest
 from conftest import ROOT
 
 CORE = ROOT / "logtracer.py"
+EXTRAS = ROOT / "logtracer_extras"
 ROOMS = [CORE, ROOT / "logtracer_cli.py", *sorted(ROOT.glob("logtracer_extras/**/*.py"))]
+
+# What a room of logtracer_extras may import of the others; what is not here imports none.
+MAY_IMPORT = {
+    "adapters": {"conventions"},
+    "formats": {"conventions", "otlp", "viewer"},
+    "importers": {"conventions"},
+    "otlp": {"conventions"},
+    "query": {"analysis"},
+    "stores": {"analysis"},
+    "terminal": {path.stem for path in EXTRAS.iterdir()},
+    **{door: {"stores"} for door in ("background", "listing", "postgres", "sqlite", "tee")},
+}
+
+# The paths that people import from, because the README, the docs or an example show them.
+PROMISED = (
+    "from logtracer import BackgroundStore, SQLiteStore, TeeStore, Tracer, trace_node",
+    "from logtracer.core import Tracer, TracerConfig, trace_node",
+    "from logtracer.models import Edge, Node, TraceGraph",
+    "from logtracer.storage import FileStore, MemoryStore",
+    "from logtracer.serializers import load_trace_json, save_trace_json",
+    "from logtracer_cli import main, render_trace",
+    "from logtracer_extras.adapters import all, openai",
+    "from logtracer_extras.analysis import Statistics, critical_path, measure",
+    "from logtracer_extras.background import BackgroundStore",
+    "from logtracer_extras.conventions import attributes_of, facts_of, type_of",
+    "from logtracer_extras.diff import diff",
+    "from logtracer_extras.diff.groups import compare_groups",
+    "from logtracer_extras.formats import to_chrome, to_mermaid, to_speedscope",
+    "from logtracer_extras.importers import import_file, import_traces",
+    "from logtracer_extras.listing import TraceFilter, list_summaries",
+    "from logtracer_extras.otlp import OTLPStore",
+    "from logtracer_extras.postgres import PostgresStore",
+    "from logtracer_extras.query import parse",
+    "from logtracer_extras.sqlite import SQLiteStore",
+    "from logtracer_extras.stores.copying import copy",
+    "from logtracer_extras.stores.inferring import InferringStore",
+    "from logtracer_extras.stores.retention import prune",
+    "from logtracer_extras.tee import TeeStore",
+    "from logtracer_extras.viewer import LiveServer, trace_page, write_page",
+    "from logtracer_extras.why import explain",
+)
 
 # Modules that cost as much as the tracer itself, or that a quiet library has no business with.
 PAID_WHEN_USED = {
@@ -74,14 +116,40 @@ def calls_in(path: Path) -> Iterator[tuple[str, ast.Call]]:
             yield ast.unparse(node.func), node
 
 
-def imports_in(path: Path) -> set[str]:
-    names: set[str] = set()
+def modules_in(path: Path) -> Iterator[str]:
+    """Yield the whole name of every module that a file imports, inside functions too."""
+    package = path.relative_to(ROOT).parts[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            names.add(node.module or "")
-    return {name.split(".")[0] for name in names}
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *filter(None, [node.module])])
+            for alias in node.names:
+                yield f"{module}.{alias.name}" if is_module(f"{module}.{alias.name}") else module
+
+
+def is_module(name: str) -> bool:
+    place = ROOT.joinpath(*name.split("."))
+    return place.with_suffix(".py").exists() or (place / "__init__.py").exists()
+
+
+def imports_in(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in modules_in(path)}
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else module
+
+
+def circles(arrows: dict[str, set[str]]) -> set[str]:
+    """Return the modules that lead back to themselves."""
+    reached = {start: set(ends) for start, ends in arrows.items()}
+    for middle in reached:
+        for start in reached:
+            if middle in reached[start]:
+                reached[start] |= reached[middle]
+    return {start for start, ends in reached.items() if start in ends}
 
 
 @pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.stem)
@@ -98,9 +166,39 @@ def test_the_core_imports_the_standard_library_alone() -> None:
     assert imports_in(CORE) <= set(sys.stdlib_module_names)
 
 
-def test_no_import_points_upwards() -> None:
+def test_nothing_below_the_commands_imports_the_terminal() -> None:
     for path in ROOMS[2:]:
-        assert "logtracer_cli" not in imports_in(path), path
+        if path.parent.name != "terminal":
+            rooms = {room_of(module) for module in modules_in(path)}
+            assert rooms.isdisjoint({"logtracer_cli", "terminal"}), path
+
+
+@pytest.mark.parametrize("path", ROOMS[2:], ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_room_imports_only_the_rooms_it_may(path: Path) -> None:
+    extras = [module for module in modules_in(path) if module.startswith("logtracer_extras")]
+    own = path.relative_to(EXTRAS).parts[0].removesuffix(".py")
+    assert {room_of(module) for module in extras} - {own} <= MAY_IMPORT.get(own, set())
+
+
+def test_only_the_inferring_store_measures_traces() -> None:
+    stores = (EXTRAS / "stores").glob("*.py")
+    found = {path.stem for path in stores if "analysis" in map(room_of, modules_in(path))}
+    assert found == {"inferring"}
+
+
+def test_no_import_goes_round_in_a_circle() -> None:
+    arrows: dict[str, set[str]] = {}
+    for path in ROOMS[2:]:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        arrows[name] = {module for module in modules_in(path) if module != name}
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == {"b", "c"}
+    assert circles(arrows) == set()
+
+
+@pytest.mark.parametrize("promised", PROMISED)
+def test_a_promised_import_path_works(promised: str) -> None:
+    run = run_python("-c", promised)
+    assert "needs psycopg" in run.stderr or (run.returncode, run.stderr) == (0, "")
 
 
 def test_the_core_names_no_product() -> None:

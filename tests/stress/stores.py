@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from logtracer import FileStore, MemoryStore, StorageBackend
-from logtracer_extras.background import BackgroundStore
-from logtracer_extras.sqlite import SQLiteStore
-from logtracer_extras.tee import TeeStore
+from logtracer_extras.stores.background import BackgroundStore
+from logtracer_extras.stores.sqlite import SQLiteStore
+from logtracer_extras.stores.tee import TeeStore
 
 
 def all_at_once(directory: Path) -> StorageBackend:

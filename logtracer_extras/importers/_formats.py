@@ -1,0 +1,144 @@
+"""All formats: which one a document has, and what reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from logtracer import TraceLoadError
+
+from ..conventions.values import first_of, object_of, objects_in
+from ._records import SHARED, Record
+from ._spans import ReadSpans, SpanRecord
+from ._values import clean_values
+from .datadog import datadog_span, is_datadog
+from .go import go_span, is_go
+from .inspect import is_inspect, read_inspect
+from .jaeger import is_jaeger, is_jaeger_span, read_jaeger, read_jaeger_span
+from .langfuse import is_langfuse_trace, is_observation, langfuse_trace, observations
+from .langsmith import is_langsmith, read_langsmith
+from .logfire import is_logfire, logfire_span
+from .messages import is_conversation, is_message, read_conversation, read_message_list
+from .mlflow import is_mlflow, read_mlflow
+from .openai_agents import agents_sdk_span, is_agents_sdk
+from .otel import is_attributes, is_otlp, is_span, read_attributes, read_otlp, read_span, span_of
+from .phoenix import is_row, rows
+from .xray import is_xray, xray_spans
+from .zipkin import is_micro_span, micro_span
+
+__all__ = ["RECORD_FORMATS", "is_journal", "is_native", "read_with", "reader_of"]
+
+
+_LIST_NAMES = ("spans", "traces", "data", "rows")
+
+
+def _is_span_list(document: dict[str, Any]) -> bool:
+    items = first_of(document, *_LIST_NAMES)
+    return isinstance(items, list) and _reader_of_list(items) is not None
+
+
+def _read_span_list(document: dict[str, Any], source: str) -> Iterator[SpanRecord]:
+    return _read_items(objects_in(first_of(document, *_LIST_NAMES), "spans"), source)
+
+
+def _is_grouped(document: dict[str, Any]) -> bool:
+    """Tell whether spans stand in lists under names of somebody's own, as those of traces."""
+    if not document or first_of(document, *_LIST_NAMES) is not None:
+        return False  # looked at already: to look twice at every level would never end
+    return all(
+        isinstance(items, list) and _reader_of_list(items) is not None
+        for items in document.values()
+    )
+
+
+def _read_grouped(document: dict[str, Any], source: str) -> Iterator[SpanRecord]:
+    for items in document.values():
+        yield from _read_items(items, source)
+
+
+def _reader_of_records(records: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]) -> ReadSpans:
+    def read(document: dict[str, Any], source: str) -> Iterator[SpanRecord]:
+        for record in records(document):
+            shared = object_of(record.pop(SHARED, None))
+            yield span_of(record, source, clean_values(shared))
+
+    return read
+
+
+RECORD_FORMATS: tuple[
+    tuple[str, Callable[[Record], bool], Callable[[Record], Iterator[Record]]], ...
+] = (
+    ("langfuse", is_langfuse_trace, langfuse_trace),
+    ("langfuse", is_observation, observations),
+    ("go", is_go, go_span),
+    ("phoenix", is_row, rows),
+    ("logfire", is_logfire, logfire_span),
+    ("openai_agents", is_agents_sdk, agents_sdk_span),
+    ("datadog", is_datadog, datadog_span),
+    ("xray", is_xray, xray_spans),
+    ("zipkin", is_micro_span, micro_span),
+)
+
+_FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = (
+    ("otlp", is_otlp, read_otlp),
+    *((name, has_form, _reader_of_records(records)) for name, has_form, records in RECORD_FORMATS),
+    ("jaeger", is_jaeger, read_jaeger),
+    ("jaeger", is_jaeger_span, read_jaeger_span),
+    ("mlflow", is_mlflow, read_mlflow),
+    ("inspect", is_inspect, read_inspect),
+    ("langsmith", is_langsmith, read_langsmith),
+    ("spans", is_span, read_span),
+    ("spans", _is_span_list, _read_span_list),
+    ("messages", is_conversation, read_conversation),
+    ("spans", _is_grouped, _read_grouped),
+    ("attributes", is_attributes, read_attributes),
+)
+
+
+def is_native(document: Any) -> bool:
+    return isinstance(document, dict) and "schema_version" in document and "nodes" in document
+
+
+def is_journal(document: Any) -> bool:
+    event = document.get("event") if isinstance(document, dict) else None
+    return isinstance(event, str) and event.startswith(("trace.", "node.", "edge"))
+
+
+def reader_of(document: Any) -> tuple[str, ReadSpans] | None:
+    """Return the name of a document's format and its reader."""
+    if isinstance(document, list):
+        return _reader_of_list(document)
+    if not isinstance(document, dict):
+        return None
+    for name, has_form, read in _FORMATS:
+        if has_form(document):
+            return name, read
+    return None
+
+
+def _reader_of_list(items: list[Any]) -> tuple[str, ReadSpans] | None:
+    if not items:
+        return None
+    if is_message(items[0]):
+        return "messages", read_message_list
+    inner = reader_of(items[0])
+    return None if inner is None else (inner[0], _read_items)
+
+
+def _read_items(items: list[Any], source: str) -> Iterator[SpanRecord]:
+    for position, item in enumerate(items):
+        reader = reader_of(item)
+        if reader is None and item != []:
+            raise TraceLoadError(f"item {position} of the list is not in a known format")
+        if reader is not None:
+            yield from read_with(reader, item, source, position)
+
+
+def read_with(
+    reader: tuple[str, ReadSpans], document: Any, source: str, position: int
+) -> Iterator[SpanRecord]:
+    """Read one of several documents. Those without a trace id are a trace each, spans are not."""
+    name, read = reader
+    for span in read(document, source if name == "spans" else f"{source}/{position}"):
+        span.format = span.format or name
+        yield span

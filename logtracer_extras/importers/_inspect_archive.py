@@ -1,0 +1,85 @@
+"""Read an `.eval` file of Inspect: a zip archive with a file for each sample."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import re
+import zipfile
+import zlib
+from typing import Any
+
+from logtracer import TraceLoadError
+
+from ..conventions.values import object_of
+
+__all__ = ["ZIP", "read_archive"]
+
+ZIP = b"PK\x03\x04"
+_SAMPLE_FILE = re.compile(r"samples/[^/]+\.json")
+_HEADERS = ("header.json", "_journal/start.json")  # the second one while the evaluation runs
+_BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_ZSTANDARD = 93  # the number of this compression in a zip archive
+
+
+def read_archive(data: bytes, limit: int) -> tuple[dict[str, Any], int]:
+    """Return an archive as the document of a log, and the number of unreadable samples.
+
+    Raises TraceLoadError when it is not one, or when it would hold more bytes than the limit.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            files = {item.filename: item for item in archive.infolist()}
+            names = [name for name in files if _SAMPLE_FILE.fullmatch(name)]
+            header = next((name for name in _HEADERS if name in files), None)
+            if header is None:
+                raise TraceLoadError("a zip archive, but not of an Inspect log")
+            if sum(files[name].file_size for name in (header, *names)) > limit:
+                raise TraceLoadError(f"holds more than {limit >> 30} GiB")
+            samples = [_member(archive, files[name], data) for name in names]
+            document = _member(archive, files[header], data)
+    except _BAD_ARCHIVE as error:
+        raise TraceLoadError(f"a damaged zip archive: {error}") from None
+    found = [sample for sample in samples if sample]
+    return {"eval": {}, **document, "samples": found}, len(samples) - len(found)
+
+
+def _member(archive: zipfile.ZipFile, item: zipfile.ZipInfo, data: bytes) -> dict[str, Any]:
+    """Return the object in a file of an archive; an empty one when it is damaged."""
+    try:
+        return object_of(json.loads(_content(archive, item, data), parse_constant=str))
+    except TraceLoadError:
+        raise
+    except (*_BAD_ARCHIVE, ValueError):
+        return {}
+
+
+def _content(archive: zipfile.ZipFile, item: zipfile.ZipInfo, data: bytes) -> bytes:
+    try:
+        return archive.read(item)
+    except NotImplementedError:
+        if item.compress_type != _ZSTANDARD:
+            raise
+    return _zstandard(data, item)
+
+
+def _zstandard(data: bytes, item: zipfile.ZipInfo) -> bytes:
+    """Decompress a file as newer Inspects write them; Python can do it by itself since 3.14."""
+    try:
+        module = importlib.import_module("zstandard")
+    except ImportError:
+        hint = "pip install zstandard, or use Python 3.14"
+        raise TraceLoadError(f"compressed with Zstandard: {hint}") from None
+    header = data[item.header_offset : item.header_offset + 30]
+    name, extra = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
+    start = item.header_offset + 30 + name + extra
+    source = io.BytesIO(data[start : start + item.compress_size])
+    reader = module.ZstdDecompressor().stream_reader(source, read_across_frames=True)
+    try:
+        found: bytes = reader.read(item.file_size)
+    except module.ZstdError as error:
+        raise zipfile.BadZipFile(str(error)) from None
+    if zlib.crc32(found) != item.CRC:
+        raise zipfile.BadZipFile("a wrong checksum")
+    return found

@@ -1,0 +1,1 @@
+"""Stores: where traces go, how they are listed, copied and removed."""
