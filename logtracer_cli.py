@@ -2,7 +2,7 @@
 
 As a library: `main(argv)` runs a command and returns its exit code, `render_trace(trace)` returns
 the tree as text. Lines are formatted here; rich, when it is installed, lends its colours. The
-sections, in order: text, style, screen, finding traces, facts, the tree, the commands one by one,
+sections, in order: text, pen, screen, finding traces, facts, the tree, the commands one by one,
 the dispatcher. A command is a function that adds its parser and a function that runs it.
 """
 
@@ -19,14 +19,14 @@ import os
 import re
 import shlex
 import sys
-import time
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import timezone
+from keyword import iskeyword
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TextIO, cast
 
 from logtracer import (
     Edge,
@@ -36,7 +36,6 @@ from logtracer import (
     StorageBackend,
     TraceGraph,
     TraceLoadError,
-    Tracer,
     __version__,
     load_trace,
     load_trace_json,
@@ -50,7 +49,7 @@ __all__ = [
     "Line",
     "Screen",
     "Stored",
-    "Style",
+    "Pen",
     "UsageError",
     "cell_width",
     "clip",
@@ -67,7 +66,11 @@ __all__ = [
 if TYPE_CHECKING:
     import subprocess
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from logtracer_extras.analysis.run import Run
+    from logtracer_extras.analysis.tokens import PriceTable
+    from logtracer_extras.diff import TraceDiff
+    from logtracer_extras.query import Query
+    from logtracer_extras.stores.summaries import TraceFilter, TraceSummary
 
 Line = list[tuple[str, str]]  # pieces of text, each with the role that colours it ("" for none)
 
@@ -226,10 +229,11 @@ _GLYPHS = {
     "empty": ("·", "."),
     "dot": (" · ", " | "),
     "cut": ("…", "..."),
+    "fold": ("⋯", "..."),
 }
 
 # In the words of rich, which knows the terminal; sixteen-colour names, so that themes hold.
-_COLOURS = {
+COLOURS = {
     "completed": "green",
     "failed": "bold red",
     "cancelled": "yellow",
@@ -253,7 +257,7 @@ _COLOURS = {
 
 
 @dataclass(frozen=True)
-class Style:
+class Pen:
     """How to draw: Unicode or ASCII, with which colours, on how many columns."""
 
     unicode: bool = True
@@ -265,6 +269,18 @@ class Style:
     def glyph(self, name: str) -> str:
         """Return a drawing character by name, or its ASCII twin."""
         return _GLYPHS[name][0 if self.unicode else 1]
+
+    def duration(self, milliseconds: float | None) -> str:
+        """Return a time: `812ms`, `12.40s`, `21m40s`, `3h02m`; `open` without one."""
+        return duration_text(milliseconds)
+
+    def tokens(self, number: int) -> str:
+        """Return a number of tokens in few characters: `812`, `21.1k`, `3.2M`."""
+        return count_text(number)
+
+    def cost(self, cost: float | None) -> str:
+        """Return money: `$0.0123`, `$12.30`, `$1,234.50`; `-` when it is not known."""
+        return cost_text(cost)
 
     def text(self, line: Line) -> str:
         """Return a line as it is written: escaped, in the right characters, coloured."""
@@ -313,7 +329,7 @@ class Style:
         return f"{start}{text}{end}"
 
 
-def choose_style(options: argparse.Namespace, stream: TextIO) -> Style:
+def choose_pen(options: argparse.Namespace, stream: TextIO) -> Pen:
     """Decide from the flags, the environment and the stream how to draw."""
     encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("_", "-")
     unicode = not options.ascii and encoding in ("utf-8", "utf8", "cp65001")
@@ -329,7 +345,7 @@ def choose_style(options: argparse.Namespace, stream: TextIO) -> Style:
         complain("rich is not installed; plain output (pip install rich, or --ascii to hide this)")
     width = options.width or _terminal_size(stream)[0]
     is_folding = not options.wide and (options.width is not None or stream.isatty())
-    return Style(unicode, width, options.wide, colours or {}, is_folding)
+    return Pen(unicode, width, options.wide, colours or {}, is_folding)
 
 
 def _terminal_size(stream: TextIO) -> tuple[int, int]:
@@ -350,7 +366,7 @@ def _rich_colours() -> dict[str, tuple[str, str]] | None:
     except ImportError:
         return None
     codes = {}
-    for role, words in _COLOURS.items():
+    for role, words in COLOURS.items():
         start, end = (
             RichStyle.parse(words).render("|", color_system=ColorSystem.STANDARD).split("|")
         )
@@ -366,8 +382,8 @@ _BLOCK = 512  # lines written at once: a line at a time takes a second for 100,0
 class Screen:
     """Where a command's lines go: everything a user sees is escaped, coloured and written here."""
 
-    def __init__(self, style: Style, stream: TextIO | None = None, pager: str = "") -> None:
-        self.style = style
+    def __init__(self, pen: Pen, stream: TextIO | None = None, pager: str = "") -> None:
+        self.pen = pen
         self._stream = stream or sys.stdout
         self._pager = pager
         self._held = ""  # what is not written yet: too little so far to need the pager
@@ -375,7 +391,7 @@ class Screen:
 
     def show(self, lines: Iterable[Line]) -> None:
         """Write lines, in blocks."""
-        texts = map(self.style.text, lines)
+        texts = map(self.pen.text, lines)
         while block := list(itertools.islice(texts, _BLOCK)):
             self._write("\n".join(block) + "\n")
 
@@ -416,7 +432,6 @@ class Screen:
 
     def _start_pager(self) -> None:
         """Page as git does: colours pass, and a page that fits is left on the screen."""
-        import shlex  # costs, with subprocess, as much as all else that is imported here
         import subprocess
 
         environment = {"LESS": "FRX", **os.environ}
@@ -456,7 +471,7 @@ def complain(message: str) -> None:
     print(f"logtracer: {printable(message)}", file=sys.stderr)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'output'}: {error.strerror.lower()}"
     return str(error)
@@ -467,7 +482,7 @@ def _reason(error: Exception) -> str:
 STORE = "./traces"  # unless --store names another place
 TRACE_HELP = "a file, - (stdin), latest, latest~1, or the start of a trace id in --store"
 
-_LATEST = re.compile(r"latest(?:~[0-9]{1,6})?")
+LATEST = re.compile(r"latest(?:~[0-9]{1,6})?")
 _TRACE_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}(?:\.json|(?:\.[0-9a-f]{16})?\.jsonl)")
 
 
@@ -478,7 +493,7 @@ def find_trace(argument: str, store: str) -> TraceGraph:
     """
     if argument == "-":
         return _read_stdin()
-    found = _find(argument, store)
+    found = locate(argument, store)
     if isinstance(found, Stored) and not found.path:
         return found.load()
     path = found if isinstance(found, str) else found.path
@@ -497,7 +512,8 @@ def _first_foreign(
 ) -> TraceGraph:
     """Load what is no trace of ours as somebody else's; of several traces, the first."""
     try:
-        importers = extra("importers")
+        with vendored():
+            from logtracer_extras import importers
     except CommandError:  # not copied along: then it stays what it was
         raise error from None
     traces = read(importers)
@@ -511,12 +527,12 @@ def _first_foreign(
 
 def find_file(argument: str, store: str) -> str:
     """Return the path of the trace file a user names; CommandError says why there is none."""
-    found = _find(argument, store)
+    found = locate(argument, store)
     if isinstance(found, str):
         return found
     if not found.path:
         raise CommandError(
-            argument, f"is in {_without_password(store)}, not in a file. See logtracer export"
+            argument, f"is in {without_password(store)}, not in a file. See logtracer export"
         )
     return found.path
 
@@ -527,17 +543,17 @@ class Stored(NamedTuple):
     trace_id: str
     path: str  # "" in a database
     load: Callable[[], TraceGraph]
-    summary: Any = None  # what a list says of it: a logtracer_extras.listing.TraceSummary
+    summary: TraceSummary | None = None  # what a list says of it, where that was asked
 
 
-def _find(argument: str, store: str) -> str | Stored:
+def locate(argument: str, store: str) -> str | Stored:
     """Return the path or the stored trace that a user names."""
     if not argument:  # of a shell variable that was never set
         raise CommandError("''", f"is no trace; name {TRACE_HELP}")
     if argument == "-":
         raise UsageError("-", "stdin cannot be followed; name a file or a store")
-    if _LATEST.fullmatch(argument):
-        return _latest(argument, store)
+    if LATEST.fullmatch(argument):
+        return latest_trace(argument, store)
     if os.path.isfile(argument):
         return argument
     if os.path.isdir(argument):
@@ -556,12 +572,14 @@ def stored_traces(store: str, limit: int | None = None, **wanted: Any) -> Iterat
     and as little as can be, is read.
     """
     try:
-        chosen = extra("listing").TraceFilter(**wanted)
+        with vendored():
+            from logtracer_extras.listing import TraceFilter
     except CommandError:  # not copied along: files can be found without it
         prefix = wanted.pop("prefix", "")
         if wanted or _is_database(store):
             raise
         return itertools.islice(_by_file_time(store.removeprefix("file://"), prefix), limit)
+    chosen = TraceFilter(**wanted)
     if _is_database(store):
         return itertools.islice(_in_database(store, chosen, limit), limit)
     return itertools.islice(_in_directory(store.removeprefix("file://"), chosen), limit)
@@ -571,9 +589,11 @@ def _is_database(store: str) -> bool:
     return "://" in store and not store.startswith("file://")
 
 
-def _in_directory(directory: str, wanted: Any) -> Iterator[Stored]:
+def _in_directory(directory: str, wanted: TraceFilter) -> Iterator[Stored]:
+    from logtracer_extras.stores import list_directory
+
     try:
-        for summary in extra("stores._files").list_directory(directory, wanted):
+        for summary in list_directory(directory, wanted):
             path = summary.path
             if path.endswith(".json"):
                 load = functools.partial(load_file, path)
@@ -599,19 +619,21 @@ def _by_file_time(directory: str, prefix: str) -> Iterator[Stored]:
 
 def _no_directory(directory: str, error: OSError) -> CommandError:
     reason = (error.strerror or str(error)).lower()
-    begin = f", or begin with: {_typed_command()} demo" if directory == STORE else ""
+    begin = f", or begin with: {typed_command()} demo" if directory == STORE else ""
     return CommandError(directory, f"{reason}; name the directory with --store{begin}")
 
 
-def _typed_command() -> str:
+def typed_command() -> str:
     """Return how the user called us: there is no `logtracer` on the PATH of a mere checkout."""
     script = sys.argv[0]
     return f"python3 {script}" if script.endswith("logtracer_cli.py") else "logtracer"
 
 
-def _in_database(url: str, wanted: Any, limit: int | None) -> Iterator[Stored]:
+def _in_database(url: str, wanted: TraceFilter, limit: int | None) -> Iterator[Stored]:
+    from logtracer_extras.listing import list_summaries
+
     with opened_store(url, must_exist=True) as store:
-        for summary in extra("listing").list_summaries(store, wanted, limit):
+        for summary in list_summaries(store, wanted, limit):
             load = functools.partial(_load_from, store, summary.trace_id, url)
             yield Stored(summary.trace_id, "", load, summary)
 
@@ -619,7 +641,7 @@ def _in_database(url: str, wanted: Any, limit: int | None) -> Iterator[Stored]:
 def _load_from(store: StorageBackend, trace_id: str, url: str) -> TraceGraph:
     trace = store.load(trace_id)
     if trace is None:
-        raise CommandError(trace_id, f"is no longer in {_without_password(url)}")
+        raise CommandError(trace_id, f"is no longer in {without_password(url)}")
     return trace
 
 
@@ -628,9 +650,11 @@ def count_traces(store: str) -> int:
     if _is_database(store):
         with opened_store(store, must_exist=True) as opened:
             return len(opened.list_traces())
+    with vendored():
+        from logtracer_extras.stores import trace_ids_in
     directory = store.removeprefix("file://")
     try:
-        return len(extra("stores._files").trace_ids_in(directory))
+        return len(trace_ids_in(directory))
     except OSError as error:
         raise _no_directory(directory, error) from None
 
@@ -647,10 +671,10 @@ def opened_store(place: str, *, must_exist: bool = False) -> Iterator[StorageBac
     try:
         store = open_store(place if "://" in place else f"file://{place}")
     except ImportError as error:
-        raise CommandError(_without_password(place), str(error)) from None
+        raise CommandError(without_password(place), str(error)) from None
     except ValueError:  # its text may hold the URL with its password
         known = "a directory, sqlite://FILE or postgresql://USER@HOST/DATABASE"
-        raise UsageError(_without_password(place), f"is not {known}") from None
+        raise UsageError(without_password(place), f"is not {known}") from None
     try:
         yield store
     finally:
@@ -658,7 +682,7 @@ def opened_store(place: str, *, must_exist: bool = False) -> Iterator[StorageBac
         close()
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
     """Return a URL as it may be shown; a directory is one without anything to hide."""
     if "://" not in url:
         return url
@@ -688,14 +712,14 @@ def _shared(directory: str, changed: int) -> frozenset[str]:
     return frozenset(trace_id for trace_id, number in files.items() if number > 1)
 
 
-def _latest(argument: str, store: str, **wanted: Any) -> Stored:
+def latest_trace(argument: str, store: str, **wanted: Any) -> Stored:
     """Return the trace that `latest` or `latest~1` names among those that are wanted."""
     steps = int(argument.partition("~")[2] or 0)
     traces = stored_traces(store, steps + 1, **wanted)
     found = next(itertools.islice(traces, steps, None), None)
     if found is None:
         number = counted(count_traces(store), "trace")
-        raise CommandError(argument, f"{_without_password(store)} holds {number}")
+        raise CommandError(argument, f"{without_password(store)} holds {number}")
     return found
 
 
@@ -705,7 +729,7 @@ def _of_id(prefix: str, store: str) -> Stored:
     if exact or len(traces) == 1:
         return (exact or traces)[0]
     if not traces:
-        place = _without_password(store)
+        place = without_password(store)
         raise CommandError(prefix, f"no trace in {place} begins so. Recent traces: logtracer list")
     ids = ", ".join(_short_ids([trace.trace_id for trace in traces[:5]]))
     more = f" and {len(traces) - 5} more" if len(traces) > 5 else ""
@@ -742,32 +766,36 @@ def _trace_of(data: bytes) -> TraceGraph:
 # ---- Extras: the optional modules a command may need ---------------------------------------------
 
 
-def extra(name: str) -> Any:
-    """Import `logtracer_extras.NAME`, or say that it was not copied along."""
+@contextlib.contextmanager
+def vendored() -> Iterator[None]:
+    """Let imports of `logtracer_extras` that fail say what to copy or to install."""
     try:
-        return importlib.import_module(f"logtracer_extras.{name}")
-    except ModuleNotFoundError as error:
-        if error.name not in ("logtracer_extras", f"logtracer_extras.{name}"):
-            raise CommandError(name, str(error)) from None
-        place = f"logtracer_extras/{name}.py"
+        yield
+    except ImportError as error:
+        _, is_ours, path = (error.name or "").partition("logtracer_extras")
+        if not is_ours or not isinstance(error, ModuleNotFoundError):
+            raise CommandError("extras", str(error)) from None  # it says itself what to install
+        place = f"{is_ours}{path}".replace(".", "/")
         raise CommandError(place, "not found; copy the folder beside logtracer_cli.py") from None
-    except ImportError as error:  # the module says itself what to install
-        raise CommandError(name, str(error)) from None
 
 
-def _add_prices(parser: argparse.ArgumentParser) -> None:
+def add_prices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prices", metavar="FILE", help="prices per million tokens, as JSON (or LOGTRACER_PRICES)"
     )
 
 
-def prices_of(options: argparse.Namespace) -> Any:
+def prices_of(options: argparse.Namespace) -> PriceTable | None:
     """Return the price table the user gave, None without one: then nothing is said of cost."""
     path = options.prices or os.environ.get("LOGTRACER_PRICES")
-    return extra("analysis").load_prices(path) if path else None
+    if not path:
+        return None
+    with vendored():
+        from logtracer_extras.analysis import load_prices
+    return load_prices(path)
 
 
-def _add_data_flow(parser: argparse.ArgumentParser) -> None:
+def add_data_flow(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-flow", action="store_true", help="also find what steps gave to later ones"
     )
@@ -776,7 +804,9 @@ def _add_data_flow(parser: argparse.ArgumentParser) -> None:
 def with_data_flow(trace: TraceGraph, options: argparse.Namespace) -> TraceGraph:
     """Add to a trace in memory the data flow nobody recorded, where the user asks for it."""
     if options.data_flow:
-        trace.edges += extra("analysis").infer_data_flow(trace)
+        with vendored():
+            from logtracer_extras.analysis import infer_data_flow
+        trace.edges += infer_data_flow(trace)
     return trace
 
 
@@ -785,22 +815,25 @@ def inferred_edges(trace: TraceGraph) -> list[Edge]:
     if not any(node.status in ("failed", "cancelled") for node in trace.nodes.values()):
         return []
     try:
-        edges: list[Edge] = extra("analysis").infer_retries(trace)
+        with vendored():
+            from logtracer_extras.analysis import infer_retries
     except CommandError:
         return []
-    return edges
+    return infer_retries(trace)
 
 
-def measured(trace: TraceGraph, options: argparse.Namespace) -> Any:
+def measured(trace: TraceGraph, options: argparse.Namespace) -> Run:
     """Return the trace measured by `logtracer_extras.analysis`."""
-    return extra("analysis").measure(trace, prices_of(options))
+    with vendored():
+        from logtracer_extras.analysis import measure
+    return measure(trace, prices_of(options))
 
 
 # ---- Facts: what is said about a node or a run -------------------------------------------------
 
 
 def duration_text(milliseconds: float | None) -> str:
-    """Return a time as people say it: `812ms`, `12.40s`, `21m40s`, `3h02m`; `open` without one."""
+    """Return a time: `812ms`, `12.40s`, `21m40s`, `3h02m`; `open` without one."""
     if milliseconds is None:
         return "open"
     if milliseconds < 999.5:
@@ -810,16 +843,23 @@ def duration_text(milliseconds: float | None) -> str:
     minutes, seconds = divmod(round(milliseconds / 1000), 60)
     if minutes < 60:
         return f"{minutes}m{seconds:02}s"
-    return f"{minutes // 60}h{minutes % 60:02}m"
+    return f"{minutes // 60:,}h{minutes % 60:02}m"
 
 
 def count_text(number: int) -> str:
-    """Return a number of tokens in few characters: `812`, `21.1k`, `3.2M`."""
+    """Return a large number in few characters: `812`, `21.1k`, `3.2M`."""
     if number < 1_000:
         return str(number)
     if number < 999_950:
         return f"{number / 1_000:.1f}k"
-    return f"{number / 1_000_000:.1f}M"
+    return f"{number / 1_000_000:,.1f}M"
+
+
+def cost_text(cost: float | None) -> str:
+    """Return money in dollars, to a hundredth of a cent below one; `-` when it is not known."""
+    if cost is None:
+        return "-"
+    return f"${cost:.4f}" if cost < 0.99995 else f"${cost:,.2f}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -957,7 +997,7 @@ def _placed(places: list[tuple[int, Node, bool]]) -> list[Row]:
 def tree_lines(
     trace: TraceGraph,
     verbosity: str,
-    style: Style,
+    pen: Pen,
     shown: set[str] | None = None,
     costs: Mapping[str, float] = MappingProxyType({}),
     inferred: Iterable[Edge] = (),
@@ -967,7 +1007,7 @@ def tree_lines(
     `shown` are the ids of the nodes to draw, None for all; `costs` what nodes cost, by id;
     `inferred` edges beside the recorded ones.
     """
-    tree = _Tree(trace, verbosity, style, costs, _reasons_of(trace, style, inferred))
+    tree = _Tree(trace, verbosity, pen, costs, _reasons_of(trace, pen, inferred))
     rows = rows_of(trace, shown)
     yield from tree.title(bool(rows))
     for row in rows:
@@ -985,8 +1025,19 @@ def render_trace(trace: TraceGraph, *, verbosity: str = "standard") -> str:
     """
     if verbosity not in VERBOSITIES:
         raise ValueError(f"verbosity must be one of {', '.join(VERBOSITIES)}, not {verbosity!r}")
-    style = Style(width=_MOST_TEXT)
-    return "".join(f"{style.text(line)}\n" for line in tree_lines(trace, verbosity, style))
+    pen = Pen(width=_MOST_TEXT)
+    return "".join(f"{pen.text(line)}\n" for line in tree_lines(trace, verbosity, pen))
+
+
+def render_diff(difference: TraceDiff, *, width: int = 80) -> str:
+    """Return what `logtracer diff` says of two traces as plain text, "" when they are the same.
+
+    `difference` is what `logtracer_extras.diff.diff` returns; `width` is in columns.
+    """
+    with vendored():
+        from logtracer_extras.terminal._diff_text import difference_lines
+    pen = Pen(width=width)
+    return "".join(f"{pen.text(line)}\n" for line in difference_lines(difference, pen))
 
 
 class _Tree:
@@ -996,49 +1047,49 @@ class _Tree:
         self,
         trace: TraceGraph,
         verbosity: str,
-        style: Style,
+        pen: Pen,
         costs: Mapping[str, float],
         reasons: Mapping[str, Line],
     ) -> None:
         self._trace = trace
         self._costs = costs
         self._verbosity = verbosity
-        self._style = style
+        self._pen = pen
         self._reasons = reasons
         self._indents = [""]  # what stands before a row, level by level
         self._deepest = _MOST_INDENT
-        if style.is_folding:
-            self._deepest = max(1, min(_MOST_INDENT, (style.width - _LEAST_TEXT) // 4 - 2))
+        if pen.is_folding:
+            self._deepest = max(1, min(_MOST_INDENT, (pen.width - _LEAST_TEXT) // 4 - 2))
 
     def title(self, has_rows: bool) -> Iterator[Line]:
         """Yield the line of the whole run, and what its root says."""
         trace, root = self._trace, root_of(self._trace)
         line: Line = [("Trace: ", ""), (self._cut(trace.name or trace.trace_id), "heading")]
-        line.append((f" ({duration_text(trace.duration_ms)})", "dim"))
+        line.append((f" ({self._pen.duration(trace.duration_ms)})", "dim"))
         if root is None:
-            yield from self._style.folded(line, _HANG)
+            yield from self._pen.folded(line, _HANG)
             return
         if root.status != NodeStatus.COMPLETED:
-            line.append((f" {self._style.glyph(root.status)}", root.status))
-        yield from self._style.folded(line + self._ends(root), _HANG)
+            line.append((f" {self._pen.glyph(root.status)}", root.status))
+        yield from self._pen.folded(line + self._ends(root), _HANG)
         yield from self._details(root, "", has_rows)
 
     def row(self, row: Row) -> Iterator[Line]:
         """Yield the line of a node and the lines of what is said about it."""
-        style, node, level = self._style, row.node, min(row.level, self._deepest)
+        pen, node, level = self._pen, row.node, min(row.level, self._deepest)
         del self._indents[level + 1 :]
         indent = self._indents[level]
-        line: Line = [(indent + style.glyph("last" if row.is_last else "branch"), "dim")]
+        line: Line = [(indent + pen.glyph("last" if row.is_last else "branch"), "dim")]
         if row.level > level:
             line.append((f"(level {row.level}) ", "dim"))
         line.append((f"[{self._cut(node.node_type)}] ", node.node_type))
         line.append((self._cut(node.name), ""))
-        line.append((f" ({duration_text(node.duration_ms)}) ", "dim"))
-        line.append((style.glyph(node.status), node.status))
+        line.append((f" ({pen.duration(node.duration_ms)}) ", "dim"))
+        line.append((pen.glyph(node.status), node.status))
         if row.is_detached:
             line.append((" detached", "failed"))
-        below = indent + ("    " if row.is_last else style.glyph("bar"))
-        yield from style.folded(line + self._ends(node), below + _HANG)
+        below = indent + ("    " if row.is_last else pen.glyph("bar"))
+        yield from pen.folded(line + self._ends(node), below + _HANG)
         self._indents.append(below)
         yield from self._details(node, below, row.is_parent)
 
@@ -1048,21 +1099,21 @@ class _Tree:
         line: Line = [(" ", ""), *reasons] if reasons else []
         tokens = sum(tokens_of(node))
         if tokens:
-            line.append((f"  {count_text(tokens)} tok", "dim"))
+            line.append((f"  {self._pen.tokens(tokens)} tok", "dim"))
         if node.id in self._costs:
-            line.append((f"  ${self._costs[node.id]:.4f}", "dim"))
+            line.append((f"  {self._pen.cost(self._costs[node.id])}", "dim"))
         return line
 
     def _details(self, node: Node, indent: str, is_parent: bool) -> Iterator[Line]:
-        details = self._said_of(node, max(_LEAST_TEXT, self._style.width - len(indent) - 4))
+        details = self._said_of(node, max(_LEAST_TEXT, self._pen.width - len(indent) - 4))
         for position, (label, texts, role) in enumerate(details, 1):
             is_last = position == len(details) and not is_parent
-            branch = self._style.glyph("last" if is_last else "branch")
-            hang = indent + ("    " if is_last else self._style.glyph("bar")) + _HANG
+            branch = self._pen.glyph("last" if is_last else "branch")
+            hang = indent + ("    " if is_last else self._pen.glyph("bar")) + _HANG
             line: Line = [(indent + branch, "dim"), (label, "dim"), (texts[0], role)]
-            yield from self._style.folded(line, hang)
+            yield from self._pen.folded(line, hang)
             for text in texts[1:]:
-                yield from self._style.folded([(hang, "dim"), (text, role)], hang)
+                yield from self._pen.folded([(hang, "dim"), (text, role)], hang)
 
     def _said_of(self, node: Node, room: int) -> list[tuple[str, list[str], str]]:
         """Return what a node says as labels and their lines, by verbosity."""
@@ -1088,24 +1139,24 @@ class _Tree:
         return f'"{self._cut(note if isinstance(note, str) else value_text(note, _MOST_TEXT))}"'
 
     def _value(self, label: str, data: object, room: int) -> str:
-        if self._style.is_wide:
+        if self._pen.is_wide:
             return value_text(data, _ENDLESS)
         room -= len(label)
-        return clip(value_text(data, room), room, self._style.glyph("cut"))
+        return clip(value_text(data, room), room, self._pen.glyph("cut"))
 
     def _traceback(self, text: str) -> list[str]:
         lines = text.rstrip("\n").split("\n")
-        if self._style.is_wide or len(lines) <= _LAST_LINES:
+        if self._pen.is_wide or len(lines) <= _LAST_LINES:
             return ["", *lines]
         return [f" {len(lines) - _LAST_LINES} more lines above", *lines[-_LAST_LINES:]]
 
     def _cut(self, text: str) -> str:
-        if self._style.is_wide or (len(text) <= _MOST_TEXT and text.isascii()):
+        if self._pen.is_wide or (len(text) <= _MOST_TEXT and text.isascii()):
             return text
-        return clip(text, _MOST_TEXT, self._style.glyph("cut"))
+        return clip(text, _MOST_TEXT, self._pen.glyph("cut"))
 
 
-def _reasons_of(trace: TraceGraph, style: Style, inferred: Iterable[Edge]) -> dict[str, Line]:
+def _reasons_of(trace: TraceGraph, pen: Pen, inferred: Iterable[Edge]) -> dict[str, Line]:
     """Return, by the id of the later node, its edges in words; the tree shows its parent."""
     reasons: dict[str, Line] = {}
     for edge in itertools.chain(trace.edges, inferred):
@@ -1113,19 +1164,19 @@ def _reasons_of(trace: TraceGraph, style: Style, inferred: Iterable[Edge]) -> di
         if target is None or (edge.edge_type, edge.source_id) == ("caused_by", target.parent_id):
             continue
         known = reasons.setdefault(target.id, [])
-        before = ", " if known else f"{style.glyph('from')} "
-        text = before + clip(_edge_text(trace, edge, style), _MOST_TEXT, style.glyph("cut"))
+        before = ", " if known else f"{pen.glyph('from')} "
+        text = before + clip(_edge_text(trace, edge, pen), _MOST_TEXT, pen.glyph("cut"))
         known.append((text, _EDGE_ROLES.get(edge.edge_type, "dim")))
     return reasons
 
 
-def _edge_text(trace: TraceGraph, edge: Edge, style: Style) -> str:
+def _edge_text(trace: TraceGraph, edge: Edge, pen: Pen) -> str:
     source = trace.nodes.get(edge.source_id)
     words = _EDGE_WORDS.get(edge.edge_type, f"{edge.edge_type}:")
     said = [edge.label] if edge.label else []
     if "source_path" in edge.metadata and "target_path" in edge.metadata:
         paths = (str(edge.metadata[end]) for end in ("source_path", "target_path"))
-        said.append(style.glyph("to").join(paths))
+        said.append(pen.glyph("to").join(paths))
     if edge.metadata.get("inferred") is True:
         said.append("inferred")
     return f"{words} {source.name if source else edge.source_id}" + (
@@ -1136,8 +1187,7 @@ def _edge_text(trace: TraceGraph, edge: Edge, style: Style) -> str:
 # ---- inspect: one trace, its summary and its tree ----------------------------------------------
 
 
-def _add_inspect(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser("inspect", parents=[shared], help="show a trace")
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", help=TRACE_HELP)
     parser.add_argument("--verbosity", choices=VERBOSITIES, default="standard")
     parser.add_argument("--timeline", action="store_true", help="when each node ran, as bars")
@@ -1145,7 +1195,7 @@ def _add_inspect(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser.add_argument("--failed", action="store_true", help="only failed nodes, and those above")
     parser.add_argument("--filter", metavar="QUERY", help="only matching nodes, and those above")
     parser.add_argument(
-        "--depth", type=_count, metavar="N", help="levels to show, 0 for all; 3 in a timeline"
+        "--depth", type=count, metavar="N", help="levels to show, 0 for all; 3 in a timeline"
     )
     parser.add_argument(
         "--node", metavar="ID", help="one node in detail; the end of its id will do"
@@ -1157,8 +1207,8 @@ def _add_inspect(commands: Commands, shared: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exit-status", action="store_true", help="exit 1 if the run has not succeeded"
     )
-    _add_data_flow(parser)
-    _add_prices(parser)
+    add_data_flow(parser)
+    add_prices(parser)
     parser.set_defaults(run=_inspect)
 
 
@@ -1173,7 +1223,7 @@ def _inspect(options: argparse.Namespace, screen: Screen) -> int:
         document = summary_of(trace) if node is None else node.to_dict()
         _show_json(document, options.output, screen)
     elif node is not None:
-        screen.show(node_lines(with_data_flow(trace, options), node, screen.style))
+        screen.show(node_lines(with_data_flow(trace, options), node, screen.pen))
     else:
         _show_run(trace, options, screen)
     return int(options.exit_status and run_status(trace) != NodeStatus.COMPLETED)
@@ -1193,46 +1243,49 @@ def _show_run(trace: TraceGraph, options: argparse.Namespace, screen: Screen) ->
     run = measured(trace, options) if options.timeline or options.filter or is_priced else None
     if not (options.timeline or options.depth or options.failed or options.filter):
         screen.expect(len(trace.nodes))  # a line at least for each
-    screen.show(summary_lines(trace, screen.style, run))
+    screen.show(summary_lines(trace, screen.pen, run))
     screen.flush()
-    screen.show(_nodes_lines(with_data_flow(trace, options), options, run, screen.style))
+    screen.show(_nodes_lines(with_data_flow(trace, options), options, run, screen.pen))
 
 
 def _nodes_lines(
-    trace: TraceGraph, options: argparse.Namespace, run: Any, style: Style
+    trace: TraceGraph, options: argparse.Namespace, run: Run | None, pen: Pen
 ) -> Iterator[Line]:
     """Yield the tree or the timeline, and how many nodes are not in it."""
     depth = 3 * options.timeline if options.depth is None else options.depth
     shown = _shown(trace, options, depth, run)
     yield []
-    if options.timeline:
-        timeline = extra("terminal._timeline")
-        yield from timeline.lines(run, style, shown=shown, bars=not options.no_bars)
+    if options.timeline and run is not None:
+        with vendored():
+            from logtracer_extras.terminal._timeline import timeline_lines
+        yield from timeline_lines(run, pen, shown=shown, bars=not options.no_bars)
     else:
         costs = {step.node.id: step.cost for step in run.steps if step.cost} if run else {}
         inferred = run.inferred if run else inferred_edges(trace)
-        yield from tree_lines(trace, options.verbosity, style, shown, costs, inferred)
+        yield from tree_lines(trace, options.verbosity, pen, shown, costs, inferred)
     hidden = 0 if shown is None else len(trace.nodes) - len(shown)
     if hidden:
         flags = ["--failed"] * options.failed + ["--filter"] * bool(options.filter)
         flags += [f"--depth {depth}"] * bool(depth)
-        again = f"logtracer inspect {_again(options.trace, options.store)}"
+        again = f"logtracer inspect {name_again(options.trace, options.store)}"
         again += " --timeline --depth 0" * options.timeline
         hints = (f"{counted(hidden, 'node')} hidden by {' '.join(flags)}.", f"Show all: {again}")
         yield []
-        yield from ([(text, "dim")] for text in _wrapped(hints, "  ", style.width))
+        yield from ([(text, "dim")] for text in _wrapped(hints, "  ", pen.width))
 
 
-def _again(named: str | None, store: str, trace_id: str = "") -> str:
+def name_again(named: str | None, store: str, trace_id: str = "") -> str:
     """Return the arguments that name a trace once more: as it was named, or by its id."""
     from shlex import quote  # for a hint at the end
 
     name = named or trace_id[:8]
     is_enough = store == STORE or os.path.exists(name)
-    return quote(name) + ("" if is_enough else f" --store {quote(_without_password(store))}")
+    return quote(name) + ("" if is_enough else f" --store {quote(without_password(store))}")
 
 
-def _shown(trace: TraceGraph, options: argparse.Namespace, depth: int, run: Any) -> set[str] | None:
+def _shown(
+    trace: TraceGraph, options: argparse.Namespace, depth: int, run: Run | None
+) -> set[str] | None:
     """Return the ids of the nodes that the flags leave to see, None for all.
 
     Whatever the depth, failed nodes are shown. With a node, all nodes above it are.
@@ -1241,7 +1294,7 @@ def _shown(trace: TraceGraph, options: argparse.Namespace, depth: int, run: Any)
     failed = _with_ancestors(trace, {node.id for node in trace.failed_nodes})
     if depth:
         shown = failed | {node.id for level, node in trace.walk() if level <= depth}
-    if options.filter:
+    if options.filter and run is not None:
         matches = parsed_query(options.filter).search_run(run)
         found = _with_ancestors(trace, {match.step.node.id for match in matches})
         shown = found if shown is None else shown & found
@@ -1250,12 +1303,13 @@ def _shown(trace: TraceGraph, options: argparse.Namespace, depth: int, run: Any)
     return shown
 
 
-def parsed_query(text: str) -> Any:
+def parsed_query(text: str) -> Query:
     """Return a query of the filter language, parsed; a mistake in it is wrong use."""
-    query = extra("query")
+    with vendored():
+        from logtracer_extras.query import QueryError, parse
     try:
-        return query.parse(text)
-    except query.QueryError as error:
+        return parse(text)
+    except QueryError as error:
         raise UsageError("filter", str(error)) from None
 
 
@@ -1285,19 +1339,19 @@ def find_node(trace: TraceGraph, argument: str) -> Node:
     raise CommandError(argument, f"fits {len(found)} nodes: {ids}{more}. Give more characters.")
 
 
-def node_lines(trace: TraceGraph, node: Node, style: Style) -> Iterator[Line]:
+def node_lines(trace: TraceGraph, node: Node, pen: Pen) -> Iterator[Line]:
     """Yield all that is known about one node."""
     yield [
         (f"[{node.node_type}] ", node.node_type),
         (f"{node.name}  ", "heading"),
-        (f"{style.glyph(node.status)} {node.status}", node.status),
+        (f"{pen.glyph(node.status)} {node.status}", node.status),
         (f"   {node.id}   ", "dim"),
-        (duration_text(node.duration_ms), ""),
+        (pen.duration(node.duration_ms), ""),
     ]
-    yield [("in: ", "dim"), (style.glyph("into").join(_names_above(trace, node)), "")]
+    yield [("in: ", "dim"), (pen.glyph("into").join(_names_above(trace, node)), "")]
     if node.start_time is not None:
         yield [("started: ", "dim"), (node.start_time.isoformat(" ", "milliseconds"), "")]
-    for text, role in _reasons_of(trace, style, inferred_edges(trace)).get(node.id, ()):
+    for text, role in _reasons_of(trace, pen, inferred_edges(trace)).get(node.id, ()):
         yield [(text.removeprefix(", "), role)]
     for note in node.annotations:
         yield [("annotation: ", "dim"), (f'"{note}"', "")]
@@ -1331,29 +1385,35 @@ def _json_lines(value: Any) -> list[str]:
         return [value_text(value, 10_000)]
 
 
-def summary_lines(trace: TraceGraph, style: Style, run: Any = None) -> Iterator[Line]:
+def summary_lines(trace: TraceGraph, pen: Pen, run: Run | None = None) -> Iterator[Line]:
     """Yield what a run was, in a few lines: name, status, id, start, time, counts, tokens.
 
     Of a measured run also what it cost and its critical path.
     """
     status = run_status(trace)
-    name = style.clip(trace.name or "(no name)", style.width // 2)
-    title: Line = [(f"{name}  ", "heading"), (f"{style.glyph(status)} {status}", status)]
-    about = f"{style.clip(trace.trace_id[:8], 8)}   {start_text(trace)}   "
-    rest: Line = [(about, "dim"), (duration_text(trace.duration_ms), "")]
-    if sum(cell_width(text) for text, _ in [*title, *rest]) + 3 <= style.width:
+    name = pen.clip(trace.name or "(no name)", pen.width // 2)
+    title: Line = [(f"{name}  ", "heading"), (f"{pen.glyph(status)} {status}", status)]
+    about = f"{pen.clip(trace.trace_id[:8], 8)}   {start_text(trace)}   "
+    rest: Line = [(about, "dim"), (pen.duration(trace.duration_ms), "")]
+    if sum(cell_width(text) for text, _ in [*title, *rest]) + 3 <= pen.width:
         yield [*title, ("   ", ""), *rest]
     else:
         yield from (title, rest)
-    dot = style.glyph("dot")
+    dot = pen.glyph("dot")
     if waited_ms(trace):
-        words = f"waited {duration_text(waited_ms(trace))} for a human"
-        yield [(f"{words}{dot}worked {duration_text(worked_ms(trace))}", "")]
-    for words in _wrapped(_counts(trace), dot, style.width):
+        words = f"waited {pen.duration(waited_ms(trace))} for a human"
+        yield [(f"{words}{dot}worked {pen.duration(worked_ms(trace))}", "")]
+    for words in _wrapped(_counts(trace), dot, pen.width):
         yield [(words, "")]
-    facts = _token_facts(trace) if run is None else extra("terminal._timeline").facts(run)
+    facts = _token_facts(trace) if run is None else _facts_of(run, pen)
     if facts:
-        yield from ([(words, "")] for words in _wrapped(facts, dot, style.width))
+        yield from ([(words, "")] for words in _wrapped(facts, dot, pen.width))
+
+
+def _facts_of(run: Run, pen: Pen) -> list[str]:
+    with vendored():
+        from logtracer_extras.terminal._timeline import facts
+    return facts(run, pen)
 
 
 def _token_facts(trace: TraceGraph) -> list[str]:
@@ -1363,9 +1423,11 @@ def _token_facts(trace: TraceGraph) -> list[str]:
     tokens = list(told.values())
     if not told.keys().isdisjoint(_above(trace, told)):
         try:
-            top = extra("analysis").measure(trace, infer=False).top
+            with vendored():
+                from logtracer_extras.analysis import measure
         except CommandError:  # not copied along, and no sum at all is better than a wrong one
             return []
+        top = measure(trace, infer=False).top
         tokens = [(step.total.input, step.total.output) for step in top if step.total]
     read, wrote = sum(read for read, _ in tokens), sum(wrote for _, wrote in tokens)
     return [f"tokens {read:,} in / {wrote:,} out"] if read or wrote else []
@@ -1414,750 +1476,6 @@ def _wrapped(words: Iterable[str], between: str, width: int) -> Iterator[str]:
     yield line
 
 
-# ---- list: what ran ------------------------------------------------------------------------------
-
-
-def _add_list(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser("list", parents=[shared], help="show what ran, newest first")
-    parser.add_argument("directory", nargs="?", help="where the traces are, instead of --store")
-    parser.add_argument("--sort", choices=("started", "time", "cost", "errors"), default="started")
-    parser.add_argument("--limit", type=_count, default=20, metavar="N", help="0 for all")
-    _add_narrowing(parser)
-    parser.add_argument("--json", action="store_true", help="print the list as JSON")
-    _add_prices(parser)
-    parser.set_defaults(run=_list)
-
-
-def _add_narrowing(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say which runs of a store are meant."""
-    group = parser.add_argument_group("which runs")
-    group.add_argument("--since", type=_since, metavar="TIME", help="2h, 30m, 7d or 2026-11-22")
-    group.add_argument("--until", type=_since, metavar="TIME", help="started before; the same")
-    group.add_argument("--status", choices=[status.value for status in NodeStatus])
-    group.add_argument("--name", metavar="TEXT", default="", help="the name contains it")
-    group.add_argument("--session", metavar="ID", dest="session_id")
-    group.add_argument("--user", metavar="ID", dest="user_id")
-    group.add_argument("--tag", metavar="TEXT")
-
-
-def _wanted(options: argparse.Namespace) -> dict[str, Any]:
-    """Return which runs the flags mean, as fields of a TraceFilter; empty for all."""
-    names = ("since", "until", "status", "name", "session_id", "user_id", "tag")
-    return {name: getattr(options, name) for name in names if getattr(options, name)}
-
-
-def _list(options: argparse.Namespace, screen: Screen) -> int:
-    table = extra("terminal.list")
-    place = options.directory or options.store
-    limit = options.limit or None
-    is_sorted = options.sort != "started"
-    found = list(stored_traces(place, None if is_sorted else limit, **_wanted(options)))
-    costs = _costs_of(found, prices_of(options))
-    summaries = [stored.summary for stored in found]
-    if is_sorted:
-        summaries.sort(key=table.sort_key(options.sort, costs), reverse=True)
-    summaries = sorted(summaries[:limit], key=lambda summary: bool(summary.problem))
-    if options.json:
-        screen.show_json([table.to_dict(summary, costs) for summary in summaries])
-    else:
-        total = count_traces(place)
-        lines = table.lines(summaries, total, _without_password(place), screen.style, costs)
-        screen.show(lines)
-    return 0
-
-
-def _costs_of(found: Iterable[Stored], prices: Any) -> dict[str, Any]:
-    """Return what runs cost, by their ids; each is loaded for it."""
-    costs: dict[str, Any] = {}
-    for stored in found if prices else ():
-        with contextlib.suppress(LogtracerError, OSError):  # the list says what is wrong with it
-            costs[stored.trace_id] = extra("terminal.list").cost_of(stored.load(), prices)
-    return costs
-
-
-def _since(text: str) -> datetime:
-    """Return the moment that `2h`, `30m`, `7d` ago was, or that an ISO date names."""
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if found is not None:
-        unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2]]
-        return datetime.now(timezone.utc) - timedelta(**{unit: int(found[1])})
-    try:
-        moment = datetime.fromisoformat(re.sub("Z$", "+00:00", text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 2h, 30m, 7d or a date") from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
-
-
-# ---- stats: where the time and the money went ----------------------------------------------------
-
-_COLLECTED = 50_000  # nodes read of a store until memory is collected
-
-
-def _add_stats(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "stats", parents=[shared], help="show where time, tokens and money went"
-    )
-    parser.add_argument(
-        "trace", nargs="?", help=f"{TRACE_HELP}; a directory; without it the whole store"
-    )
-    parser.add_argument("--limit", type=_count, default=15, metavar="N", help="0 for all rows")
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
-    _add_prices(parser)
-    parser.set_defaults(run=_stats)
-
-
-def _stats(options: argparse.Namespace, screen: Screen) -> int:
-    table = extra("terminal.stats")
-    prices = prices_of(options)
-    measure = extra("analysis").measure
-    totals = extra("analysis").Statistics()
-    run = None
-    for trace in traces_of(options.trace, options.store):
-        run = measure(trace, prices)
-        totals.add(run)
-    only = run if totals.runs == 1 else None
-    if options.json:
-        screen.show_json(table.to_dict(totals, only))
-    else:
-        limit = options.limit or sys.maxsize
-        screen.show(table.lines(totals, screen.style, limit=limit, run=only))
-    return 0
-
-
-def traces_of(argument: str | None, store: str, **wanted: Any) -> Iterator[TraceGraph]:
-    """Yield the one trace a user names, or the wanted ones of a directory or the whole store.
-
-    Of many, those that cannot be read are named on stderr and left out.
-    """
-    if argument is not None and not os.path.isdir(argument):
-        yield find_trace(argument, store)
-        return
-    nodes = 0
-    for stored in stored_traces(argument or store, **wanted):
-        try:
-            trace = stored.load()
-        except (LogtracerError, OSError) as error:
-            complain(f"warning: {_reason(error)}; left out")
-            continue
-        yield trace
-        nodes += len(trace.nodes)
-        if nodes >= _COLLECTED:
-            gc.collect()  # it is switched off, and what was measured holds itself in circles
-            nodes = 0
-
-
-# ---- search: which steps of which runs -----------------------------------------------------------
-
-
-def _add_search(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser("search", parents=[shared], help="find steps in all runs")
-    parser.add_argument(
-        "query", help='what to find: timeout, status:failed, "type:llm_call dur>2s"'
-    )
-    parser.add_argument(
-        "trace", nargs="?", help=f"{TRACE_HELP}; a directory; without it the whole store"
-    )
-    parser.add_argument("--limit", type=_count, default=50, metavar="N", help="steps, 0 for all")
-    _add_narrowing(parser)
-    parser.add_argument("--json", action="store_true", help="print the matches as JSON")
-    _add_data_flow(parser)
-    _add_prices(parser)
-    parser.set_defaults(run=_search)
-
-
-def _search(options: argparse.Namespace, screen: Screen) -> int:
-    """Print what matches as it is found; as for grep, nothing found is 1 and trouble is 2."""
-    results = extra("terminal.search")
-    query = parsed_query(options.query)
-    try:
-        prices = prices_of(options)
-        read = traces_of(options.trace, options.store, **_wanted(options))
-        traces = (with_data_flow(trace, options) for trace in read)
-        found = results.search(traces, query, prices, limit=options.limit or sys.maxsize)
-        if options.json:
-            screen.show_json([match for result in found for match in results.to_dicts(result)])
-        else:
-            is_one = options.trace is not None and not os.path.isdir(options.trace)
-            place = options.store if is_one else options.trace or options.store
-            name_of = functools.partial(_again, options.trace if is_one else None, place)
-            screen.show(results.lines(found, screen.style, name_of))
-    except (LogtracerError, OSError) as error:
-        raise CommandError("search", _reason(error), code=2) from None
-    return 0 if found.matches else 1
-
-
-# ---- diff: what differs between two runs, or two groups of runs --------------------------------
-
-_DIFF_ROLES = {"+": "added", "-": "removed", "~": "changed", ">": "slower", "<": "faster"}
-
-
-def _add_diff(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "diff",
-        parents=[shared],
-        help="compare two runs, or groups of runs",
-        description="Compare two runs: exit code 0 when they are the same, 1 when they differ,"
-        " 2 on trouble. With more than two runs, compare the first with all the others.",
-    )
-    parser.add_argument("traces", nargs="+", metavar="TRACE", help=f"A, then B: {TRACE_HELP}")
-    parser.add_argument("--against", nargs="+", metavar="TRACE", help="a second group of runs")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--brief", action="store_true", help="only say where they part")
-    form.add_argument("--stat", action="store_true", help="count what differs by kind of step")
-    form.add_argument("--json", action="store_true", help="print all that differs as JSON")
-    form.add_argument("--html", metavar="FILE", help="write both runs and what differs as a page")
-    _add_diff_bounds(parser)
-    _add_prices(parser)
-    parser.set_defaults(run=_diff)
-
-
-def _add_diff_bounds(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--ignore",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="a value that does not count, such as output.id or 'input.messages[*].id'",
-    )
-    parser.add_argument(
-        "--mask", action="append", default=[], metavar="REGEX", help="text that does not count"
-    )
-    parser.add_argument("--timing", action="store_true", help="slower or faster is different too")
-    parser.add_argument(
-        "--time-pct", type=_count, metavar="N", help="by how many percent of the shorter time (20)"
-    )
-    parser.add_argument("--time-min", type=_count, metavar="MS", help="and milliseconds (50)")
-    parser.add_argument("--limit", type=_count, default=200, metavar="N", help="lines, 0 for all")
-    parser.add_argument(
-        "--exit-code", action="store_true", help="as for git diff; here it is always so"
-    )
-
-
-def _diff(options: argparse.Namespace, screen: Screen) -> int:
-    """Compare; as for GNU diff, a difference is 1 and trouble is 2."""
-    before, after = options.traces, options.against or options.traces[1:]
-    if not after:
-        raise UsageError("diff", "needs two runs: logtracer diff A B")
-    if options.against is None:
-        before = before[:1]
-    _check_diff(options, are_groups=len(before) + len(after) > 2)
-    try:
-        if len(before) == len(after) == 1:
-            return _diff_runs(before[0], after[0], options, screen)
-        return _diff_groups(before, after, options, screen)
-    except (LogtracerError, OSError) as error:
-        raise CommandError("diff", _reason(error), code=2) from None
-
-
-_OF_TWO_RUNS = ("ignore", "mask", "timing", "stat", "html")  # no groups
-
-
-def _check_diff(options: argparse.Namespace, *, are_groups: bool) -> None:
-    """Refuse what would be ignored without a word."""
-    for name in _OF_TWO_RUNS if are_groups else ():
-        if getattr(options, name):
-            raise UsageError(
-                "diff", f"--{name} is for two runs; groups are compared by how often and how long"
-            )
-    if not options.timing and (options.time_pct is not None or options.time_min is not None):
-        raise UsageError("diff", "--time-pct and --time-min go with --timing")
-
-
-def _diff_runs(before: str, after: str, options: argparse.Namespace, screen: Screen) -> int:
-    difference = extra("diff").diff(
-        find_trace(before, options.store),
-        find_trace(after, options.store),
-        ignore=options.ignore,
-        mask=options.mask,
-        timing=options.timing,
-        time_share=(20 if options.time_pct is None else options.time_pct) / 100,
-        time_minimum_ms=50 if options.time_min is None else options.time_min,
-        cost=_cost_of_node(options),
-    )
-    text, style = extra("terminal._diff_text"), screen.style
-    look = {"width": style.width, "unicode": style.unicode}
-    if options.json:
-        screen.show_json(difference.to_dict())
-    elif options.html:
-        screen.show([[(_write_comparison(difference, options), "")]])
-    elif options.brief:
-        screen.show(map(_signed, text.render_brief(difference, **look)))
-    elif options.stat:
-        screen.show(map(_signed, text.render_stat(difference, **look)))
-    else:
-        limit = options.limit or sys.maxsize
-        lines = text.render(difference, limit=limit, whole=style.is_wide, **look)
-        screen.show(map(_signed, lines))
-    return 1 if difference.changes else 0
-
-
-def _write_comparison(difference: Any, options: argparse.Namespace) -> str:
-    viewer, traces = extra("viewer"), (difference.before, difference.after)
-    steps = (step for trace in traces for step in measured(trace, options).steps)
-    costs = {step.node.id: step.cost for step in steps}
-    page = viewer.comparison_page(*traces, difference.rows, costs=costs)
-    path: str = viewer.write_page(page, options.html)
-    return path
-
-
-def _diff_groups(
-    before: list[str], after: list[str], options: argparse.Namespace, screen: Screen
-) -> int:
-    groups, text = extra("diff.groups"), extra("terminal._diff_text")
-    comparison = groups.compare_groups(
-        (find_trace(name, options.store) for name in before),
-        (find_trace(name, options.store) for name in after),
-        cost=_cost_of_node(options),
-    )
-    style, limit = screen.style, options.limit or sys.maxsize
-    look = {"width": style.width, "unicode": style.unicode, "whole": style.is_wide}
-    if options.json:
-        screen.show_json(comparison.to_dict())
-    elif options.brief:
-        lines = text.render_groups_brief(comparison, unicode=style.unicode)
-        screen.show(map(_signed, lines))
-    else:
-        screen.show(map(_signed, text.render_groups(comparison, limit=limit, **look)))
-    return 1 if comparison.different else 0
-
-
-def _cost_of_node(options: argparse.Namespace) -> Any:
-    """Return a function that prices a node, None when the user gave no prices."""
-    prices = prices_of(options)
-    if prices is None:
-        return None
-    analysis = extra("analysis")
-
-    def cost(node: Node) -> float | None:
-        usage = analysis.usage_of(node)
-        return None if usage is None else prices.cost(usage, analysis.models_of(node))
-
-    return cost
-
-
-def _signed(line: str) -> Line:
-    """Colour a line by its first character, as readers of git know it."""
-    if line.startswith(("--- ", "+++ ", "@@ ", "first difference")):
-        return [(line, "heading")]
-    return [(line, _DIFF_ROLES.get(line[:1], ""))]
-
-
-# ---- why: from a failure back to its cause -----------------------------------------------------
-
-
-def _add_why(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser("why", parents=[shared], help="go from a failure to its cause")
-    parser.add_argument("trace", help=TRACE_HELP)
-    parser.add_argument("node", nargs="?", help="a node's id, or how it ends; else every failure")
-    parser.add_argument("--json", action="store_true", help="print the explanations as JSON")
-    parser.add_argument("--limit", type=_count, default=200, metavar="N", help="lines, 0 for all")
-    _add_data_flow(parser)
-    parser.set_defaults(run=_why)
-
-
-def _why(options: argparse.Namespace, screen: Screen) -> int:
-    """Explain; a run in which nothing failed is answered with 1."""
-    why, style = extra("why"), screen.style
-    trace = with_data_flow(find_trace(options.trace, options.store), options)
-    trace.edges += inferred_edges(trace)
-    node_id = None if options.node is None else find_node(trace, options.node).id
-    if options.json:
-        explanations = why.explain(trace, node_id)
-        screen.show_json([explanation.to_dict() for explanation in explanations])
-        return 0 if explanations else 1
-    limit = options.limit or sys.maxsize
-    look = {"width": style.width, "unicode": style.unicode, "whole": style.is_wide}
-    lines = extra("terminal.why").render_why(trace, node_id, limit=limit, **look)
-    roles = {"!": "failed", "~": "changed"}
-    shown: list[Line] = [[(line, roles.get(line[:1], ""))] for line in lines]
-    screen.show(shown or [[("nothing failed in this run", "")]])
-    return 0 if lines else 1
-
-
-# ---- view: a trace in the browser --------------------------------------------------------------
-
-
-def _add_view(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser("view", parents=[shared], help="show a trace in the browser")
-    parser.add_argument("trace", help=TRACE_HELP)
-    parser.add_argument("--live", action="store_true", help="follow a run that is still going on")
-    parser.add_argument("--output", metavar="FILE", help="where to write the page")
-    parser.add_argument("--node", metavar="ID", help="open the page at this node")
-    parser.add_argument("--no-io", action="store_true", help="leave inputs and outputs out")
-    parser.add_argument("--no-open", action="store_true", help="only write it, open no browser")
-    parser.add_argument("--force", action="store_true", help="replace a file that is no such page")
-    parser.add_argument("--keep", action="store_true", help="with --live: serve on until Ctrl-C")
-    _add_prices(parser)
-    parser.set_defaults(run=_view)
-
-
-def _view(options: argparse.Namespace, screen: Screen) -> int:
-    """Write the page and print its path; with --live, serve it and print its address."""
-    if options.live:
-        return _view_live(options, screen)
-    import pathlib  # for one line of one command
-
-    viewer = extra("viewer")
-    trace = find_trace(options.trace, options.store)
-    run = measured(trace, options)
-    costs = {step.node.id: step.cost for step in run.steps}
-    shown = "" if options.node is None else f"#n={find_node(trace, options.node).id}"
-    page = viewer.trace_page(trace, edges=run.edges, costs=costs, with_values=not options.no_io)
-    path = viewer.write_page(page, options.output or _page_name(options), force=options.force)
-    if not options.no_io:
-        complain("note: the page contains recorded inputs and outputs (--no-io leaves them out)")
-    address = pathlib.Path(path).as_uri()  # a path may hold characters that an address must not
-    screen.show([[(path, "")]])
-    _open_browser(address + shown, options)
-    return 0
-
-
-def _page_name(options: argparse.Namespace) -> str:
-    """Return the path of the page: that of the trace, but for its ending; else one right here."""
-    if options.trace == "-":
-        return "trace.html"
-    found = _find(options.trace, options.store)
-    if isinstance(found, Stored) and not found.path:  # in a database
-        return re.sub("[^0-9A-Za-z_-]", "_", found.trace_id)[:64] + ".html"
-    return os.path.splitext(find_file(options.trace, options.store))[0] + ".html"
-
-
-def _view_live(options: argparse.Namespace, screen: Screen) -> int:
-    path = find_file(options.trace, options.store)
-    if not path.endswith(".jsonl"):
-        raise CommandError(options.trace, "the run has ended; show it without --live")
-    with extra("viewer").LiveServer(path, keep=options.keep) as server:
-        screen.show([[(server.url, "")]])
-        screen.close()  # the address must be on the screen before the wait
-        _open_browser(server.url, options)
-        with contextlib.suppress(KeyboardInterrupt):  # stopping is how it ends
-            server.serve_forever()
-    return 0
-
-
-def _open_browser(address: str, options: argparse.Namespace) -> None:
-    """Open the page; where that is not possible, its address is on the screen."""
-    if options.no_open:
-        return
-    import webbrowser
-
-    with contextlib.suppress(webbrowser.Error, OSError):
-        webbrowser.open(address)
-
-
-# ---- import and export: other people's formats ---------------------------------------------------
-
-
-def _add_import(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "import", parents=[shared], help="keep other people's traces as our own"
-    )
-    parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="OTLP, Jaeger, LangSmith, Inspect, messages, ..."
-    )
-    parser.add_argument("--to", metavar="STORE", help="a directory or a store's URL, not --store")
-    parser.add_argument("--force", action="store_true", help="replace traces that are there")
-    parser.set_defaults(run=_import)
-
-
-def _import(options: argparse.Namespace, screen: Screen) -> int:
-    """Save every trace of every file; one that cannot be read does not stop the others."""
-    importers = extra("importers")
-    place = options.to or options.store
-    failed = 0
-    with opened_store(place) as store:
-        for name in options.files:
-            try:
-                for trace in importers.import_file(name):
-                    failed += not _keep(trace, store, options, screen)
-            except (LogtracerError, OSError) as error:
-                complain(_reason(error))
-                failed += 1
-    return int(failed > 0)
-
-
-def _keep(trace: TraceGraph, store: Any, options: argparse.Namespace, screen: Screen) -> bool:
-    """Save a trace; False when another one with its id is there."""
-    known = None if options.force else store.load(trace.trace_id)
-    if known is not None and known.to_dict() != trace.to_dict():
-        complain(f"{trace.trace_id}: another trace of this id is there; --force replaces it")
-        return False
-    store.save(trace)
-    nodes = counted(len(trace.nodes), "node")
-    screen.show([[(trace.trace_id, "dim"), (f"  {nodes}  ", ""), (trace.name, "heading")]])
-    return True
-
-
-def _add_export(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "export", parents=[shared], help="write a trace for another viewer"
-    )
-    parser.add_argument("trace", help=TRACE_HELP)
-    parser.add_argument(
-        "--format",
-        required=True,
-        metavar="FORMAT",
-        help="chrome (Perfetto), csv, dot, html, json, mermaid, otlp or speedscope",
-    )
-    parser.add_argument("--output", metavar="FILE", help="where to write; without it to stdout")
-    parser.set_defaults(run=_export)
-
-
-def _export(options: argparse.Namespace, screen: Screen) -> int:
-    formats = extra("formats").FORMATS
-    if options.format not in formats:
-        raise UsageError("export", f"--format is one of {', '.join(formats)}")
-    text = formats[options.format].write(find_trace(options.trace, options.store))
-    if options.output is not None:
-        _write_private(options.output, text)
-        screen.show([[(options.output, "")]])
-    elif sys.stdout.isatty():  # a terminal obeys what a trace may hold, so there it is escaped
-        screen.show([[(line, "")] for line in text.splitlines()])
-    else:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode("utf-8"))
-    return 0
-
-
-def _write_private(path: str, text: str) -> None:
-    """Write a file that only its owner can read, as the traces themselves are."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(text.encode("utf-8"))
-
-
-# ---- copy and prune: traces from one store to another, and away ----------------------------------
-
-
-def _add_copy(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "copy",
-        parents=[shared],
-        help="copy traces from one store to another",
-        description="Copy traces, each whole or not at all. A directory or a URL names a store.",
-    )
-    parser.add_argument("source", metavar="SRC", help="where the traces are")
-    parser.add_argument("target", metavar="DST", help="where they go; made if need be")
-    parser.add_argument(
-        "traces", nargs="*", metavar="ID", help="or how an id begins, or latest; else all"
-    )
-    _add_narrowing(parser)
-    parser.add_argument("--running", action="store_true", help="also what still runs, as it is now")
-    parser.add_argument("--force", action="store_true", help="replace other versions in DST")
-    parser.set_defaults(run=_copy)
-
-
-def _copy(options: argparse.Namespace, screen: Screen) -> int:
-    """Copy; one trace that cannot be copied does not stop the others."""
-    copy_one = extra("stores.copying").copy_one
-    counts: Counter[str] = Counter()
-    found = _to_copy(options)
-    first = next(found, None)  # a source that is not there makes no target
-    with opened_store(options.target) as target:
-        for stored in () if first is None else itertools.chain([first], found):
-            outcome = copy_one(
-                stored.summary, stored.load, target, running=options.running, replace=options.force
-            )
-            counts[outcome.what] += 1
-            _tell_copied(outcome, screen)
-    screen.show([[(_copied_text(counts), "dim")]])
-    return int(counts["failed"] + counts["differs"] > 0)
-
-
-def _to_copy(options: argparse.Namespace) -> Iterator[Stored]:
-    """Yield the traces to copy, each once; CommandError for the start of an id that none has."""
-    wanted = _wanted(options)
-    seen: set[str] = set()
-    for prefix in options.traces or [""]:
-        is_found = False
-        if _LATEST.fullmatch(prefix):
-            found: Iterable[Stored] = [_latest(prefix, options.source, **wanted)]
-        else:
-            found = stored_traces(options.source, prefix=prefix, **wanted)
-        for stored in found:
-            is_found = True
-            if stored.trace_id not in seen:
-                seen.add(stored.trace_id)
-                yield stored
-        if prefix and not is_found:
-            raise CommandError(prefix, f"no such trace in {_without_password(options.source)}")
-
-
-def _tell_copied(outcome: Any, screen: Screen) -> None:
-    summary = outcome.summary
-    if outcome.what == "copied":
-        nodes = counted(summary.node_count, "node")
-        name = (summary.name, "heading")
-        screen.show([[(summary.trace_id, "dim"), (f"  {nodes}  ", ""), name]])
-    elif outcome.what == "differs":
-        complain(f"{summary.trace_id}: another version of it is there; --force replaces it")
-    elif outcome.what == "failed":
-        complain(f"{summary.trace_id}: not copied: {outcome.problem}")
-
-
-def _copied_text(counts: Mapping[str, int]) -> str:
-    text = f"copied {counted(counts['copied'], 'trace')}"
-    if counts["same"]:
-        text += f", {counts['same']:,} there already"
-    if counts["running"]:
-        text += f", {counts['running']:,} still running (--running copies as far as they are)"
-    return text
-
-
-def _add_prune(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "prune",
-        parents=[shared],
-        help="remove old traces",
-        description="Remove the traces of --store that meet all conditions.",
-    )
-    parser.add_argument(
-        "--older-than",
-        type=_since,
-        metavar="TIME",
-        help="nothing was added since: 30d, 12h or 2026-11-22",
-    )
-    parser.add_argument("--keep", type=_count, default=0, metavar="N", help="but the newest N")
-    parser.add_argument("--status", choices=[status.value for status in NodeStatus])
-    parser.add_argument("--running", action="store_true", help="also what may still run")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    parser.set_defaults(run=_prune)
-
-
-def _prune(options: argparse.Namespace, screen: Screen) -> int:
-    if not (options.older_than or options.keep or options.status):
-        raise UsageError("prune", "needs --older-than, --keep or --status")
-    retention = extra("stores.retention")
-    conditions = {
-        name: getattr(options, name) for name in ("older_than", "keep", "status", "running")
-    }
-    with opened_store(options.store, must_exist=True) as store:
-        prune = retention.prunable if options.dry_run else retention.prune
-        removed = list(prune(store, **conditions))
-        left = len(store.list_traces()) - (len(removed) if options.dry_run else 0)
-    for summary in removed:
-        start = "" if summary.start_time is None else f"  {summary.start_time:%Y-%m-%d %H:%M:%SZ}"
-        screen.show([[(summary.trace_id, "dim"), (f"  {summary.name}", "heading"), (start, "dim")]])
-    verb = "would remove" if options.dry_run else "removed"
-    place = _without_password(options.store)
-    words = f"{verb} {counted(len(removed), 'run')} from {place}; {left:,} left"
-    screen.show([[(words, "dim")]])
-    return 0
-
-
-# ---- watch: what is happening now ----------------------------------------------------------------
-
-_POLL = 0.25  # seconds between two looks for a run to start
-
-
-def _add_watch(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser("watch", parents=[shared], help="follow a run while it goes on")
-    parser.add_argument(
-        "trace",
-        nargs="?",
-        help="a file, latest, or the start of a trace id in --store; else the newest that runs",
-    )
-    _add_prices(parser)
-    parser.set_defaults(run=_watch, no_pager=True)
-
-
-def _watch(options: argparse.Namespace, screen: Screen) -> int:
-    prices = prices_of(options)
-    found = _to_watch(options)
-    follower: Any = None
-    if found.path.endswith(".jsonl"):
-        follower = extra("following").Follower(found.path)
-    elif not found.path:
-        follower = extra("following").StoreFollower(found.load)
-    if follower is not None:
-        with contextlib.closing(follower):
-            loop = extra("terminal.watch").WatchLoop(follower, screen, prices)
-            live = _live_screen(screen)
-            if live is None:
-                loop.by_line()
-            else:
-                style_now = functools.partial(choose_style, options, sys.stdout)
-                open_page = functools.partial(open_live_page, found.path) if found.path else None
-                loop.on_screen(live, style_now, open_page)
-                screen.style = choose_style(options, sys.stdout)  # the terminal may have changed
-    document = found.path.removesuffix("l")  # what a journal becomes when its run ends
-    trace = load_trace(document) if os.path.exists(document) else found.load()
-    run = extra("analysis").measure(trace, prices) if prices else None
-    screen.show(summary_lines(trace, screen.style, run))
-    return 0
-
-
-def open_live_page(path: str) -> None:
-    """Show a run in the browser, from a process that outlives the watch and ends by itself."""
-    import subprocess  # for one key
-
-    with open(os.devnull, "r+b") as nowhere:  # the terminal is the watch's
-        subprocess.Popen(
-            [sys.executable, __file__, "view", "--live", path],
-            stdin=nowhere,
-            stdout=nowhere,
-            stderr=nowhere,
-            start_new_session=True,  # Ctrl-C in the watch is not meant for it
-        )
-
-
-def _to_watch(options: argparse.Namespace) -> Stored:
-    """Return the trace that is named, or the newest that runs; wait for one where none does."""
-    if options.trace is not None:
-        found = _find(options.trace, options.store)
-        if isinstance(found, Stored):
-            return found
-        return Stored(trace_id_of(found), found, functools.partial(load_trace, found))
-    is_waiting = False
-    while True:
-        is_there = "://" in options.store or os.path.lexists(options.store)
-        for found in stored_traces(options.store) if is_there else ():
-            if not found.path.endswith(".json"):
-                return found
-        if not is_waiting:
-            place = _without_password(options.store)
-            complain(f"waiting for a run to start in {place} (Ctrl-C stops)")
-        is_waiting = True
-        time.sleep(_POLL)
-
-
-def _live_screen(screen: Screen) -> Any:
-    """Return the screen to draw on, None where lines are to be printed one after the other."""
-    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-        return None
-    try:
-        live = extra("terminal._live_screen")
-    except CommandError as error:  # without rich
-        complain(f"{error}; printing events line by line")
-        return None
-    return live.LiveScreen(_COLOURS if screen.style.colours else {})
-
-
-# ---- demo: a run to look at --------------------------------------------------------------------
-
-
-def _add_demo(commands: Commands, shared: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser("demo", parents=[shared], help="record a small run and show it")
-    parser.set_defaults(run=_demo)
-
-
-def _demo(options: argparse.Namespace, screen: Screen) -> int:
-    demo = extra("terminal.demo")
-    with opened_store(options.store) as store:
-        trace_id = demo.record(Tracer(storage=store))
-    trace = find_trace(trace_id, options.store)
-    screen.show(summary_lines(trace, screen.style))
-    screen.show([[], *tree_lines(trace, "standard", screen.style)])
-    path = os.path.join(options.store, f"{trace_id}.json")
-    place = path if os.path.exists(path) else _without_password(options.store)
-    again = f"{_typed_command()} inspect latest --verbosity full"
-    if options.store != STORE:
-        again += f" --store {shlex.quote(_without_password(options.store))}"
-    hints = (f"Recorded in {place}", f"Look again: {again}")
-    screen.show([[], *([(hint, "dim")] for hint in hints)])
-    return 0
-
-
 # ---- The dispatcher ----------------------------------------------------------------------------
 
 
@@ -2175,7 +1493,7 @@ def _shared_options() -> argparse.ArgumentParser:
     return shared
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) < 1_000_000:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
@@ -2187,66 +1505,102 @@ def _positive(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
 
 
-_COMMANDS = (
-    _add_inspect,
-    _add_list,
-    _add_watch,
-    _add_stats,
-    _add_search,
-    _add_diff,
-    _add_why,
-    _add_view,
-    _add_import,
-    _add_export,
-    _add_copy,
-    _add_prune,
-    _add_demo,
-)
+# In the order of `logtracer --help`. All but `inspect`, which is above, are files of
+# logtracer_extras/terminal/ that are found by name.
+COMMANDS = {
+    "inspect": "show a trace",
+    "list": "show what ran, newest first",
+    "watch": "follow a trace while it is recorded",
+    "stats": "show where time, tokens and money went",
+    "search": "find nodes in all traces",
+    "diff": "compare two traces, or groups of traces",
+    "why": "go from a failed node to its cause",
+    "view": "show a trace in the browser",
+    "import": "import traces from other tools",
+    "export": "write a trace for another viewer",
+    "copy": "copy traces from one store to another",
+    "prune": "remove old traces",
+    "demo": "record a small trace and show it",
+}
 
 
-def _build_parser() -> argparse.ArgumentParser:
+class Command(Protocol):
+    """A file of `logtracer_extras/terminal/`: the arguments of a command, and what it does."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments of the command to its parser."""
+
+    def run(self, options: argparse.Namespace, screen: Screen) -> int:
+        """Run the command and return its exit code."""
+
+
+def _command(name: str) -> Command:
+    place = "logtracer_extras.terminal"
+    if __package__:  # copied into a package of the user's
+        place = f"{__package__}.{place}"
+    with vendored():
+        module = importlib.import_module(f"{place}.{name}{'_' * iskeyword(name)}")
+    return cast("Command", module)
+
+
+def _build_parser(wanted: Iterable[str]) -> argparse.ArgumentParser:
+    """Return the parser; only the wanted commands get their arguments: each loads its modules."""
     parser = argparse.ArgumentParser(
         prog="logtracer",
         description="Look at what an agent did.",
-        epilog="To begin, `logtracer demo` records a small run and shows it.",
+        epilog="To begin, `logtracer demo` records a small trace and shows it.",
     )
     parser.add_argument("--version", action="version", version=f"logtracer {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for add_command in _COMMANDS:
-        add_command(commands, _shared_options())
+    for name, words in COMMANDS.items():
+        added = commands.add_parser(name, parents=[_shared_options()], help=words)
+        if name == "inspect":
+            _add_inspect(added)
+        elif name in wanted:
+            command = _command(name)
+            command.add_arguments(added)
+            added.set_defaults(run=command.run)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command and return its exit code.
 
-    0 done, 1 no or not readable, 2 wrong use, 130 stopped by Ctrl-C.
+    0 success, 1 negative result or unreadable input, 2 usage error, 130 stopped by Ctrl-C.
     """
-    parser = _build_parser()
-    _complete_for_shell(parser)
+    arguments = sys.argv[1:] if argv is None else argv
     try:
-        options = parser.parse_args(argv)
+        if "_ARGCOMPLETE" in os.environ:
+            _complete_for_shell()
+        first = next((word for word in arguments if not word.startswith("-")), "")
+        options = _build_parser([first]).parse_args(arguments)
     except SystemExit as stop:  # argparse has said all there is to say
         return stop.code if isinstance(stop.code, int) else 2
+    except CommandError as error:
+        complain(str(error))
+        return error.code
     if options.command is None:
-        parser.print_help(sys.stderr)
+        _build_parser([]).print_help(sys.stderr)
         return 2
-    was_on = gc.isenabled()
-    gc.disable()  # loading 100,000 nodes takes half the time without the garbage collector
-    try:
-        return _run(options)
-    finally:
-        if argv is None:  # a program that ends now: looking at what is left takes 0.3 s of them
-            gc.freeze()
-        elif was_on:
-            gc.enable()
+    return _run(options)
 
 
-def _complete_for_shell(parser: argparse.ArgumentParser) -> None:
+def _console() -> NoReturn:
+    """Run the program `logtracer`, without the garbage collector.
+
+    Loading 100,000 nodes takes half the time without it, and looking at what is left at the end
+    another 0.3 s. That is for a process of our own alone: `main` leaves it as it is.
+    """
+    gc.disable()
+    code = main()
+    gc.freeze()
+    raise SystemExit(code)
+
+
+def _complete_for_shell() -> None:
     """Answer a shell that asks how a command goes on, where argcomplete is installed."""
-    if "_ARGCOMPLETE" in os.environ:
-        with contextlib.suppress(ImportError):
-            importlib.import_module("argcomplete").autocomplete(parser)
+    with contextlib.suppress(ImportError):
+        importlib.import_module("argcomplete").autocomplete(_build_parser(COMMANDS))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -2254,8 +1608,8 @@ def _run(options: argparse.Namespace) -> int:
         complain("output: it is closed")
         return 1
     try:
-        style, pager = choose_style(options, sys.stdout), choose_pager(options, sys.stdout)
-        with contextlib.closing(Screen(style, pager=pager)) as screen:
+        pen, pager = choose_pen(options, sys.stdout), choose_pager(options, sys.stdout)
+        with contextlib.closing(Screen(pen, pager=pager)) as screen:
             code: int = options.run(options, screen)
         return code
     except BrokenPipeError:  # `logtracer inspect x | head`: whoever read us has seen enough
@@ -2267,7 +1621,7 @@ def _run(options: argparse.Namespace) -> int:
         complain(str(error))
         return error.code
     except (LogtracerError, OSError) as error:
-        complain(_reason(error))
+        complain(reason_of(error))
         if isinstance(error, OSError) and error.filename is None:  # stdout itself, on a full disk
             _silence_stdout()
         return 1
@@ -2280,4 +1634,6 @@ def _silence_stdout() -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    # The commands import their tools from here, by the name that this file has as a module.
+    sys.modules[__spec__.name if __spec__ else "logtracer_cli"] = sys.modules[__name__]
+    _console()

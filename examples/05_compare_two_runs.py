@@ -11,10 +11,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))  # a checkout needs no installation
 
 from logtracer import EdgeType, Span, TraceGraph, Tracer
-from logtracer_cli import render_trace
+from logtracer_cli import render_diff, render_trace
 from logtracer_extras.diff import diff
-from logtracer_extras.terminal._diff_text import render
-from logtracer_extras.terminal.why import render_why
 from logtracer_extras.why import explain
 
 
@@ -84,7 +82,8 @@ def main() -> None:
     assert [cause.node.name for cause in explanation.causes] == ["warehouse", "plan"]
     assert explanation.cause.error == "no lamp in the south"
 
-    print(render_trace(bad), *render(difference), "", *render_why(bad), sep="\n")
+    print(render_trace(bad), render_diff(difference), sep="\n")
+    print("it began with", explanation.cause.name, "because", explanation.cause.error)
 
 
 if __name__ == "__main__":

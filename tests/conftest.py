@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,3 +32,11 @@ def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """Run a test from an empty directory, as a newcomer would."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path
+
+
+@pytest.fixture
+def no_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `logtracer_extras` be a folder that was not copied along."""
+    loaded = [name for name in sys.modules if name.partition(".")[0] == "logtracer_extras"]
+    for name in {"logtracer_extras", *loaded}:
+        monkeypatch.setitem(sys.modules, name, None)

@@ -49,7 +49,7 @@ GOLDEN = """\
 --- a  52b0e0aa  support-agent  2026-11-22 18:24:23Z  9.81s  20 nodes
 +++ b  7f3a9c21  support-agent  2026-11-22 18:24:23Z  12.40s  24 nodes
 first difference: gather / sub_agent researcher / tool_call web_search: added
-@@ run support-agent @@  time +2.59s (+26%)  cost +$0.0170  completed → failed
+@@ support-agent @@  time +2.59s (+26%)  cost +$0.0170  completed → failed
   plan                                                 1.88s → 1.90s
   gather / sub_agent researcher                        3.10s → 4.30s
   ⋯ 2 unchanged nodes
@@ -68,7 +68,7 @@ GOLDEN_ASCII = """\
 --- a  52b0e0aa  support-agent  2026-11-22 18:24:23Z  9.81s  20 nodes
 +++ b  7f3a9c21  support-agent  2026-11-22 18:24:23Z  12.40s  24 nodes
 first difference: gather / sub_agent researcher / tool_call web_search: added
-@@ run support-agent @@  time +2.59s (+26%)  cost +$0.0170  completed -> failed
+@@ support-agent @@  time +2.59s (+26%)  cost +$0.0170  completed -> failed
   plan                                                 1.88s -> 1.90s
   gather / sub_agent researcher                        3.10s -> 4.30s
   ... 2 unchanged nodes

@@ -1,12 +1,7 @@
-"""Draw the comparison of two runs as lines of text: `logtracer diff`.
+"""Comparisons of two traces, or of two groups of them, as lines of the terminal.
 
-    from logtracer_extras.diff_text import render
-
-    print("
-".join(render(diff(good_run, bad_run))))
-
-Lines are plain; the first character of each says how to colour it. Sections, in order: paper,
-heading and totals, steps and their values.
+The first character of a line says what it is, `+`, `-`, `~`, `>` (slower), `<` (faster), and
+colours it. Sections, in order: layout, heading and totals, nodes and their values, groups.
 """
 
 from __future__ import annotations
@@ -14,35 +9,33 @@ from __future__ import annotations
 import math
 import os
 import reprlib
-import unicodedata
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from logtracer_cli import Line, Pen, cell_width
+
 from ..diff import Change, Kind, Row, Totals, TraceDiff, step_title
 from ..diff.groups import CHANCE, GroupComparison, StepComparison, StepRuns
 from ..diff.values import ABSENT, FieldChange, line_changes
 
 __all__ = [
-    "Paper",
-    "duration_text",
+    "Layout",
+    "brief_lines",
+    "difference_lines",
+    "group_brief_lines",
+    "group_lines",
     "more",
-    "render",
-    "render_brief",
-    "render_groups",
-    "render_groups_brief",
-    "render_stat",
+    "stat_lines",
 ]
 
+# ---- Layout: where the pieces of a line go -----------------------------------------------------
 
-# ---- Paper: how text gets on a line ------------------------------------------------------------
-
-_GLYPHS = {"to": ("→", "->"), "fold": ("⋯", "..."), "dot": (" · ", " | "), "cut": ("…", "...")}
 _NOTE_COLUMN = 55
 _DEEPEST = 12  # levels that are indented; deeper ones would push the text off any screen
-_FIELDS = 6  # changed values shown of one step, changed lines of one text
+_FIELDS = 6  # changed values shown of one node, changed lines of one text
 _VALUE = 24  # columns kept for a value, however long its path is
 _SPAN = 100_000  # characters shown of one value, at the very most
 _TOP = -1  # the parent of rows that have none
@@ -55,74 +48,62 @@ _SIGNS: dict[Kind, str] = {
     "slower": ">",
     "faster": "<",
 }
+_ROLES = {
+    "+": "added",
+    "-": "removed",
+    "~": "changed",
+    ">": "slower",
+    "<": "faster",
+    "!": "failed",
+    "@": "heading",
+}
 _IN_NOTE = ("name", "node_type", "status", "duration_ms", "metadata.gen_ai.request.model")
 
 
 @dataclass(frozen=True)
-class Paper:
-    """What lines are written on: in which characters, how wide, cut or whole."""
+class Layout:
+    """How lines with a sign, an indent and a note are laid out; a wide pen cuts nothing."""
 
-    unicode: bool
-    width: int
-    whole: bool
-
-    def glyph(self, name: str) -> str:
-        """Return a drawing character by name, or its ASCII twin."""
-        return _GLYPHS[name][0 if self.unicode else 1]
-
-    def text(self, text: str) -> str:
-        """Return the text with what draws nothing itself spelled out: no trace steers a terminal.
-
-        Controls, escapes, line breaks, bidirectional marks, lone surrogates.
-        """
-        if not text.isprintable():
-            text = "".join(char if char.isprintable() else _spelled(char) for char in text)
-        if self.unicode or text.isascii():
-            return text
-        return text.encode("ascii", "backslashreplace").decode("ascii")
+    pen: Pen
 
     def clip(self, text: str, width: int) -> str:
         """Return the text cut to so many columns, with a mark where something is missing."""
-        if self.whole or _columns(text) <= width:
-            return text
-        mark = self.glyph("cut")
-        kept = list(text[: max(width - len(mark), 0)])
-        while kept and _columns("".join(kept)) > width - len(mark):
-            kept.pop()
-        return "".join(kept) + mark
+        return self.pen.plain(text) if self.pen.is_wide else self.pen.clip(text, width)
 
     def path(self, path: str, width: int) -> str:
-        """Return the path to a step without as many of its first labels as there is no room for."""
+        """Return the path to a node without as many of its first labels as there is no room for."""
         text, labels = path, path.split(" / ")
-        while len(labels) > 1 and _columns(text) > width and not self.whole:
+        while len(labels) > 1 and cell_width(text) > width and not self.pen.is_wide:
             del labels[0]
-            text = " / ".join([self.glyph("cut"), *labels])
+            text = " / ".join([self.pen.glyph("cut"), *labels])
         return self.clip(text, width)
 
-    def line(self, sign: str, level: int, text: str) -> str:
+    def line(self, sign: str, level: int, text: str) -> Line:
         """Return a line of a comparison: its sign and its text."""
-        return self.clip(f"{sign} {_indent(level)}{self.text(text)}", self.width)
+        cut = self.clip(f"{sign} {_indent(level)}{self.pen.plain(text)}", self.pen.width)
+        return [(cut, _ROLES.get(sign, ""))]
 
-    def step_line(self, sign: str, level: int, path: str, note: str = "") -> str:
-        """Return a line about a step: its sign, its path, and a note in a column of its own."""
-        start, note = f"{sign} {_indent(level)}", self.text(note)
-        room = max(self.width - _columns(note) - 2, self.width // 3) if note else self.width
-        left = start + self.path(self.text(path), room - len(start))
+    def node_line(self, sign: str, level: int, path: str, note: str = "") -> Line:
+        """Return a line about a node: its sign, its path, and a note in a column of its own."""
+        width, role = self.pen.width, _ROLES.get(sign, "")
+        start, note = f"{sign} {_indent(level)}", self.pen.plain(note)
+        room = max(width - cell_width(note) - 2, width // 3) if note else width
+        left = start + self.path(self.pen.plain(path), room - len(start))
         if not note:
-            return self.clip(left, self.width)
-        column = max(min(_NOTE_COLUMN - 2, room) - _columns(left), 0)
-        return self.clip(f"{left}{' ' * column}  {note}", self.width)
+            return [(self.clip(left, width), role)]
+        column = max(min(_NOTE_COLUMN - 2, room) - cell_width(left), 0)
+        return [(self.clip(f"{left}{' ' * column}  {note}", width), role)]
 
-    def packed(self, start: str, words: Iterable[str], gap: str) -> Iterator[str]:
+    def packed(self, start: str, words: Iterable[str], gap: str) -> Iterator[Line]:
         """Yield lines that begin with `start`, as many of the words on each as it holds."""
-        line = ""
-        for word in map(self.text, words):
+        line, role = "", _ROLES.get(start[0], "")
+        for word in map(self.pen.plain, words):
             longer = f"{line}{gap}{word}" if line else word
-            if line and not self.whole and _columns(start + longer) > self.width:
-                yield self.clip(start + line, self.width)
+            if line and not self.pen.is_wide and cell_width(start + longer) > self.pen.width:
+                yield [(self.clip(start + line, self.pen.width), role)]
                 longer = word
             line = longer
-        yield self.clip(start + line, self.width)
+        yield [(self.clip(start + line, self.pen.width), role)]
 
     def value(self, value: Any) -> str:
         """Return a value as text, bounded in size and, unlike repr, in depth."""
@@ -136,7 +117,11 @@ class Paper:
 
     def pair(self, before: object, after: object) -> str:
         """Return both values with an arrow between them."""
-        return f"{before} {self.glyph('to')} {after}"
+        return f"{before}{self.pen.glyph('to')}{after}"
+
+    def fold(self, words: str) -> Line:
+        """Return a line for what is not shown."""
+        return [(f"  {self.pen.glyph('fold')} {words}", "")]
 
 
 def more(number: int, noun: str) -> str:
@@ -148,29 +133,6 @@ def _indent(level: int) -> str:
     return "   " * min(level, _DEEPEST)
 
 
-def _spelled(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
-
-
-def _columns(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
-    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
-
-
-def duration_text(milliseconds: float | None) -> str:
-    """Return a time as people say it: `812ms`, `12.40s`, `21m40s`, `3h02m`; `open` without one."""
-    if milliseconds is None:
-        return "open"
-    if abs(milliseconds) < 999.5:
-        return f"{milliseconds:.0f}ms"
-    if abs(milliseconds) < 59_995:
-        return f"{milliseconds / 1000:.2f}s"
-    minutes, seconds = divmod(round(milliseconds / 1000), 60)
-    return f"{minutes}m{seconds:02}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}m"
-
-
 def _percent(before: float, after: float) -> str:
     return f"{(after - before) / before:+.0%}" if before else "from 0"
 
@@ -178,109 +140,100 @@ def _percent(before: float, after: float) -> str:
 # ---- Heading and totals ------------------------------------------------------------------------
 
 
-def render(
-    difference: TraceDiff,
-    *,
-    width: int = 80,
-    unicode: bool = True,
-    limit: int = 200,
-    whole: bool = False,
-) -> list[str]:
-    """Return the comparison as lines of text without colour; none when the runs are the same.
+def difference_lines(difference: TraceDiff, pen: Pen, *, limit: int = 200) -> list[Line]:
+    """Return the comparison of two traces as lines; none when they are the same.
 
-    The first character of a line says what it is: `+`, `-`, `~`, `>` (slower), `<` (faster).
-    `limit` bounds the lines about steps; `whole` cuts no value and no line.
+    `limit` bounds the lines about nodes; a wide pen cuts no value and no line.
     """
     if not difference.changes:
         return []
-    paper = Paper(unicode, width, whole)
-    lines = [*_runs(difference, paper), _first_line(difference, paper), *_whole(difference, paper)]
-    body = _Sheet(difference, paper).lines()
-    shown = list(islice(body, limit))
+    layout = Layout(pen)
+    lines = [*_runs(difference, layout), _first_line(difference, layout)]
+    lines += _whole(difference, layout)
+    body = _Sheet(difference, layout).lines()
+    lines += islice(body, limit)
     hidden = sum(1 for _ in body)
     if hidden:
-        shown.append(f"  {paper.glyph('fold')} {hidden} more lines")
-    return [*lines, *shown, "", _with_hint(_count_line(difference, paper), paper)]
+        lines.append(layout.fold(f"{hidden} more lines"))
+    counts = _count_text(difference, layout)
+    hint = _HINT if len(counts + _HINT) <= pen.width else ""
+    return [*lines, [], [(counts + hint, "")]]
 
 
 _HINT = "   (--brief, --stat, --json, --html)"
 
 
-def _with_hint(line: str, paper: Paper) -> str:
-    return line + _HINT if len(line + _HINT) <= paper.width else line
-
-
-def _runs(difference: TraceDiff, paper: Paper) -> Iterator[str]:
-    """Yield what the two runs are."""
+def _runs(difference: TraceDiff, layout: Layout) -> Iterator[Line]:
+    """Yield what the two traces are."""
     runs = (("--- a", difference.before), ("+++ b", difference.after))
     for (mark, trace), totals in zip(runs, difference.totals):
         started = "" if trace.start_time is None else f"{trace.start_time:%Y-%m-%d %H:%M:%SZ}"
-        facts = (trace.trace_id[:8], trace.name, started, duration_text(totals.milliseconds))
-        words = [mark, *filter(None, facts), f"{len(trace.nodes)} nodes"]
-        yield paper.clip(paper.text("  ".join(words)), paper.width)
+        took = layout.pen.duration(totals.milliseconds)
+        words = [mark, *filter(None, (trace.trace_id[:8], trace.name, started, took))]
+        text = "  ".join([*words, f"{len(trace.nodes)} nodes"])
+        yield [(layout.clip(layout.pen.plain(text), layout.pen.width), "heading")]
 
 
-def _whole(difference: TraceDiff, paper: Paper) -> Iterator[str]:
-    """Yield how the two runs differ as a whole: their totals, and their root if there is one."""
+def _whole(difference: TraceDiff, layout: Layout) -> Iterator[Line]:
+    """Yield how the two traces differ as a whole: their totals, and their root if there is one."""
     root = difference.rows[0]
     is_single = sum(row.level == 0 for row in difference.rows) == 1
     name = difference.label(root.node) if is_single else difference.after.name
-    words = [f"run {name} @@", *_total_notes(*difference.totals)]
+    words = [f"{name} @@", *_total_notes(*difference.totals, layout.pen)]
     if is_single and root.change is not None:
-        words.append(_root_note(root.change, difference, paper))
-    yield from paper.packed("@@ ", filter(None, words), "  ")
+        words.append(_root_note(root.change, difference, layout))
+    yield from layout.packed("@@ ", filter(None, words), "  ")
     if is_single and root.change is not None:
-        yield from _Sheet(difference, paper).values(root.change, 1)
+        yield from _Sheet(difference, layout).values(root.change, 1)
 
 
-def _root_note(change: Change, difference: TraceDiff, paper: Paper) -> str:
-    """Return how the root of a run changed; its time is said with the totals."""
+def _root_note(change: Change, difference: TraceDiff, layout: Layout) -> str:
+    """Return how the root of a trace changed; its time is said with the totals."""
     fields = tuple(item for item in change.fields if item.path != "duration_ms")
-    return _Sheet(difference, paper).note(replace(change, fields=fields))
+    return _Sheet(difference, layout).note(replace(change, fields=fields))
 
 
-def _total_notes(before: Totals, after: Totals) -> Iterator[str]:
+def _total_notes(before: Totals, after: Totals, pen: Pen) -> Iterator[str]:
     if before.milliseconds is not None and after.milliseconds is not None:
         apart = after.milliseconds - before.milliseconds
         sign = "+" if apart >= 0 else "-"
         share = _percent(before.milliseconds, after.milliseconds)
-        yield f"time {sign}{duration_text(abs(apart))} ({share})"
+        yield f"time {sign}{pen.duration(abs(apart))} ({share})"
     if before.cost is not None and after.cost is not None:
         apart = after.cost - before.cost
         if apart:
-            yield f"cost {'+' if apart >= 0 else '-'}${abs(apart):.4f}"
+            yield f"cost {'+' if apart >= 0 else '-'}{pen.cost(abs(apart))}"
     elif before.tokens != after.tokens and before.tokens is not None and after.tokens is not None:
         yield f"tokens {after.tokens - before.tokens:+,}"  # where no prices make it dollars
 
 
-def render_brief(difference: TraceDiff, *, width: int = 80, unicode: bool = True) -> list[str]:
-    """Return one line: where the runs part, and by what; none when they are the same."""
-    paper = Paper(unicode, width, whole=False)
-    return [_first_line(difference, paper)] if difference.changes else []
+def brief_lines(difference: TraceDiff, pen: Pen) -> list[Line]:
+    """Return one line: the first difference; none when the traces are the same."""
+    return [_first_line(difference, Layout(pen))] if difference.changes else []
 
 
-def _first_line(difference: TraceDiff, paper: Paper) -> str:
-    """Return where the runs part, and by what."""
+def _first_line(difference: TraceDiff, layout: Layout) -> Line:
+    """Return where the traces part, and by what."""
     first = difference.first
     assert first is not None  # there are changes
-    sheet = _Sheet(difference, paper)
-    path, what = paper.text(difference.path(first)), paper.text(sheet.reason(first))
-    path = paper.path(path, max(paper.width - len("first difference: ") - _columns(what) - 2, 24))
-    return paper.clip(f"first difference: {path}: {what}", paper.width)
+    sheet, plain, width = _Sheet(difference, layout), layout.pen.plain, layout.pen.width
+    path, what = plain(difference.path(first)), plain(sheet.reason(first))
+    path = layout.path(path, max(width - len("first difference: ") - cell_width(what) - 2, 24))
+    return [(layout.clip(f"first difference: {path}: {what}", width), "heading")]
 
 
-def _count_line(difference: TraceDiff, paper: Paper) -> str:
+def _count_text(difference: TraceDiff, layout: Layout) -> str:
     counts = difference.counts
     always = ("changed", "added", "removed")
     words = [f"{counts[kind]} {kind}" for kind in _SIGNS if counts[kind] or kind in always]
-    return paper.glyph("dot").join([*words, f"{counts['same']} same"])
+    return layout.pen.glyph("dot").join([*words, f"{counts['same']} same"])
 
 
-def render_stat(difference: TraceDiff, *, width: int = 80, unicode: bool = True) -> list[str]:
+def stat_lines(difference: TraceDiff, pen: Pen) -> list[Line]:
     """Return a line for each kind of step that differs, then the totals; none when nothing does."""
     if not difference.changes:
         return []
-    paper = Paper(unicode, width, whole=False)
+    layout = Layout(pen)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in difference.rows:
         if row.differs:
@@ -288,31 +241,31 @@ def render_stat(difference: TraceDiff, *, width: int = 80, unicode: bool = True)
             counts[step_title(row.node)][kind] += 1
     ordered = sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
     lines = [
-        paper.step_line(
+        layout.node_line(
             " ", 0, title, ", ".join(f"{count[kind]} {kind}" for kind in _SIGNS if count[kind])
         )
         for title, count in ordered
     ]
-    return [*lines, _count_line(difference, paper)]
+    return [*lines, [(_count_text(difference, layout), "")]]
 
 
-# ---- Steps and their values --------------------------------------------------------------------
+# ---- Nodes and their values --------------------------------------------------------------------
 
 
 class _Sheet:
     """Lay the rows of a comparison out: what differs, its context, folds for all the rest."""
 
-    def __init__(self, difference: TraceDiff, paper: Paper) -> None:
-        self._difference, self._paper = difference, paper
+    def __init__(self, difference: TraceDiff, layout: Layout) -> None:
+        self._difference, self._layout = difference, layout
         self._rows = difference.rows
         self._tallies: dict[int, dict[str, tuple[int, int]]] = {}
 
-    def lines(self) -> Iterator[str]:
+    def lines(self) -> Iterator[Line]:
         """Yield the lines about steps, then their changed values."""
         self._survey()
         levels: list[int] = []  # where each row is drawn
         prefixes: list[str] = []  # the steps above it that are not drawn, or drawn within its label
-        hidden: list[str] = []
+        hidden: list[Line] = []
         until = 0
         for index, row in enumerate(self._rows):
             parent = self._parents[index]
@@ -323,7 +276,7 @@ class _Sheet:
                 continue
             if not self._is_drawn(index):
                 note = self._times_note(row)
-                hidden.append(self._paper.step_line(" ", level, self._label(row), note))
+                hidden.append(self._layout.node_line(" ", level, self._label(row), note))
                 continue
             yield from self._folded(hidden)
             hidden.clear()
@@ -364,13 +317,17 @@ class _Sheet:
         if parent == _TOP or not self._is_joined(parent):
             return ""
         prefix = f"{prefixes[parent]}{self._label(self._rows[parent])} / "
-        return prefix if len(prefix) < 4 * self._paper.width else f"{self._paper.glyph('cut')} / "
+        return (
+            prefix
+            if len(prefix) < 4 * self._layout.pen.width
+            else f"{self._layout.pen.glyph('cut')} / "
+        )
 
-    def _folded(self, hidden: list[str]) -> Iterator[str]:
+    def _folded(self, hidden: list[Line]) -> Iterator[Line]:
         if len(hidden) == 1:
             yield hidden[0]
         elif hidden:
-            yield f"  {self._paper.glyph('fold')} {len(hidden)} unchanged nodes"
+            yield self._layout.fold(f"{len(hidden)} unchanged nodes")
 
     def _label(self, row: Row) -> str:
         return self._difference.label(row.node, is_before=row.after is None)
@@ -425,49 +382,51 @@ class _Sheet:
 
     # One step
 
-    def _drawn(self, index: int, until: int, level: int, prefix: str) -> Iterator[str]:
-        row, paper = self._rows[index], self._paper
+    def _drawn(self, index: int, until: int, level: int, prefix: str) -> Iterator[Line]:
+        row, layout = self._rows[index], self._layout
         label = prefix + self._label(row)
         if until > index:
             yield from self._repeats(index, until, level, label)
         elif row.change is None:
             if not self._is_heading(index):
                 sign = " " if row.before and row.after else "+" if row.after else "-"
-                yield paper.step_line(sign, level, label, self._times_note(row))
+                yield layout.node_line(sign, level, label, self._times_note(row))
         elif not self._is_heading(index):
-            yield paper.step_line(_SIGNS[row.change.kind], level, label, self.note(row.change))
+            yield layout.node_line(_SIGNS[row.change.kind], level, label, self.note(row.change))
             yield from self.values(row.change, level + 1)
 
-    def _repeats(self, index: int, until: int, level: int, label: str) -> Iterator[str]:
+    def _repeats(self, index: int, until: int, level: int, label: str) -> Iterator[Line]:
         before, after = self._times(index)
         if before and after:
-            times = self._paper.pair(f"x{before}", f"x{after}")
-            yield self._paper.step_line("~", level, label, times)
+            times = self._layout.pair(f"x{before}", f"x{after}")
+            yield self._layout.node_line("~", level, label, times)
         else:
             sign = "+" if after else "-"
-            yield self._paper.step_line(sign, level, label, f"x{before or after}")
+            yield self._layout.node_line(sign, level, label, f"x{before or after}")
 
     def _times_note(self, row: Row) -> str:
         """Return how long a step that is only there as context took in either run."""
         if row.before is None or row.after is None:
             return ""
         before, after = row.before.duration_ms, row.after.duration_ms
-        if before is None or after is None or duration_text(before) == duration_text(after):
+        if before is None or after is None:
             return ""
-        return self._paper.pair(duration_text(before), duration_text(after))
+        times = self._layout.pen.duration(before), self._layout.pen.duration(after)
+        return "" if times[0] == times[1] else self._layout.pair(*times)
 
     def note(self, change: Change) -> str:
         """Return what stands beside a step: how its state, its name, its model or time changed."""
+        duration = self._layout.pen.duration
         if change.kind in ("added", "removed"):
             steps = f"({change.steps} nodes)" if change.steps > 1 else ""
-            return "  ".join(filter(None, [duration_text(change.node.duration_ms), steps]))
+            return "  ".join(filter(None, [duration(change.node.duration_ms), steps]))
         words = [self._origin(change)] if change.kind in ("moved", "renamed") else []
         for item in change.fields:
             if item.path == "duration_ms":
-                times = self._paper.pair(duration_text(item.before), duration_text(item.after))
+                times = self._layout.pair(duration(item.before), duration(item.after))
                 words.append(f"{times}  {_percent(item.before, item.after)}")
             elif item.path in ("status", "metadata.gen_ai.request.model"):
-                words.append(self._paper.pair(item.before, item.after))
+                words.append(self._layout.pair(item.before, item.after))
         return "  ".join(words)
 
     def _origin(self, change: Change) -> str:
@@ -490,52 +449,52 @@ class _Sheet:
             return f"{item.path.rpartition('.')[2]} {self.note(change)}"
         return f"{item.path} differs"
 
-    def values(self, change: Change, level: int) -> Iterator[str]:
+    def values(self, change: Change, level: int) -> Iterator[Line]:
         """Yield the values that differ in a step, old and new."""
         hidden = (*_IN_NOTE, "error", "error_type")
         fields = [item for item in change.fields if item.path not in hidden]
-        width = self._paper.width - len(f"+ {_indent(level)}")
-        shown = fields if self._paper.whole else fields[:_FIELDS]
+        width = self._layout.pen.width - len(f"+ {_indent(level)}")
+        shown = fields if self._layout.pen.is_wide else fields[:_FIELDS]
         for item in shown:
-            for sign, text in _value_lines(item, self._paper, width):
-                yield self._paper.line(sign, level, text)
+            for sign, text in _value_lines(item, self._layout, width):
+                yield self._layout.line(sign, level, text)
         if len(fields) > len(shown):
-            yield self._paper.line("~", level, f"{len(fields) - len(shown)} more values differ")
+            yield self._layout.line("~", level, f"{len(fields) - len(shown)} more values differ")
         if any(item.path in hidden[-2:] for item in change.fields):
             yield from self._errors(change, level)
 
-    def _errors(self, change: Change, level: int) -> Iterator[str]:
+    def _errors(self, change: Change, level: int) -> Iterator[Line]:
         for sign, node in (("-", change.before), ("+", change.after)):
             if node is not None and (node.error or node.error_type):
                 text = ": ".join(filter(None, [node.error_type, node.error]))
-                yield self._paper.line(sign, level, f"error: {text[:_SPAN]}")
+                yield self._layout.line(sign, level, f"error: {text[:_SPAN]}")
 
 
-def _value_lines(item: FieldChange, paper: Paper, width: int) -> Iterator[tuple[str, str]]:
+def _value_lines(item: FieldChange, layout: Layout, width: int) -> Iterator[tuple[str, str]]:
     """Yield the old and the new value; of long texts, the lines or the part where they differ."""
     before, after = item.before, item.after
-    path = paper.text(item.path)
-    if not paper.whole and len(path) > width - _VALUE:
-        path = paper.glyph("cut") + path[len(path) - max(width - _VALUE, 1) :]
+    path = layout.pen.plain(item.path)
+    if not layout.pen.is_wide and len(path) > width - _VALUE:
+        path = layout.pen.glyph("cut") + path[len(path) - max(width - _VALUE, 1) :]
     if isinstance(before, str) and isinstance(after, str):
         width -= len(f"{path}: ")
         if "\n" in before or "\n" in after:
-            yield from _text_lines(path, line_changes(before, after), paper, width)
+            yield from _text_lines(path, line_changes(before, after), layout, width)
             return
-        before, after = _from_difference(before, after, paper, width)
+        before, after = _from_difference(before, after, layout, width)
     for sign, value in (("-", before), ("+", after)):
         if value is not ABSENT:
-            yield sign, f"{path}: {paper.value(value)}"
+            yield sign, f"{path}: {layout.value(value)}"
 
 
 def _text_lines(
-    path: str, changes: list[tuple[str, int, str]], paper: Paper, width: int
+    path: str, changes: list[tuple[str, int, str]], layout: Layout, width: int
 ) -> Iterator[tuple[str, str]]:
     """Yield the lines in which two texts differ, of either text some when they are many."""
     counts = Counter(sign for sign, _, _ in changes)
-    most = max(counts.values()) if paper.whole else _FIELDS
+    most = max(counts.values()) if layout.pen.is_wide else _FIELDS
     shown: Counter[str] = Counter()
-    for (sign, number, _), line in zip(changes, _cut_lines(changes, paper, width)):
+    for (sign, number, _), line in zip(changes, _cut_lines(changes, layout, width)):
         shown[sign] += 1
         if shown[sign] <= most:
             yield sign, f"{path}:{number}: {line[:_SPAN]}"
@@ -544,7 +503,7 @@ def _text_lines(
         yield "~", f"{path}: {more(hidden, 'line')}"
 
 
-def _cut_lines(changes: list[tuple[str, int, str]], paper: Paper, width: int) -> list[str]:
+def _cut_lines(changes: list[tuple[str, int, str]], layout: Layout, width: int) -> list[str]:
     """Return the lines, without the equal beginnings of those that replace each other."""
     lines = [line for _, _, line in changes]
     replaced: deque[int] = deque()
@@ -555,58 +514,52 @@ def _cut_lines(changes: list[tuple[str, int, str]], paper: Paper, width: int) ->
             replaced.append(at)
         elif replaced:
             old = replaced.popleft()
-            lines[old], lines[at] = _from_difference(lines[old], line, paper, width)
+            lines[old], lines[at] = _from_difference(lines[old], line, layout, width)
     return lines
 
 
-def _from_difference(before: str, after: str, paper: Paper, width: int) -> tuple[str, str]:
+def _from_difference(before: str, after: str, layout: Layout, width: int) -> tuple[str, str]:
     """Cut the equal beginnings of two texts that would fill the line alone."""
     start = len(os.path.commonprefix([before, after]))
-    if paper.whole or start < width // 2:
+    if layout.pen.is_wide or start < width // 2:
         return before, after
-    mark, start = paper.glyph("cut"), start - min(12, width // 4)
+    mark, start = layout.pen.glyph("cut"), start - min(12, width // 4)
     return mark + before[start:], mark + after[start:]
 
 
-# ---- Drawing -----------------------------------------------------------------------------------
+# ---- Groups ------------------------------------------------------------------------------------
 
 
-def render_groups(
-    comparison: GroupComparison,
-    *,
-    width: int = 80,
-    unicode: bool = True,
-    limit: int = 200,
-    whole: bool = False,
-) -> list[str]:
-    """Return what differs between two groups of runs, and which steps are flaky, as lines.
+def group_lines(comparison: GroupComparison, pen: Pen, *, limit: int = 200) -> list[Line]:
+    """Return what differs between two groups of traces, and which nodes are flaky, as lines.
 
-    A line of a group reads: in how many runs, how many of them failed, then the median, the
+    A line of a group reads: in how many traces, how many of them failed, then the median, the
     interval it lies in 95 times in 100, and the 95th percentile of time, tokens and cost.
     """
-    paper = Paper(unicode, width, whole)
-    sizes = [f"{size} run{'' if size == 1 else 's'}" for size in comparison.runs]
-    lines = [f"--- a  {sizes[0]}", f"+++ b  {sizes[1]}"]
+    layout = Layout(pen)
+    sizes = [f"{size} trace{'' if size == 1 else 's'}" for size in comparison.runs]
+    lines: list[Line] = [[(f"--- a  {sizes[0]}", "heading")], [(f"+++ b  {sizes[1]}", "heading")]]
     least = 2 / math.comb(sum(comparison.runs), comparison.runs[0])
     if least >= CHANCE:
-        lines.append("no verdicts on time, tokens, cost: too few runs, it may all be chance")
+        lines.append([("no verdicts on time, tokens, cost: too few traces to rule out chance", "")])
     elif least * comparison.tests > CHANCE:
-        lines.append(f"few runs for {comparison.tests} tests: a single slower step may go unnamed")
-    drawn = list(_steps_lines(comparison.steps, paper))
+        few = f"few traces for {comparison.tests} tests: a single slower node may go unnamed"
+        lines.append([(few, "")])
+    drawn = list(_steps_lines(comparison.steps, layout))
     lines += drawn[:limit]
     if len(drawn) > limit:
-        lines.append(f"  {paper.glyph('fold')} {len(drawn) - limit} more lines")
-    return [*lines, "", *render_groups_brief(comparison, unicode=unicode)]
+        lines.append(layout.fold(f"{len(drawn) - limit} more lines"))
+    return [*lines, [], *group_brief_lines(comparison, pen)]
 
 
-def render_groups_brief(comparison: GroupComparison, *, unicode: bool = True) -> list[str]:
-    """Return one line: how many steps differ, are flaky, and are alike."""
+def group_brief_lines(comparison: GroupComparison, pen: Pen) -> list[Line]:
+    """Return one line: how many nodes differ, are flaky, and are alike."""
     alike = sum(not _group_notes(step) for step in comparison.steps)
     counts = (f"{len(comparison.different)} different", f"{len(comparison.flaky)} flaky")
-    return [Paper(unicode, 80, whole=True).glyph("dot").join([*counts, f"{alike} alike"])]
+    return [[(pen.glyph("dot").join([*counts, f"{alike} alike"]), "")]]
 
 
-def _steps_lines(steps: Sequence[StepComparison], paper: Paper) -> Iterator[str]:
+def _steps_lines(steps: Sequence[StepComparison], layout: Layout) -> Iterator[Line]:
     """Yield the steps of which there is anything to say, and how they went in either group."""
     tops = _lone_tops(steps)
     sizes = Counter(tops.values())
@@ -616,10 +569,10 @@ def _steps_lines(steps: Sequence[StepComparison], paper: Paper) -> Iterator[str]
             continue
         if sizes[step.path] > 1:
             notes[0] += f" ({sizes[step.path]} steps)"
-        yield paper.step_line(_group_sign(step), 0, " / ".join(step.path), ", ".join(notes))
+        yield layout.node_line(_group_sign(step), 0, " / ".join(step.path), ", ".join(notes))
         for sign, group in (("-", step.before), ("+", step.after)):
             if group.present:
-                yield from paper.packed(f"{sign}    ", _group_words(group), ", ")
+                yield from layout.packed(f"{sign}    ", _group_words(group, layout.pen), ", ")
 
 
 def _lone_tops(steps: Iterable[StepComparison]) -> dict[tuple[str, ...], tuple[str, ...]]:
@@ -646,10 +599,10 @@ def _group_sign(step: StepComparison) -> str:
     return signs.get(notes[0], "~") if len(notes) == 1 else "~"
 
 
-def _group_words(group: StepRuns) -> Iterator[str]:
+def _group_words(group: StepRuns, pen: Pen) -> Iterator[str]:
     yield f"in {group.present} of {group.runs}"
     yield f"{group.failing} failed"
-    for measure, (write, unit) in _WRITTEN.items():
+    for measure, (write, unit) in _written(pen).items():
         values = group.distribution(measure)
         if values.median is None or values.p95 is None or set(values.values) == _USUAL.get(measure):
             continue
@@ -662,9 +615,12 @@ def _group_words(group: StepRuns) -> Iterator[str]:
 
 
 _USUAL = {"per_run": {1.0}}  # goes without saying
-_WRITTEN: dict[str, tuple[Callable[[float], str], str]] = {
-    "per_run": (lambda count: f"x{count:g}", ""),
-    "time_ms": (duration_text, ""),
-    "tokens": (lambda count: f"{count:,.0f}", " tok"),
-    "cost": (lambda amount: f"${amount:.4f}", ""),
-}
+
+
+def _written(pen: Pen) -> dict[str, tuple[Callable[[float], str], str]]:
+    return {
+        "per_run": (lambda count: f"x{count:g}", ""),
+        "time_ms": (pen.duration, ""),
+        "tokens": (lambda count: f"{count:,.0f}", " tok"),
+        "cost": (pen.cost, ""),
+    }

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
-from ._columns import Line
+from logtracer_cli import Line
 
 try:
     from rich.console import Console

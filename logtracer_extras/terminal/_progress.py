@@ -20,10 +20,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from logtracer import LogtracerError, Node, NodeStatus
+from logtracer_cli import Line, Pen, duration_text
 
 from ..analysis.run import own_usage
 from ..analysis.tokens import PriceTable, Usage, models_of, usage_of
-from ._columns import Line, Pen, cost_text, seconds_text, tokens_text
 
 __all__ = ["Happening", "Progress", "event_line", "screen_lines"]
 
@@ -134,7 +134,7 @@ class Progress:
         took = node.duration_ms or 0.0
         alike = self._durations.setdefault((node.node_type, node.name), deque(maxlen=_DURATIONS))
         alike.append(took)
-        outcome = seconds_text(round(took * 1_000))
+        outcome = duration_text(took)
         if node.status == NodeStatus.FAILED:
             self.errors += 1
             outcome = ": ".join(part for part in (node.error_type, node.error) if part) or outcome
@@ -288,10 +288,10 @@ def _counts(progress: Progress, pen: Pen) -> str:
     if progress.retries:
         numbers.append(f"retries {progress.retries:,}")
     if progress.tokens:
-        numbers.append(f"tokens {tokens_text(progress.tokens)}")
+        numbers.append(f"tokens {pen.tokens(progress.tokens)}")
         if progress.prices is not None:
             is_part = progress.cost is not None and progress.unpriced > 0
-            numbers.append(f"cost {cost_text(progress.cost)}{'+' * is_part}")
+            numbers.append(f"cost {pen.cost(progress.cost)}{'+' * is_part}")
     dot, facts = pen.glyph("dot"), ""
     types = [(kind, number) for kind, number in progress.types.most_common(5) if kind != "trace"]
     for kind, number in types[:3]:
@@ -315,11 +315,11 @@ def _open_line(step: _Open, progress: Progress, now: datetime, pen: Pen) -> Line
     mark = f"  {pen.glyph(status)} "
     room = max(16, pen.width - len(mark) - 30)
     place = pen.fit(_shortened(step.place, pen.glyph("into"), room), room)
-    line: Line = [(mark, status), (place, ""), (f"{seconds_text(round(age * 1_000)):>8}", "")]
+    line: Line = [(mark, status), (place, ""), (f"{pen.duration(age):>8}", "")]
     left = pen.width - len(mark) - room - 8
     if is_paused:
         line.append((pen.clip(f"  {_pause_text(step.node)}", left), status))
     elif usual is not None and age > usual and left > 8:
-        slow = f"  slow: p95 is {seconds_text(round(usual * 1_000))}"
+        slow = f"  slow: p95 is {pen.duration(usual)}"
         line.append((pen.clip(slow, left), "interrupted"))
     return line

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from logtracer import EdgeType, NodeStatus
+from logtracer_cli import Line, Pen
 
 from ..analysis.critical_path import critical_path
 from ..analysis.run import Run, Step
-from ._columns import Line, Pen, cost_text, seconds_text, tokens_text
 
-__all__ = ["facts", "is_whole_run", "lines"]
+__all__ = ["facts", "is_whole_run", "timeline_lines"]
 
 _BAR = 14  # columns; what other columns leave is added
 _LEAST_BAR = 10  # where the names need the others
@@ -31,7 +31,7 @@ _LEAST_OWN_NAME = 8  # columns of its name that a mark one can do without must l
 _AGAIN = {EdgeType.RETRY_OF.value: "retry", EdgeType.FALLBACK_OF.value: "fallback"}
 
 
-def facts(run: Run) -> list[str]:
+def facts(run: Run, pen: Pen) -> list[str]:
     """Return what a summary says of a measured run: its tokens, its cost, its critical path."""
     told = []
     usage = [step.total for step in run.top if step.total is not None]
@@ -41,10 +41,10 @@ def facts(run: Run) -> list[str]:
     costs = [step.total_cost for step in run.top if step.total_cost is not None]
     if costs:
         is_part = any(step.unpriced for step in run.top)
-        told.append(f"cost {cost_text(sum(costs))}{'+' * is_part}")
+        told.append(f"cost {pen.cost(sum(costs))}{'+' * is_part}")
     held_up = sum(part.time for part in critical_path(run) if not is_whole_run(part.step))
     if run.wall and len(run.steps) > 1:
-        told.append(f"critical path {seconds_text(held_up)} ({100 * held_up // run.wall}%)")
+        told.append(f"critical path {pen.duration(held_up / 1_000)} ({100 * held_up // run.wall}%)")
     return told
 
 
@@ -53,7 +53,7 @@ def is_whole_run(step: Step | None) -> bool:
     return step is None or (step.parent is None and step.node.node_type == "trace")
 
 
-def lines(
+def timeline_lines(
     run: Run, pen: Pen, *, shown: set[str] | None = None, bars: bool = True
 ) -> Iterator[Line]:
     """Yield the head of the columns and a line per step; `shown` are the ids to draw, or None."""
@@ -154,7 +154,7 @@ class _Table:
 
     def head(self) -> Line:
         """Return the names of the columns."""
-        end = seconds_text(self._run.wall) if self._bar else ""
+        end = self._pen.duration(self._run.wall / 1_000) if self._bar else ""
         scale = "0s" + end.rjust(self._bar - 2) if self._bar else ""
         text = "NODE".ljust(self._name) + scale + "TIME".rjust(_TIME)
         text += "TOK".rjust(_TOKENS) * self._has_tokens
@@ -178,7 +178,7 @@ class _Table:
         times = [(step.start, step.end) for step in steps]
         line: Line = [(branch, "dim"), (mark, role), (name + " ", "")]
         line.append((self._bar_of(times), role if step.failed else step.node.node_type))
-        line.append((seconds_text(_covered(times)).rjust(_TIME), ""))
+        line.append((self._pen.duration(_covered(times) / 1_000).rjust(_TIME), ""))
         line.append((self._sums(steps), "dim"))
         return line
 
@@ -239,10 +239,10 @@ class _Table:
         costs = [step.total_cost for step in steps if step.total_cost is not None]
         text = ""
         if self._has_tokens:
-            text += (tokens_text(tokens) if tokens else "").rjust(_TOKENS)
+            text += (self._pen.tokens(tokens) if tokens else "").rjust(_TOKENS)
         if self._cost:
             plus = "+" * any(step.unpriced for step in steps)
-            cost = cost_text(sum(costs)) + plus if costs else "-" if tokens else ""
+            cost = self._pen.cost(sum(costs)) + plus if costs else "-" if tokens else ""
             text += cost.rjust(self._cost)
         return text.rstrip()
 

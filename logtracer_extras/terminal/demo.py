@@ -1,24 +1,48 @@
-"""Record a small multi-agent run, to see what a trace looks like; `logtracer demo` shows it.
-
-    from logtracer import FileStore, Tracer
-    from logtracer_extras.demo import record
-
-    trace_id = record(Tracer(storage=FileStore("./traces")))
-
-A planner splits a question, a research agent looks things up side by side, one look-up fails and
-is tried again, a writing agent falls back to another model, and the mail at the end cannot be
-sent. The agents are made up; the spans, threads, times and errors are real.
-"""
+"""`logtracer demo`: record a small trace to look at."""
 
 from __future__ import annotations
 
+import argparse
+import os
+import shlex
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from logtracer import EdgeType, Span, Tracer, propagate_context
+from logtracer_cli import (
+    STORE,
+    Screen,
+    find_trace,
+    opened_store,
+    summary_lines,
+    tree_lines,
+    typed_command,
+    without_password,
+)
 
-__all__ = ["record"]
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: the command takes the shared options alone."""
+
+
+def run(options: argparse.Namespace, screen: Screen) -> int:
+    """Run the command and return its exit code."""
+    with opened_store(options.store) as store:
+        trace_id = record(Tracer(storage=store))
+    trace = find_trace(trace_id, options.store)
+    screen.show(summary_lines(trace, screen.pen))
+    screen.show([[], *tree_lines(trace, "standard", screen.pen)])
+    path = os.path.join(options.store, f"{trace_id}.json")
+    place = path if os.path.exists(path) else without_password(options.store)
+    again = f"{typed_command()} inspect latest --verbosity full"
+    if options.store != STORE:
+        again += f" --store {shlex.quote(without_password(options.store))}"
+    hints = (f"Recorded in {place}", f"Look again: {again}")
+    screen.show([[], *([(hint, "dim")] for hint in hints)])
+    return 0
 
 
 class RateLimit(Exception):

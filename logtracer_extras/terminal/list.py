@@ -1,48 +1,88 @@
-"""Draw the list of what ran: `logtracer list`.
-
-from logtracer_extras.list_table import lines
-
-for line in lines(list_summaries(store), total, "./traces", pen):
-    ...
-"""
+"""`logtracer list`: what ran, newest first."""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timezone
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from logtracer import TraceGraph
+from logtracer import LogtracerError, TraceGraph
+from logtracer_cli import (
+    Line,
+    Pen,
+    Screen,
+    Stored,
+    add_prices,
+    count,
+    count_traces,
+    prices_of,
+    stored_traces,
+    without_password,
+)
 
 from ..analysis import measure
 from ..analysis.tokens import PriceTable
 from ..stores.summaries import TraceSummary
-from ._columns import Line, Pen, seconds_text, short_cost_text, tokens_text
+from ._options import add_narrowing, wanted_of
 
-__all__ = ["Cost", "cost_of", "lines", "sort_key", "to_dict"]
+__all__ = ["add_arguments", "run"]
 
 
-class Cost(NamedTuple):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("directory", nargs="?", help="where the traces are, instead of --store")
+    parser.add_argument("--sort", choices=("started", "time", "cost", "errors"), default="started")
+    parser.add_argument("--limit", type=count, default=20, metavar="N", help="0 for all")
+    add_narrowing(parser)
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+    add_prices(parser)
+
+
+def run(options: argparse.Namespace, screen: Screen) -> int:
+    """Run the command and return its exit code."""
+    place = options.directory or options.store
+    limit = options.limit or None
+    is_sorted = options.sort != "started"
+    found = list(stored_traces(place, None if is_sorted else limit, **wanted_of(options)))
+    costs = _costs_of(found, prices_of(options))
+    summaries = [stored.summary for stored in found if stored.summary is not None]
+    if is_sorted:
+        summaries.sort(key=_sort_key(options.sort, costs), reverse=True)
+    summaries = sorted(summaries[:limit], key=lambda summary: bool(summary.problem))
+    if options.json:
+        screen.show_json([_to_dict(summary, costs) for summary in summaries])
+    else:
+        total = count_traces(place)
+        lines = _lines(summaries, total, without_password(place), screen.pen, costs)
+        screen.show(lines)
+    return 0
+
+
+class _Cost(NamedTuple):
     """What a run cost as far as there are prices for it, and how many calls have none."""
 
     known: float | None = None
     unpriced: int = 0
 
 
-Costs = Mapping[str, Cost]  # by trace id
+Costs = Mapping[str, _Cost]  # by trace id
+
 _NO_COSTS: Costs = MappingProxyType({})
-_NO_COST = Cost()
+
+_NO_COST = _Cost()
 
 
-def cost_of(trace: TraceGraph, prices: PriceTable) -> Cost:
+def _cost_of(trace: TraceGraph, prices: PriceTable) -> _Cost:
     """Return what a run cost."""
     top = measure(trace, prices, infer=False).top
     known = [step.total_cost for step in top if step.total_cost is not None]
-    return Cost(sum(known) if known else None, sum(step.unpriced for step in top))
+    return _Cost(sum(known) if known else None, sum(step.unpriced for step in top))
 
 
-def sort_key(order: str, costs: Costs = _NO_COSTS) -> Callable[[TraceSummary], float]:
+def _sort_key(order: str, costs: Costs = _NO_COSTS) -> Callable[[TraceSummary], float]:
     """Return the key that sorts by `time`, `cost` or `errors`, largest last."""
     keys: dict[str, Callable[[TraceSummary], float]] = {
         "time": lambda summary: summary.duration_ms or 0.0,
@@ -52,7 +92,7 @@ def sort_key(order: str, costs: Costs = _NO_COSTS) -> Callable[[TraceSummary], f
     return keys[order]
 
 
-def to_dict(summary: TraceSummary, costs: Costs = _NO_COSTS) -> dict[str, Any]:
+def _to_dict(summary: TraceSummary, costs: Costs = _NO_COSTS) -> dict[str, Any]:
     """Return a line of the list as JSON data."""
     start, cost = summary.start_time, costs.get(summary.trace_id, _NO_COST)
     return {
@@ -80,7 +120,7 @@ _MARKED = {
 }
 
 
-def lines(
+def _lines(
     summaries: Iterable[TraceSummary],
     total: int,
     place: str,
@@ -89,7 +129,7 @@ def lines(
 ) -> Iterator[Line]:
     """Yield the table, and below it how many traces there are and what the marks mean."""
     is_part = any(cost.known is not None and cost.unpriced for cost in costs.values())
-    columns = _Columns(pen.width, 8 if is_part else 7)
+    columns = _Columns(pen.width, 10 if is_part else 9)
     yield [(columns.head(), "heading")]
     shown = 0
     marks: dict[str, str] = {}
@@ -125,13 +165,13 @@ class _Columns:
         return head + ("COST".rjust(self.cost) if self.cost else "")
 
 
-def _line(summary: TraceSummary, cost: Cost, columns: _Columns, pen: Pen) -> Line:
+def _line(summary: TraceSummary, cost: _Cost, columns: _Columns, pen: Pen) -> Line:
     short_id = pen.fit(summary.trace_id[:8], 8)
     if summary.problem:
         text = pen.clip(f"(unreadable: {summary.problem})", max(20, pen.width - 10))
         return [(f"{short_id}  ", "dim"), (text, "failed")]
     mark = pen.glyph(summary.status)
-    time = "-" if summary.duration_ms is None else seconds_text(round(summary.duration_ms * 1_000))
+    time = "-" if summary.duration_ms is None else pen.duration(summary.duration_ms)
     line: Line = [(f"{short_id}  ", "dim"), (f"{mark} ", summary.status)]
     line.append((pen.fit(summary.name, columns.name - len(mark) - 1) + " ", ""))
     if not columns.has_counts:
@@ -141,12 +181,21 @@ def _line(summary: TraceSummary, cost: Cost, columns: _Columns, pen: Pen) -> Lin
     nodes = (
         f"{summary.node_count:,}"
         if summary.node_count < 100_000
-        else tokens_text(summary.node_count)
+        else pen.tokens(summary.node_count)
     )
     line.append((f"{started:<{columns.started}}", "dim"))
     line.append((f"{time:>8}{nodes:>7}", ""))
     line.append((f"{summary.error_count:>4}", "failed" if summary.error_count else "dim"))
     if columns.cost:
         is_part = cost.known is not None and cost.unpriced > 0
-        line.append(((short_cost_text(cost.known) + "+" * is_part).rjust(columns.cost), "dim"))
+        line.append(((pen.cost(cost.known) + "+" * is_part).rjust(columns.cost), "dim"))
     return line
+
+
+def _costs_of(found: Iterable[Stored], prices: Any) -> dict[str, Any]:
+    """Return what runs cost, by their ids; each is loaded for it."""
+    costs: dict[str, Any] = {}
+    for stored in found if prices else ():
+        with contextlib.suppress(LogtracerError, OSError):  # the list says what is wrong with it
+            costs[stored.trace_id] = _cost_of(stored.load(), prices)
+    return costs

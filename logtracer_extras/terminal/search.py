@@ -1,44 +1,95 @@
-"""Search many runs and draw what was found: `logtracer search`.
+"""`logtracer search`: find nodes in all traces.
 
-    from logtracer_extras.search_results import lines, search
-
-    found = search(traces, parse("status:failed"))
-    for line in lines(found, pen, str):
-        ...
-    print(found.matches, found.runs)
-
-Runs are read one by one and let go, so a store of any size can be searched.
+Traces are read one by one and let go, so a store of any size can be searched.
 """
 
 from __future__ import annotations
 
+import argparse
+import functools
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from logtracer import TraceGraph
+from logtracer import LogtracerError, TraceGraph
+from logtracer_cli import (
+    TRACE_HELP,
+    CommandError,
+    Line,
+    Pen,
+    Screen,
+    add_data_flow,
+    add_prices,
+    count,
+    name_again,
+    parsed_query,
+    prices_of,
+    reason_of,
+    with_data_flow,
+)
 
 from ..analysis import measure
 from ..analysis.run import Step
 from ..analysis.tokens import PriceTable
 from ..query import Found, Match, Query
-from ._columns import Line, Pen
+from ._options import add_narrowing, traces_of, wanted_of
 
-__all__ = ["Result", "Search", "lines", "search", "to_dicts"]
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "query", help='what to find: timeout, status:failed, "type:llm_call dur>2s"'
+    )
+    parser.add_argument(
+        "trace", nargs="?", help=f"{TRACE_HELP}; a directory; without it the whole store"
+    )
+    parser.add_argument("--limit", type=count, default=50, metavar="N", help="steps, 0 for all")
+    add_narrowing(parser)
+    parser.add_argument("--json", action="store_true", help="print the matches as JSON")
+    add_data_flow(parser)
+    add_prices(parser)
+
+
+def run(options: argparse.Namespace, screen: Screen) -> int:
+    """Print what matches as it is found; as for grep, nothing found is 1 and trouble is 2."""
+    query = parsed_query(options.query)
+    try:
+        prices = prices_of(options)
+        read = traces_of(options.trace, options.store, **wanted_of(options))
+        traces = (with_data_flow(trace, options) for trace in read)
+        found = _Search(traces, query, prices, limit=options.limit or sys.maxsize)
+        if options.json:
+            screen.show_json([match for result in found for match in _to_dicts(result)])
+        else:
+            is_one = options.trace is not None and not os.path.isdir(options.trace)
+            place = options.store if is_one else options.trace or options.store
+            name_of = functools.partial(name_again, options.trace if is_one else None, place)
+            screen.show(_lines(found, screen.pen, name_of))
+    except (LogtracerError, OSError) as error:
+        raise CommandError("search", reason_of(error), code=2) from None
+    return 0 if found.matches else 1
+
 
 _TEXTS = 2  # matching texts shown of a step
+
 _ID = 8  # characters of a node's id that are shown: its end, which tells it from the others
+
 _BEFORE = 24  # columns shown before the part that matches
+
 _OBVIOUS = frozenset({"name", "type", "id", "status"})  # the line of the step shows them
 
 
-class Result(NamedTuple):
+class _Result(NamedTuple):
     """What was found in one run."""
 
     trace: TraceGraph
     matches: list[Match]
 
 
-class Search:
+class _Search:
     """The results of a search, found as they are asked for, and counted."""
 
     def __init__(
@@ -57,7 +108,7 @@ class Search:
         self.searched = 0
         self.is_cut = False  # more was found than the limit
 
-    def __iter__(self) -> Iterator[Result]:
+    def __iter__(self) -> Iterator[_Result]:
         for trace in self._traces:
             self.searched += 1
             matches = self._query.search_run(measure(trace, self._prices))
@@ -67,23 +118,12 @@ class Search:
             self.is_cut = len(matches) > room
             self.runs += 1
             self.matches += min(room, len(matches))
-            yield Result(trace, matches[:room])
+            yield _Result(trace, matches[:room])
             if self.matches >= self._limit:
                 return
 
 
-def search(
-    traces: Iterable[TraceGraph],
-    query: Query,
-    prices: PriceTable | None = None,
-    *,
-    limit: int = 50,
-) -> Search:
-    """Return a search that finds at most `limit` steps as it is iterated over."""
-    return Search(traces, query, prices, limit)
-
-
-def to_dicts(result: Result) -> Iterator[dict[str, Any]]:
+def _to_dicts(result: _Result) -> Iterator[dict[str, Any]]:
     """Yield the matches of a run as JSON data."""
     for match in result.matches:
         node = match.step.node
@@ -99,12 +139,12 @@ def to_dicts(result: Result) -> Iterator[dict[str, Any]]:
         }
 
 
-def lines(found: Search, pen: Pen, name_of: Callable[[str], str]) -> Iterator[Line]:
+def _lines(found: _Search, pen: Pen, name_of: Callable[[str], str]) -> Iterator[Line]:
     """Yield the matches run by run, and at last how many there were and where to look.
 
     `name_of` turns the id of a trace into what a command finds it by.
     """
-    first: Result | None = None
+    first: _Result | None = None
     for result in found:
         first = first or result
         yield _run_line(result.trace, pen)
@@ -163,7 +203,7 @@ def _marked(found: Found, room: int, pen: Pen) -> Line:
     return [(before, ""), (f"{opening}{hit}{closing}", "heading"), (after, "")]
 
 
-def _ending(found: Search, first: Result | None, name_of: Callable[[str], str]) -> Iterator[Line]:
+def _ending(found: _Search, first: _Result | None, name_of: Callable[[str], str]) -> Iterator[Line]:
     searched = f"{found.searched:,} run{'s' * (found.searched != 1)}"
     if first is None:
         yield [(f"nothing found in {searched}", "dim")]

@@ -1,35 +1,64 @@
-"""Draw where time, tokens and money went: `logtracer stats`.
-
-from logtracer_extras.stats_table import lines
-
-for line in lines([measure(trace)], pen):
-    ...
-"""
+"""`logtracer stats`: where time, tokens and money went."""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Iterator
 from heapq import nlargest
 from operator import attrgetter
 from typing import Any
 
 from logtracer import NodeType
+from logtracer_cli import TRACE_HELP, Line, Pen, Screen, add_prices, count, prices_of
 
+from ..analysis import measure
 from ..analysis.critical_path import Segment, critical_path, merge_path
 from ..analysis.run import Run, Step
 from ..analysis.statistics import ModelRow, NameRow, RetryWaste, Statistics
-from ._columns import Line, Pen, cost_text, seconds_text, tokens_text
+from ._options import traces_of
 from ._timeline import is_whole_run
 
-__all__ = ["lines", "to_dict"]
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "trace", nargs="?", help=f"{TRACE_HELP}; a directory; without it the whole store"
+    )
+    parser.add_argument("--limit", type=count, default=15, metavar="N", help="0 for all rows")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    add_prices(parser)
+
+
+def run(options: argparse.Namespace, screen: Screen) -> int:
+    """Run the command and return its exit code."""
+    prices = prices_of(options)
+    totals = Statistics()
+    run = None
+    for trace in traces_of(options.trace, options.store):
+        run = measure(trace, prices)
+        totals.add(run)
+    only = run if totals.runs == 1 else None
+    if options.json:
+        screen.show_json(_to_dict(totals, only))
+    else:
+        limit = options.limit or sys.maxsize
+        screen.show(_lines(totals, screen.pen, limit=limit, run=only))
+    return 0
+
 
 _SHARE = 8  # columns of the share's bar at most
+
 _PATH_ROWS = 12  # steps of the critical path that are shown
+
 _NUMBERS = 44  # columns of the numbers of the first table, its share left out
+
 _P50 = 8  # of them those of the median, which a narrow terminal leaves to the names
 
 
-def to_dict(totals: Statistics, run: Run | None = None) -> dict[str, Any]:
+def _to_dict(totals: Statistics, run: Run | None = None) -> dict[str, Any]:
     """Return the numbers as JSON data, times in milliseconds; `run` when there is only one."""
     document: dict[str, Any] = {
         "runs": totals.runs,
@@ -98,7 +127,7 @@ def _part_dict(part: Segment) -> dict[str, Any]:
     }
 
 
-def lines(
+def _lines(
     totals: Statistics, pen: Pen, *, limit: int = 15, run: Run | None = None
 ) -> Iterator[Line]:
     """Yield the tables: by name, by model, what tries were in vain; of one run its critical path.
@@ -126,7 +155,8 @@ def lines(
 
 def _title(totals: Statistics, pen: Pen, run: Run | None) -> Iterator[Line]:
     who = f"{totals.runs:,} runs" if run is None else _who(run, pen)
-    facts = [f"{seconds_text(totals.wall)} wall", f"{seconds_text(totals.work)} work"]
+    both = (("wall", totals.wall), ("work", totals.work))
+    facts = [f"{pen.duration(time / 1_000)} {word}" for word, time in both]
     if totals.parallelism is not None:
         facts.append(f"parallelism {totals.parallelism:.1f}x")
     times = pen.glyph("dot").join(facts)
@@ -154,13 +184,13 @@ def _names(rows: list[NameRow], pen: Pen) -> Iterator[Line]:
     yield [(pen.fit("BY NAME", room) + head.rstrip(), "heading")]
     for row in rows:
         bar = _share_bar(row.share, pen) if is_roomy else ""
-        median = f"{seconds_text(row.p50):>{_P50}}" if is_roomy else ""
+        median = f"{pen.duration(row.p50 / 1_000):>{_P50}}" if is_roomy else ""
         yield [
             (pen.fit(f"{row.node_type} {row.name}", room - 1) + " ", row.node_type),
-            (f"{tokens_text(row.count):>5}", ""),
-            (f"{tokens_text(row.errors):>5}", "failed" if row.errors else "dim"),
-            (f"{seconds_text(row.total):>9}{seconds_text(row.self_time):>9}", ""),
-            (f"{median}{seconds_text(row.p95):>8}", ""),
+            (f"{pen.tokens(row.count):>5}", ""),
+            (f"{pen.tokens(row.errors):>5}", "failed" if row.errors else "dim"),
+            (f"{pen.duration(row.total / 1_000):>9}{pen.duration(row.self_time / 1_000):>9}", ""),
+            (f"{median}{pen.duration(row.p95 / 1_000):>8}", ""),
             (f"  {bar}".rstrip(), row.node_type),
         ]
 
@@ -176,19 +206,20 @@ def _models(rows: list[ModelRow], pen: Pen) -> Iterator[Line]:
     head = f"{'N':>5}{'IN':>11}{'OUT':>10}{'CACHED':>10}{'COST':>11}"
     yield [(pen.fit("BY MODEL", room) + head, "heading")]
     for row in rows:
-        cost = cost_text(row.cost) + ("+" if row.cost is not None and row.unpriced else "")
-        numbers = f"{tokens_text(row.count):>5}{row.usage.input:>11,}{row.usage.output:>10,}"
+        cost = pen.cost(row.cost) + ("+" if row.cost is not None and row.unpriced else "")
+        numbers = f"{pen.tokens(row.count):>5}{row.usage.input:>11,}{row.usage.output:>10,}"
         numbers += f"{row.usage.cache_read:>10,}{cost:>11}"
         yield [(pen.fit(row.model, room - 1) + " ", NodeType.LLM_CALL), (numbers, "")]
 
 
 def _waste(waste: RetryWaste, pen: Pen) -> Iterator[Line]:
-    tries = f"{waste.attempts:,} {'try' if waste.attempts == 1 else 'tries'} in vain"
-    facts = [tries, f"{seconds_text(waste.time)} spent", f"{seconds_text(waste.waited)} waited"]
+    tries = f"{waste.attempts:,} failed attempt{'s' * (waste.attempts != 1)}"
+    times = (("spent", waste.time), ("waited", waste.waited))
+    facts = [tries, *(f"{pen.duration(time / 1_000)} {word}" for word, time in times)]
     if waste.tokens:
-        facts.append(f"{tokens_text(waste.tokens)} tokens")
+        facts.append(f"{pen.tokens(waste.tokens)} tokens")
     if waste.cost is not None:
-        facts.append(cost_text(waste.cost) + "+" * (waste.unpriced > 0))
+        facts.append(pen.cost(waste.cost) + "+" * (waste.unpriced > 0))
     yield [("RETRIES  ", "heading"), (pen.glyph("dot").join(facts[:3]), "")]
     if facts[3:]:
         yield [("         " + pen.glyph("dot").join(facts[3:]), "")]
@@ -198,18 +229,19 @@ def _path(run: Run, pen: Pen) -> Iterator[Line]:
     """Yield what held the run up, in the order it did."""
     parts = [part for part in merge_path(critical_path(run)) if not is_whole_run(part.step)]
     time = sum(part.time for part in parts)
-    total = f"{seconds_text(time)} of {seconds_text(run.wall)}"
+    total = f"{pen.duration(time / 1_000)} of {pen.duration(run.wall / 1_000)}"
     yield [("CRITICAL PATH  ", "heading"), (total, "")]
     longest = nlargest(_PATH_ROWS, parts, key=attrgetter("time"))
     shown = [part for part in longest if 100 * part.time >= run.wall]
     for part in sorted(shown, key=lambda part: part.start):
         text = pen.fit(_place(part), max(16, pen.width - 20))
         percent = f"{100 * part.time // run.wall}%"
-        yield [(f"  {text}{seconds_text(part.time):>10}{percent:>7}", "")]
+        yield [(f"  {text}{pen.duration(part.time / 1_000):>10}{percent:>7}", "")]
     rest = time - sum(part.time for part in shown)
     if rest > 0:
         number = len(parts) - len(shown)
-        yield [(f"  {number:,} shorter part{'s' * (number != 1)}: {seconds_text(rest)}", "dim")]
+        shorter = f"{number:,} shorter part{'s' * (number != 1)}"
+        yield [(f"  {shorter}: {pen.duration(rest / 1_000)}", "dim")]
 
 
 def _place(part: Segment) -> str:

@@ -1,29 +1,93 @@
-"""Show a run while it goes on, until it ends or the user quits: `logtracer watch`.
-
-    from logtracer_extras.watch_loop import WatchLoop
-
-    WatchLoop(Follower("traces/7f3a9c21.jsonl"), screen).by_line()
-
-Screen and live screen are those of `logtracer_cli`: they escape, colour and write.
-"""
+"""`logtracer watch`: follow a trace while it is recorded, until it ends or the user quits."""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import functools
+import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import logtracer_cli
+from logtracer import load_trace
+from logtracer_cli import (
+    COLOURS,
+    CommandError,
+    Line,
+    Pen,
+    Screen,
+    Stored,
+    add_prices,
+    choose_pen,
+    complain,
+    locate,
+    prices_of,
+    stored_traces,
+    summary_lines,
+    trace_id_of,
+    vendored,
+    without_password,
+)
+
+from ..analysis import measure
 from ..analysis.tokens import PriceTable
-from ._columns import Line, Pen
+from ..following import Follower, StoreFollower
 from ._progress import Happening, Progress, event_line, screen_lines
 
-__all__ = ["WatchLoop"]
+__all__ = ["add_arguments", "run"]
+
+if TYPE_CHECKING:
+    from ._live_screen import LiveScreen
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "trace",
+        nargs="?",
+        help="a file, latest, or the start of a trace id in --store; else the newest that runs",
+    )
+    add_prices(parser)
+    parser.set_defaults(no_pager=True)
+
+
+def run(options: argparse.Namespace, screen: Screen) -> int:
+    """Run the command and return its exit code."""
+    prices = prices_of(options)
+    found = _to_watch(options)
+    follower: Follower | StoreFollower | None = None
+    if found.path.endswith(".jsonl"):
+        follower = Follower(found.path)
+    elif not found.path:
+        follower = StoreFollower(found.load)
+    if follower is not None:
+        with contextlib.closing(follower):
+            loop = WatchLoop(follower, screen, prices)
+            live = _live_screen(screen)
+            if live is None:
+                loop.by_line()
+            else:
+                style_now = functools.partial(choose_pen, options, sys.stdout)
+                open_page = functools.partial(open_live_page, found.path) if found.path else None
+                loop.on_screen(live, style_now, open_page)
+                screen.pen = choose_pen(options, sys.stdout)  # the terminal may have changed
+    document = found.path.removesuffix("l")  # what a journal becomes when its run ends
+    trace = load_trace(document) if os.path.exists(document) else found.load()
+    measured = measure(trace, prices) if prices else None
+    screen.show(summary_lines(trace, screen.pen, measured))
+    return 0
+
 
 _POLL = 0.25  # seconds between two looks for events, and between two drawings
+
 _QUIET = 3.0  # seconds without an event until it is asked whether the process still lives
+
 _RATE_WINDOW = 12  # looks over which the rate of nodes is taken
 
 
@@ -33,23 +97,6 @@ class _Follower(Protocol):
 
     def is_abandoned(self) -> bool:
         """Tell whether nobody will end the run any more."""
-
-
-class _Style(Pen, Protocol):
-    def plain(self, text: str) -> str:
-        """Return a text as it is written, escaped."""
-
-
-class _Screen(Protocol):
-    @property
-    def style(self) -> _Style:
-        """How to draw."""
-
-    def show(self, lines: Iterable[Line]) -> None:
-        """Write lines."""
-
-    def flush(self) -> None:
-        """Let what was written be seen."""
 
 
 class _Live(AbstractContextManager[Any], Protocol):
@@ -70,7 +117,7 @@ class WatchLoop:
     def __init__(
         self,
         follower: _Follower,
-        screen: _Screen,
+        screen: Screen,
         prices: PriceTable | None = None,
         quiet: float = _QUIET,
         look: float = _POLL,
@@ -88,7 +135,7 @@ class WatchLoop:
         """Print one line per event until the run ends."""
         while True:
             happened = self._news()
-            self._screen.show(event_line(item, self._screen.style) for item in happened)
+            self._screen.show(event_line(item, self._screen.pen) for item in happened)
             self._screen.flush()
             if self._is_over():
                 return
@@ -97,7 +144,7 @@ class WatchLoop:
     def on_screen(
         self,
         live: _Live,
-        choose_style: Callable[[], _Style],
+        choose_style: Callable[[], Pen],
         open_page: Callable[[], object] | None = None,
     ) -> None:
         """Draw the run in place until it ends or the user presses q; the style may change.
@@ -153,7 +200,7 @@ class WatchLoop:
         return is_quiet and self._follower.is_abandoned()
 
     def _drawn(
-        self, seen: deque[tuple[float, int]], style: _Style, height: int, only_errors: bool
+        self, seen: deque[tuple[float, int]], style: Pen, height: int, only_errors: bool
     ) -> Iterator[Line]:
         (began, nodes_then), (now, nodes_now) = seen[0], seen[-1]
         rate = (nodes_now - nodes_then) / max(now - began, _POLL)
@@ -168,3 +215,53 @@ def _keys(only_errors: bool, is_paused: bool) -> str:
     """Return what the keys do now."""
     events = "all events" if only_errors else "errors only"
     return f"q quit   space {'go on' if is_paused else 'pause'}   e {events}"
+
+
+_POLL = 0.25  # seconds between two looks for a run to start
+
+
+def open_live_page(path: str) -> None:
+    """Show a run in the browser, from a process that outlives the watch and ends by itself."""
+    import subprocess  # for one key
+
+    with open(os.devnull, "r+b") as nowhere:  # the terminal is the watch's
+        subprocess.Popen(
+            [sys.executable, logtracer_cli.__file__, "view", "--live", path],
+            stdin=nowhere,
+            stdout=nowhere,
+            stderr=nowhere,
+            start_new_session=True,  # Ctrl-C in the watch is not meant for it
+        )
+
+
+def _to_watch(options: argparse.Namespace) -> Stored:
+    """Return the trace that is named, or the newest that runs; wait for one where none does."""
+    if options.trace is not None:
+        found = locate(options.trace, options.store)
+        if isinstance(found, Stored):
+            return found
+        return Stored(trace_id_of(found), found, functools.partial(load_trace, found))
+    is_waiting = False
+    while True:
+        is_there = "://" in options.store or os.path.lexists(options.store)
+        for found in stored_traces(options.store) if is_there else ():
+            if not found.path.endswith(".json"):
+                return found
+        if not is_waiting:
+            place = without_password(options.store)
+            complain(f"waiting for a run to start in {place} (Ctrl-C stops)")
+        is_waiting = True
+        time.sleep(_POLL)
+
+
+def _live_screen(screen: Screen) -> LiveScreen | None:
+    """Return the screen to draw on, None where lines are to be printed one after the other."""
+    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return None
+    try:
+        with vendored():
+            from ._live_screen import LiveScreen
+    except CommandError as error:  # without rich
+        complain(f"{error}; printing events line by line")
+        return None
+    return LiveScreen(COLOURS if screen.pen.colours else {})

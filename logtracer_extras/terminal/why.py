@@ -1,18 +1,55 @@
-"""`logtracer why`: why a node failed, or what led to a node."""
+"""`logtracer why`: from a failed node back to its cause."""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Iterator
 from itertools import groupby
 
 from logtracer import EdgeType, Node, NodeStatus, TraceGraph
+from logtracer_cli import (
+    TRACE_HELP,
+    Line,
+    Pen,
+    Screen,
+    add_data_flow,
+    count,
+    find_node,
+    find_trace,
+    inferred_edges,
+    with_data_flow,
+)
 
 from ..diff import path_text, step_title
 from ..diff.pairing import step_marks
-from ..why import BROKEN, DECISION, PART_OF, Cause, Explanation, looked_for
-from ._diff_text import Paper, more
+from ..why import BROKEN, DECISION, PART_OF, Cause, Explanation, explain, looked_for
+from ._diff_text import Layout, more
 
-__all__ = ["render_why"]
+__all__ = ["add_arguments", "run", "why_lines"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("trace", help=TRACE_HELP)
+    parser.add_argument("node", nargs="?", help="a node's id, or how it ends; else every failure")
+    parser.add_argument("--json", action="store_true", help="print the explanations as JSON")
+    parser.add_argument("--limit", type=count, default=200, metavar="N", help="lines, 0 for all")
+    add_data_flow(parser)
+
+
+def run(options: argparse.Namespace, screen: Screen) -> int:
+    """Explain; a run in which nothing failed is answered with 1."""
+    trace = with_data_flow(find_trace(options.trace, options.store), options)
+    trace.edges += inferred_edges(trace)
+    node_id = None if options.node is None else find_node(trace, options.node).id
+    if options.json:
+        explanations = explain(trace, node_id)
+        screen.show_json([explanation.to_dict() for explanation in explanations])
+        return 0 if explanations else 1
+    lines = why_lines(trace, node_id, screen.pen, limit=options.limit or sys.maxsize)
+    screen.show(lines or [[("no node failed; to compare it with another: logtracer diff", "")]])
+    return 0 if lines else 1
 
 
 _RELATIONS: dict[str, str] = {
@@ -24,35 +61,28 @@ _RELATIONS: dict[str, str] = {
     DECISION: "decided by",
     PART_OF: "part of",
 }
+
 _GIVES_OUTPUT = (EdgeType.DATA_FLOW, DECISION)  # relations in which the output is what mattered
 
 
-def render_why(
-    trace: TraceGraph,
-    node_id: str | None = None,
-    *,
-    width: int = 80,
-    unicode: bool = True,
-    limit: int = 200,
-    whole: bool = False,
-) -> list[str]:
-    """Return the explanations as lines of plain text; none when nothing failed.
+def why_lines(trace: TraceGraph, node_id: str | None, pen: Pen, *, limit: int = 200) -> list[Line]:
+    """Return the explanations as lines; none when nothing failed.
 
-    A line that starts with `!` is a failure that lasted, one with `~` one that was made good.
-    `limit` bounds the lines, to the end of an explanation; `whole` cuts nothing else.
+    A line that starts with `!` is a failure that lasted, one with `~` one that was recovered from.
+    `limit` bounds the lines, to the end of an explanation; a wide pen cuts nothing else.
     """
-    paper = Paper(unicode, width, whole)
-    drawing, (search, failures) = _Drawing(trace, paper), looked_for(trace, node_id)
-    lines: list[str] = []
+    layout = Layout(pen)
+    drawing, (search, failures) = _Drawing(trace, layout), looked_for(trace, node_id)
+    lines: list[Line] = []
     for number, node in enumerate(failures):
-        if len(lines) >= limit:  # not explained at all: each may lead back through all of the run
-            left = more(len(failures) - number, "failure")
-            return [*lines, "", f"  {paper.glyph('fold')} {left}"]
-        lines += [*([""] if lines else []), *drawing.lines(search.explanation(node))]
+        if len(lines) >= limit:  # not explained at all: each may lead back through all of the trace
+            return [*lines, [], layout.fold(more(len(failures) - number, "failure"))]
+        lines += [*([[]] if lines else []), *drawing.lines(search.explanation(node))]
     return lines
 
 
 _CAUSES = 20  # steps shown on the way back from one failure: the nearest, and where it began
+
 _FARTHEST = 3
 
 
@@ -65,24 +95,24 @@ def _sign(explanation: Explanation) -> str:
 class _Drawing:
     """Write explanations of one trace."""
 
-    def __init__(self, trace: TraceGraph, paper: Paper) -> None:
-        self._trace, self._paper = trace, paper
+    def __init__(self, trace: TraceGraph, layout: Layout) -> None:
+        self._trace, self._layout = trace, layout
         self._marks = step_marks(trace)
 
-    def lines(self, explanation: Explanation) -> Iterator[str]:
+    def lines(self, explanation: Explanation) -> Iterator[Line]:
         """Yield the failure, what came of it, then the steps back to its cause."""
         node = explanation.node
-        yield self._paper.step_line(_sign(explanation), 0, self._path(node), str(node.status))
+        yield self._layout.node_line(_sign(explanation), 0, self._path(node), str(node.status))
         yield from self._facts(node, 0, shows_output=False)
         if node.input_data:
-            yield self._paper.line(" ", 1, f"given: {self._paper.value(node.input_data)}")
+            yield self._layout.line(" ", 1, f"given: {self._layout.value(node.input_data)}")
         for words in self._outcome(explanation):
-            yield self._paper.line(" ", 1, words)
+            yield self._layout.line(" ", 1, words)
         yield from self._causes(explanation.causes)
         if explanation.cause is not node:
-            path = self._paper.text(self._path(explanation.cause))
-            path = self._paper.path(path, self._paper.width - len("  it began with "))
-            yield self._paper.line(" ", 0, f"it began with {path}")
+            path = self._layout.pen.plain(self._path(explanation.cause))
+            path = self._layout.path(path, self._layout.pen.width - len("  it began with "))
+            yield self._layout.line(" ", 0, f"it began with {path}")
 
     def _outcome(self, explanation: Explanation) -> Iterator[str]:
         """Yield what a failure came to."""
@@ -90,37 +120,37 @@ class _Drawing:
         for status, steps in groupby(consequences, lambda step: step.status):
             yield f"so {status!s}: {', '.join(map(self._label, steps))}"
         if explanation.recovered_by is not None:
-            yield f"made good by {self._label(explanation.recovered_by)}"
+            yield f"recovered by {self._label(explanation.recovered_by)}"
         if explanation.handled_by is not None:
             yield f"but {self._label(explanation.handled_by)} {explanation.handled_by.status!s}"
 
-    def _causes(self, causes: list[Cause]) -> Iterator[str]:
+    def _causes(self, causes: list[Cause]) -> Iterator[Line]:
         nearest, farthest = causes, causes[:0]
-        if len(causes) > _CAUSES and not self._paper.whole:
+        if len(causes) > _CAUSES and not self._layout.pen.is_wide:
             nearest, farthest = causes[: _CAUSES - _FARTHEST], causes[-_FARTHEST:]
         for cause in nearest:
             yield from self._cause(cause)
         if farthest:
-            fold = f"{self._paper.glyph('fold')} {more(len(causes) - _CAUSES, 'step')} back"
-            yield self._paper.line(" ", farthest[0].level, fold)
+            fold = f"{self._layout.pen.glyph('fold')} {more(len(causes) - _CAUSES, 'step')} back"
+            yield self._layout.line(" ", farthest[0].level, fold)
         for cause in farthest:
             yield from self._cause(cause)
 
-    def _cause(self, cause: Cause) -> Iterator[str]:
+    def _cause(self, cause: Cause) -> Iterator[Line]:
         words = _RELATIONS.get(cause.relation, str(cause.relation))
         label = f" ({cause.label})" if cause.label else ""
         text = f"{words} {self._label(cause.node)}{label}"
-        yield self._paper.step_line(" ", cause.level, text, str(cause.node.status))
+        yield self._layout.node_line(" ", cause.level, text, str(cause.node.status))
         yield from self._facts(cause.node, cause.level, cause.relation in _GIVES_OUTPUT)
 
-    def _facts(self, node: Node, level: int, shows_output: bool) -> Iterator[str]:
+    def _facts(self, node: Node, level: int, shows_output: bool) -> Iterator[Line]:
         if node.error or node.error_type:
             error = ": ".join(filter(None, [node.error_type, node.error]))
-            yield self._paper.line(" ", level + 1, f"error: {error}")
+            yield self._layout.line(" ", level + 1, f"error: {error}")
         for annotation in node.annotations:
-            yield self._paper.line(" ", level + 1, f'note: "{annotation}"')
+            yield self._layout.line(" ", level + 1, f'note: "{annotation}"')
         if shows_output and node.output_data:
-            yield self._paper.line(" ", level + 1, f"gave: {self._paper.value(node.output_data)}")
+            yield self._layout.line(" ", level + 1, f"gave: {self._layout.value(node.output_data)}")
 
     def _label(self, node: Node) -> str:
         mark = self._marks.get(node.id)

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+import drawn
 from logtracer import EdgeType, Node, NodeStatus, TraceGraph, trace_from_json, trace_to_json
 from logtracer_extras.diff import ABSENT, FieldChange, MaskError, compare_values, diff, line_changes
-from logtracer_extras.terminal._diff_text import render, render_brief, render_stat
 from sample_runs import GOLDEN, GOLDEN_ASCII, dollars, support
 from sample_traces import Sample
 from steps import Step, trace_of
@@ -189,7 +189,7 @@ def test_values_nested_deeper_than_python_recurses_are_compared() -> None:
     (change,) = diff(before, after, ignore=["output"]).changes
     assert change.fields[0].path.startswith("input.v[0][0][0]")
     assert diff(before, one_step(input_data=nested(1))).changes == []
-    assert render(diff(before, after))
+    assert drawn.difference(diff(before, after))
 
 
 def test_long_texts_are_compared_by_lines() -> None:
@@ -357,7 +357,7 @@ def test_traces_without_times_and_without_nodes_are_compared() -> None:
     assert diff(run, run).changes == []
     difference = diff(TraceGraph(name="empty"), run)
     assert [(change.kind, change.steps) for change in difference.changes] == [("added", 2)]
-    assert render(difference) and diff(TraceGraph(), TraceGraph()).changes == []
+    assert drawn.difference(difference) and diff(TraceGraph(), TraceGraph()).changes == []
 
 
 def test_damaged_trees_are_compared_whole() -> None:
@@ -413,7 +413,7 @@ def test_deep_and_wide_runs_are_compared_exactly(
     changed = {change.after.id for change in difference.changes if change.after}
     assert changed == {f"b{number}" for number in edited}
     assert {change.kind for change in difference.changes} == {"changed"}
-    assert len(render(difference, width=100)) < 40
+    assert len(drawn.difference(difference, width=100)) < 40
     assert time.process_time() - started < 60  # not quadratic; how fast it is, a benchmark says
 
 
@@ -443,27 +443,27 @@ def test_siblings_that_all_changed_and_repeat_are_paired_in_order() -> None:
 
 
 def test_the_lines_say_what_differs_with_its_context() -> None:
-    lines = render(diff(support(is_bad=False), support(is_bad=True), cost=dollars))
+    lines = drawn.difference(diff(support(is_bad=False), support(is_bad=True), cost=dollars))
     assert "\n".join(lines) == GOLDEN
     assert max(map(len, lines)) <= 80
 
 
 def test_the_ascii_form_says_the_same_in_ascii() -> None:
     difference = diff(support(is_bad=False), support(is_bad=True), cost=dollars)
-    lines = render(difference, unicode=False)
+    lines = drawn.difference(difference, unicode=False)
     assert "\n".join(lines) == GOLDEN_ASCII and GOLDEN_ASCII.isascii()
     assert max(map(len, lines)) <= 80
 
 
 def test_runs_that_are_the_same_have_no_lines() -> None:
     difference = diff(support(is_bad=True), support(is_bad=True))
-    assert render(difference) == render_brief(difference) == render_stat(difference) == []
+    assert drawn.difference(difference) == drawn.brief(difference) == drawn.stat(difference) == []
 
 
 def test_the_short_forms_say_where_it_began_and_what_kinds_of_step_differ() -> None:
     difference = diff(support(is_bad=False), support(is_bad=True))
-    assert render_brief(difference, width=100) == [GOLDEN.split("\n")[2]]
-    assert render_stat(difference)[0].split() == [
+    assert drawn.brief(difference, width=100) == [GOLDEN.split("\n")[2]]
+    assert drawn.stat(difference)[0].split() == [
         *("llm_call", "chat", "large-1", "1", "changed,", "1", "added")
     ]
 
@@ -482,7 +482,7 @@ def test_lines_keep_their_width_and_their_number() -> None:
         )
         for sign in ("one", "other")
     ]
-    lines = render(diff(*runs), width=72, limit=50)
+    lines = drawn.difference(diff(*runs), width=72, limit=50)
     assert len(lines) < 60 and lines[-3].endswith("more lines")
     wide = [line for line in lines if len(line) + sum("漢" <= char <= "字" for char in line) > 72]
     assert wide == []
@@ -491,7 +491,7 @@ def test_lines_keep_their_width_and_their_number() -> None:
 def one_value(before: str, after: str, **look: Any) -> list[str]:
     """Return the lines about a value that differs, in a step below others."""
     runs = [one_step(input_data={"text": text}) for text in (before, after)]
-    return [line.strip() for line in render(diff(*runs), **look) if "text" in line][1:]
+    return [line.strip() for line in drawn.difference(diff(*runs), **look) if "text" in line][1:]
 
 
 def test_of_values_that_begin_alike_the_part_that_differs_is_shown() -> None:
@@ -510,12 +510,12 @@ def test_of_texts_with_many_other_lines_both_are_shown_and_the_rest_is_counted()
     lines = one_value("\n".join("abcdefghij"), "\n".join("ABCDEFGHIJ"))
     assert Counter(line[0] for line in lines) == {"-": 6, "+": 6, "~": 1}
     assert lines[-1] == "~    input.text: 8 more lines"
-    assert len(one_value("\n".join("abcdefghij"), "\n".join("ABCDEFGHIJ"), whole=True)) == 20
+    assert len(one_value("\n".join("abcdefghij"), "\n".join("ABCDEFGHIJ"), is_wide=True)) == 20
 
 
 def test_a_long_path_leaves_room_for_the_value() -> None:
     runs = [one_step(input_data={"key" * 30: {"text": text}}) for text in ("cats", "dogs")]
-    lines = render(diff(*runs))
+    lines = drawn.difference(diff(*runs))
     assert [line[-22:] for line in lines if "cats" in line] == ['keykeykey.text: "cats"']
     assert max(map(len, lines)) <= 80
 
@@ -527,23 +527,23 @@ def test_of_a_long_path_the_step_itself_is_kept() -> None:
             step = Step(f"the sub-agent number {at}", "sub_agent", children=[step])
         return trace_of(step)
 
-    lines = render(diff(run("cats"), run("dogs")))
+    lines = drawn.difference(diff(run("cats"), run("dogs")))
     assert lines[2] == "first difference: … / tool_call search: input.q differs"
     assert lines[4] == "~ … / sub_agent the sub-agent number 0 / tool_call search"
 
 
 def test_the_heading_of_two_runs_is_broken_rather_than_cut() -> None:
-    lines = render(diff(support(is_bad=False), support(is_bad=True)), width=50)
+    lines = drawn.difference(diff(support(is_bad=False), support(is_bad=True)), width=50)
     assert lines[3:5] == [
-        "@@ run support-agent @@  time +2.59s (+26%)",
+        "@@ support-agent @@  time +2.59s (+26%)",
         "@@ tokens +1,800  completed → failed",
     ]
 
 
 def test_how_the_root_changed_stands_below_the_heading() -> None:
     runs = [trace_of(Step("agent", "trace", {"q": question})) for question in ("cats", "dogs")]
-    assert render(diff(*runs))[3:6] == [
-        "@@ run agent @@  time +0ms (+0%)",
+    assert drawn.difference(diff(*runs))[3:6] == [
+        "@@ agent @@  time +0ms (+0%)",
         '-    input.q: "cats"',
         '+    input.q: "dogs"',
     ]
@@ -554,7 +554,7 @@ def test_hostile_names_and_values_stay_text() -> None:
     before = trace_of(Step("agent", "trace"))
     after = trace_of(Step("agent", "trace", {"\x1b": "\r\x9b"}, children=[Step(n) for n in names]))
     for unicode in (True, False):
-        lines = render(diff(before, after), unicode=unicode)
+        lines = drawn.difference(diff(before, after), unicode=unicode)
         assert all(line.isprintable() for line in lines)
         assert sum(line[:2] == "+ " and line[2] != " " for line in lines) == len(names)
         assert unicode or all(line.isascii() for line in lines)

@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+import drawn
 from logtracer import EdgeType, NodeStatus, TraceGraph
 from logtracer_extras.diff.groups import (
     Distribution,
@@ -13,7 +14,6 @@ from logtracer_extras.diff.groups import (
     StepComparison,
     compare_groups,
 )
-from logtracer_extras.terminal._diff_text import render_groups
 from sample_traces import Sample
 
 OK, FAILED = NodeStatus.COMPLETED, NodeStatus.FAILED
@@ -72,7 +72,7 @@ def test_a_clear_difference_is_told_and_noise_is_not() -> None:
 def test_one_run_proves_nothing_about_time() -> None:
     comparison = compare_groups([run(1)], [run(5 + at) for at in range(5)])
     assert comparison.different == []
-    assert render_groups(comparison)[2].startswith("no verdicts on time")
+    assert drawn.groups(comparison)[2].startswith("no verdicts on time")
 
 
 def test_more_failures_are_told_when_chance_does_not_explain_them() -> None:
@@ -126,7 +126,7 @@ def test_costs_are_distributed_like_the_rest() -> None:
 def test_groups_may_be_generators_and_empty() -> None:
     comparison = compare_groups((run() for _ in range(2)), iter(()))
     assert comparison.runs == (2, 0)
-    assert render_groups(comparison, unicode=False)
+    assert drawn.groups(comparison, unicode=False)
 
 
 def test_a_deep_run_is_read_in_linear_time() -> None:
@@ -140,10 +140,10 @@ def test_a_deep_run_is_read_in_linear_time() -> None:
 def test_the_lines_name_what_differs_and_what_is_flaky() -> None:
     slow = [run(2 + at / 5, FAILED if at == 1 else OK) for at in range(5)]
     quick = [run(1 + at / 5, extra="search") for at in range(5)]
-    lines = render_groups(compare_groups(quick, slow), width=78)
+    lines = drawn.groups(compare_groups(quick, slow), width=78)
     assert [" ".join(line.split()) for line in lines] == [
-        "--- a 5 runs",
-        "+++ b 5 runs",
+        "--- a 5 traces",
+        "+++ b 5 traces",
         "~ agent / llm_call call slower, flaky in b",
         "- in 5 of 5, 0 failed, 1.40s [1.00s..1.80s] p95 1.76s, 10 tok",
         "+ in 5 of 5, 1 failed, 2.40s [2.00s..2.80s] p95 2.76s, 10 tok",
@@ -205,9 +205,9 @@ def test_few_runs_do_not_tell_one_step_of_many_from_chance_and_say_so() -> None:
     def lines(runs: int) -> list[str]:
         random = Random(1)
         before = [many_steps(random, 15) for _ in range(runs)]
-        return render_groups(compare_groups(before, [many_steps(random, 15, 3) for _ in before]))
+        return drawn.groups(compare_groups(before, [many_steps(random, 15, 3) for _ in before]))
 
-    assert lines(4)[2].startswith("few runs for ")
+    assert lines(4)[2].startswith("few traces for ")
     assert any("tool_call step 3 " in line and "slower" in line for line in lines(8))
 
 
@@ -240,7 +240,7 @@ def test_how_often_a_step_repeats_within_a_run_is_compared() -> None:
 
     comparison = compare_groups([loop(2)] * 6, [loop(4)] * 6)
     assert step(comparison, "llm_call think").verdicts() == ["repeats more often"]
-    assert "in 6 of 6, 0 failed, x4" in "".join(render_groups(comparison))
+    assert "in 6 of 6, 0 failed, x4" in "".join(drawn.groups(comparison))
 
 
 def test_runs_of_other_names_are_compared_step_by_step() -> None:
@@ -264,7 +264,7 @@ def test_a_branch_of_only_one_group_is_one_entry_and_flaky_steps_in_it_another()
         return sample.trace
 
     comparison = compare_groups([run()] * 2, [with_critic(OK), with_critic(FAILED)])
-    lines = [" ".join(line.split()) for line in render_groups(comparison)]
+    lines = [" ".join(line.split()) for line in drawn.groups(comparison)]
     assert "+ agent / sub_agent critic only in b (3 steps)" in lines
     assert "~ agent / sub_agent critic / tool_call score only in b, flaky in b" in lines
     assert not any("tool_call read" in line for line in lines)
@@ -272,7 +272,7 @@ def test_a_branch_of_only_one_group_is_one_entry_and_flaky_steps_in_it_another()
 
 def test_lines_of_a_group_are_broken_rather_than_cut() -> None:
     groups = [[run(1 + at + more, tokens=9_000 + at) for at in range(6)] for more in (0, 9)]
-    lines = render_groups(compare_groups(*groups, cost=lambda node: node.duration_ms), width=60)
+    lines = drawn.groups(compare_groups(*groups, cost=lambda node: node.duration_ms), width=60)
     assert max(map(len, lines)) <= 60 and not any("…" in line for line in lines)
     assert sum(" tok" in line for line in lines) == sum("$" in line for line in lines) == 2
 
@@ -296,5 +296,5 @@ def test_the_tenth_attempt_keeps_its_name() -> None:
 
 def test_lines_that_are_not_shown_are_counted() -> None:
     groups = [[run(extra=f"{name} {at}") for at in range(1)] for name in ("one", "two")]
-    lines = render_groups(compare_groups(*groups), limit=1)
+    lines = drawn.groups(compare_groups(*groups), limit=1)
     assert lines[-3:-1] == ["  ⋯ 3 more lines", ""]

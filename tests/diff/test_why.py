@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+import drawn
 from logtracer import EdgeType, Node, NodeStatus, TraceGraph
-from logtracer_extras.terminal.why import render_why
 from logtracer_extras.why import UnknownNodeError, explain
 from sample_traces import Sample
 
@@ -87,7 +87,7 @@ def test_a_run_that_was_cut_off_leads_to_what_ran_then() -> None:
         node.status = NodeStatus.INTERRUPTED
     (explanation,) = explain(sample.trace)
     assert (explanation.node, explanation.consequences) == (http, [call, sample.root])
-    assert render_why(sample.trace)[1] == "     so interrupted: llm_call call, agent"
+    assert drawn.why(sample.trace)[1] == "     so interrupted: llm_call call, agent"
 
 
 def test_a_time_limit_leads_to_the_step_that_was_too_slow() -> None:
@@ -124,7 +124,7 @@ def test_a_failure_that_the_step_around_it_handled_has_no_consequences_further_o
     assert [item.node for item in explanations] == [fatal, handled]  # what the run failed with
     assert [item.consequences for item in explanations] == [[sample.root], []]
     assert [item.handled_by for item in explanations] == [None, outer]
-    assert "     but sub_agent outer completed" in render_why(sample.trace)
+    assert "     but sub_agent outer completed" in drawn.why(sample.trace)
 
 
 def test_a_failure_inside_an_attempt_is_made_good_by_the_next_one() -> None:
@@ -135,7 +135,7 @@ def test_a_failure_inside_an_attempt_is_made_good_by_the_next_one() -> None:
     sample.link(first, second, EdgeType.RETRY_OF)
     (explanation,) = explain(sample.trace)
     assert (explanation.node, explanation.recovered_by) == (leaf, second)
-    assert render_why(sample.trace)[0].startswith("~")
+    assert drawn.why(sample.trace)[0].startswith("~")
 
 
 def test_a_loop_of_decisions_leads_back_to_the_last_one() -> None:
@@ -152,13 +152,13 @@ def test_many_failures_and_long_ways_back_are_cut_and_counted() -> None:
     steps = [sample.node("step", "tool_call", at, at + 1, **FAILED) for at in range(90)]
     for earlier, later in zip(steps, steps[1:]):
         sample.link(earlier, later, EdgeType.DATA_FLOW)
-    lines = render_why(sample.trace)
+    lines = drawn.why(sample.trace)
     assert 200 <= len(lines) < 250 and lines[-1].endswith("more failures")
-    assert sum("more failures" in line for line in render_why(sample.trace, limit=9_999)) == 0
-    lines = render_why(sample.trace, steps[-1].id)
+    assert sum("more failures" in line for line in drawn.why(sample.trace, limit=9_999)) == 0
+    lines = drawn.why(sample.trace, steps[-1].id)
     assert len(lines) < 60 and "69 more steps back" in "".join(lines)
     assert lines[-1] == "  it began with tool_call step"
-    assert len(render_why(sample.trace, steps[-1].id, whole=True)) > 180
+    assert len(drawn.why(sample.trace, steps[-1].id, is_wide=True)) > 180
 
 
 def test_of_a_long_path_the_step_itself_is_kept() -> None:
@@ -167,7 +167,7 @@ def test_of_a_long_path_the_step_itself_is_kept() -> None:
     for at in range(5):
         parent = sample.node(f"the sub-agent number {at}", "sub_agent", parent=parent)
     sample.node("divide", "tool_call", 0, 1, parent=parent, **FAILED)
-    line = render_why(sample.trace)[0]
+    line = drawn.why(sample.trace)[0]
     assert line.startswith("! … / sub_agent the sub-agent number 4 / tool_call divide ")
     assert line.endswith("  failed")
 
@@ -201,7 +201,7 @@ def test_an_unknown_node_is_named() -> None:
 
 def test_a_run_without_failures_needs_no_explanation() -> None:
     assert explain(Sample("agent").trace) == []
-    assert render_why(Sample("agent").trace) == []
+    assert drawn.why(Sample("agent").trace) == []
 
 
 def test_circular_edges_and_parents_come_to_an_end() -> None:
@@ -211,7 +211,7 @@ def test_circular_edges_and_parents_come_to_an_end() -> None:
     sample.link(one, two, EdgeType.RETRY_OF)
     sample.link(two, one, EdgeType.DATA_FLOW)
     one.parent_id, two.parent_id = two.id, one.id
-    assert explain(sample.trace, one.id) and render_why(sample.trace, two.id)
+    assert explain(sample.trace, one.id) and drawn.why(sample.trace, two.id)
 
 
 def test_a_chain_of_ten_thousand_attempts_is_followed() -> None:
@@ -222,7 +222,7 @@ def test_a_chain_of_ten_thousand_attempts_is_followed() -> None:
     (explanation,) = explain(sample.trace)
     assert explanation.cause is attempts[0]
     assert len(explanation.causes) == 9_999
-    assert max(map(len, render_why(sample.trace))) <= 80
+    assert max(map(len, drawn.why(sample.trace))) <= 80
 
 
 EXPECTED = """\
@@ -243,7 +243,7 @@ EXPECTED = """\
 
 
 def test_an_explanation_reads_from_the_failure_to_its_cause() -> None:
-    lines = render_why(failed_run()[0].trace)
+    lines = drawn.why(failed_run()[0].trace)
     assert "\n".join(lines[:13]) + "\n" == EXPECTED
     assert lines[13:16] == [
         "",
@@ -261,6 +261,6 @@ def test_hostile_text_stays_text() -> None:
         error="a\nb\r",
         annotations=["é\x07"],
     )
-    text = "\n".join(render_why(sample.trace, unicode=False))
+    text = "\n".join(drawn.why(sample.trace, unicode=False))
     assert text.isascii() and text.replace("\n", "").isprintable()
     assert "\\x1b[31mred\\u202e" in text

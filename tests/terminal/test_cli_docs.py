@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from logtracer import NodeStatus, save_trace_json
-from logtracer_cli import Style, main
+from logtracer_cli import Pen, main
 from sample_traces import support_agent
 
 PAGE = (Path(__file__).parents[2] / "docs" / "terminal.md").read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ def test_documented_keys_are_those_of_the_json(
 
 @pytest.mark.parametrize("status", list(NodeStatus))
 def test_every_mark_is_documented(status: NodeStatus) -> None:
-    for style in (Style(), Style(unicode=False)):
+    for style in (Pen(), Pen(unicode=False)):
         assert style.glyph(status).replace("|", "\\|") in PAGE
 
 

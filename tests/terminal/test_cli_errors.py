@@ -94,7 +94,7 @@ def test_wrong_use_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFi
 
 def test_without_a_command_the_help_says_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert "`logtracer demo` records a small run" in capsys.readouterr().err
+    assert "`logtracer demo` records a small trace" in capsys.readouterr().err
 
 
 def test_store_nobody_made_says_how_to_begin(

@@ -40,13 +40,8 @@ def test_names_a_user_may_give(argument: str, name: str, store: str) -> None:
 
 
 @pytest.mark.parametrize(("argument", "name"), [("latest", "run aa22"), ("b", "run bb33")])
-def test_two_files_are_enough_to_find_a_trace(
-    argument: str, name: str, store: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def missing(name: str) -> None:
-        raise ModuleNotFoundError(f"No module named {name!r}", name="logtracer_extras")
-
-    monkeypatch.setattr("importlib.import_module", missing)
+@pytest.mark.usefixtures("no_extras")
+def test_two_files_are_enough_to_find_a_trace(argument: str, name: str, store: str) -> None:
     (written_last,) = Path(store).glob("aa22*")
     os.utime(written_last, (2e9, 2e9))
     assert find_trace(argument, store).name == name

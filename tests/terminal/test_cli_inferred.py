@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import logtracer_cli
 from logtracer import TraceGraph, save_trace_json
-from logtracer_cli import CommandError, main
+from logtracer_cli import main
 from sample_traces import Sample, failing
 
 Run = Callable[..., list[str]]
@@ -71,11 +70,6 @@ def test_why_follows_an_inferred_retry(run: Run) -> None:
     assert explained["recovered_by"] == "0000000000000003"
 
 
-def test_without_the_extra_the_tree_is_that_of_what_was_recorded(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def missing(name: str) -> None:
-        raise CommandError(name, "not found")
-
-    monkeypatch.setattr(logtracer_cli, "extra", missing)
+@pytest.mark.usefixtures("no_extras")
+def test_without_the_extra_the_tree_is_that_of_what_was_recorded(run: Run) -> None:
     assert "├── [tool_call] search (1.00s) ✓" in run("inspect")

@@ -156,7 +156,14 @@ def test_tokens_that_a_step_repeats_of_those_below_it_count_once(inspect: Inspec
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.0004, "0ms"), (0.812, "812ms"), (12.4, "12.40s"), (59.999, "1m00s"), (1_300, "21m40s")],
+    [
+        (0.0, "0ms"),
+        (0.0004, "0ms"),
+        (0.812, "812ms"),
+        (12.4, "12.40s"),
+        (59.999, "1m00s"),
+        (1_300, "21m40s"),
+    ],
 )
 def test_times_are_said_as_people_say_them(seconds: float, shown: str) -> None:
     assert f"Trace: run ({shown})" in render_trace(Sample("run", seconds).trace)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from logtracer import save_trace_json
-from logtracer_cli import Screen, Style
+from logtracer_cli import Pen, Screen
 from sample_traces import Sample
 
 pty = pytest.importorskip("pty")
@@ -51,7 +51,7 @@ def test_long_output_goes_through_the_pager(long_trace: str) -> None:
 def test_first_lines_of_what_will_be_long_are_paged_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "seen")
     seen = os.open(tmp_path / "seen", os.O_RDONLY | os.O_NONBLOCK)
-    with closing(Screen(Style(), sys.stdout, pager=f"tee {tmp_path / 'seen'}")) as screen:
+    with closing(Screen(Pen(), sys.stdout, pager=f"tee {tmp_path / 'seen'}")) as screen:
         screen.expect(1_000)
         screen.show([[("first", "")]])
         screen.flush()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import logtracer_cli
 from logtracer import Node, save_trace_json
 from logtracer_cli import cell_width, main
 from logtracer_extras.analysis import measure
+from logtracer_extras.terminal._options import traces_of
 from sample_traces import START, Sample, failing, support_agent
 
 Search = Callable[..., list[str]]
@@ -143,12 +143,12 @@ def test_search_fits_the_width(width: int, search: Search) -> None:
 def test_runs_that_were_read_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(9):
         save_trace_json(Sample("run", 1.0, f"{number:x}").trace, tmp_path / f"{number:x}.json")
-    monkeypatch.setattr(logtracer_cli, "_COLLECTED", 2)
+    monkeypatch.setattr("logtracer_extras.terminal._options._COLLECTED", 2)
     gc.collect()
     gc.disable()
     try:
         alive = []
-        for trace in logtracer_cli.traces_of(None, str(tmp_path)):
+        for trace in traces_of(None, str(tmp_path)):
             trace.add_node(Node("child", 1, "child", parent_id=trace.root_nodes[0].id))
             run = measure(trace)  # parents and children that hold each other
             alive.append(sum(type(thing) is type(run.steps[0]) for thing in gc.get_objects()))

@@ -140,20 +140,18 @@ def test_query_that_is_not_one_says_where(
     assert message.count("\n") == 1
 
 
+@pytest.mark.usefixtures("no_extras")
 def test_extras_that_were_not_copied_along_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def missing(name: str) -> None:
-        raise ModuleNotFoundError(f"No module named {name!r}", name="logtracer_extras")
-
-    monkeypatch.setattr("importlib.import_module", missing)
     save_trace_json(weather(), tmp_path / "run.json")
     assert main(["inspect", str(tmp_path / "run.json")]) == 0
-    assert main(["inspect", str(tmp_path / "run.json"), "--timeline"]) == 1
-    assert capsys.readouterr().err == (
-        "logtracer: logtracer_extras/analysis.py: not found;"
-        " copy the folder beside logtracer_cli.py\n"
-    )
+    missing = ("inspect", str(tmp_path / "run.json"), "--timeline"), ("list", str(tmp_path))
+    for command in missing:
+        assert main([*command]) == 1
+        message = capsys.readouterr().err
+        assert message.startswith("logtracer: logtracer_extras")
+        assert message.endswith(": not found; copy the folder beside logtracer_cli.py\n")
 
 
 def test_a_node_is_printed_as_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

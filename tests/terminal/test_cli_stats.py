@@ -35,20 +35,20 @@ support-agent  7f3a9c21   12.40s wall · 15.80s work · parallelism 1.3x
 BY NAME                       N  ERR    TOTAL     SELF     P50     P95  SHARE
 llm_call chat                 5    1    7.70s    7.70s   1.50s   2.10s  █████
 custom answer                 1    1    6.20s    1.10s   6.20s   6.20s  ████
-custom gather                 1    0    4.30s    0.0ms   4.30s   4.30s  ███
-sub_agent researcher          1    0    4.30s    0.0ms   4.30s   4.30s  ███
+custom gather                 1    0    4.30s      0ms   4.30s   4.30s  ███
+sub_agent researcher          1    0    4.30s      0ms   4.30s   4.30s  ███
 tool_call web_search          4    0    4.00s    4.00s   1.00s   1.00s  ██
 sub_agent sql                 1    0    2.10s    1.00s   2.10s   2.10s  █
-decision plan                 1    0    1.90s    0.10s   1.90s   1.90s  █
-tool_call send_email          1    1    0.80s    0.80s   0.80s   0.80s  █
-llm_call chat_small           1    0    0.70s    0.70s   0.70s   0.70s  ▌
-tool_call vector_lookup       1    0    0.40s    0.40s   0.40s   0.40s  ▌
+decision plan                 1    0    1.90s    100ms   1.90s   1.90s  █
+tool_call send_email          1    1    800ms    800ms   800ms   800ms  █
+llm_call chat_small           1    0    700ms    700ms   700ms   700ms  ▌
+tool_call vector_lookup       1    0    400ms    400ms   400ms   400ms  ▌
 
 BY MODEL                           N         IN       OUT    CACHED       COST
 large-1                            5     18,000     1,400         0    $0.0750
 small-1                            1      1,500       200         0    $0.0011
 
-RETRIES  2 tries in vain · 3.60s spent · 1.10s waited
+RETRIES  2 failed attempts · 3.60s spent · 1.10s waited
          8.2k tokens · $0.0270
 
 CRITICAL PATH  12.40s of 12.40s
@@ -60,9 +60,9 @@ CRITICAL PATH  12.40s of 12.40s
   custom answer / llm_call chat                                    2.10s    16%
   custom answer / waiting for the next try                         1.10s     8%
   custom answer / llm_call chat                                    1.50s    12%
-  custom answer / llm_call chat_small                              0.70s     5%
-  custom answer / tool_call send_email                             0.80s     6%
-  1 shorter part: 0.10s
+  custom answer / llm_call chat_small                              700ms     5%
+  custom answer / tool_call send_email                             800ms     6%
+  1 shorter part: 100ms
 """
 
 ASCII = """\
@@ -71,20 +71,20 @@ support-agent  7f3a9c21   12.40s wall | 15.80s work | parallelism 1.3x
 BY NAME                       N  ERR    TOTAL     SELF     P50     P95  SHARE
 llm_call chat                 5    1    7.70s    7.70s   1.50s   2.10s  #####
 custom answer                 1    1    6.20s    1.10s   6.20s   6.20s  ####
-custom gather                 1    0    4.30s    0.0ms   4.30s   4.30s  ###
-sub_agent researcher          1    0    4.30s    0.0ms   4.30s   4.30s  ###
+custom gather                 1    0    4.30s      0ms   4.30s   4.30s  ###
+sub_agent researcher          1    0    4.30s      0ms   4.30s   4.30s  ###
 tool_call web_search          4    0    4.00s    4.00s   1.00s   1.00s  ##
 sub_agent sql                 1    0    2.10s    1.00s   2.10s   2.10s  #
-decision plan                 1    0    1.90s    0.10s   1.90s   1.90s  #
-tool_call send_email          1    1    0.80s    0.80s   0.80s   0.80s  #
-llm_call chat_small           1    0    0.70s    0.70s   0.70s   0.70s  =
-tool_call vector_lookup       1    0    0.40s    0.40s   0.40s   0.40s  =
+decision plan                 1    0    1.90s    100ms   1.90s   1.90s  #
+tool_call send_email          1    1    800ms    800ms   800ms   800ms  #
+llm_call chat_small           1    0    700ms    700ms   700ms   700ms  =
+tool_call vector_lookup       1    0    400ms    400ms   400ms   400ms  =
 
 BY MODEL                           N         IN       OUT    CACHED       COST
 large-1                            5     18,000     1,400         0    $0.0750
 small-1                            1      1,500       200         0    $0.0011
 
-RETRIES  2 tries in vain | 3.60s spent | 1.10s waited
+RETRIES  2 failed attempts | 3.60s spent | 1.10s waited
          8.2k tokens | $0.0270
 
 CRITICAL PATH  12.40s of 12.40s
@@ -96,9 +96,9 @@ CRITICAL PATH  12.40s of 12.40s
   custom answer / llm_call chat                                    2.10s    16%
   custom answer / waiting for the next try                         1.10s     8%
   custom answer / llm_call chat                                    1.50s    12%
-  custom answer / llm_call chat_small                              0.70s     5%
-  custom answer / tool_call send_email                             0.80s     6%
-  1 shorter part: 0.10s
+  custom answer / llm_call chat_small                              700ms     5%
+  custom answer / tool_call send_email                             800ms     6%
+  1 shorter part: 100ms
 """
 
 
@@ -141,7 +141,7 @@ def test_waste_that_leaves_calls_out_says_so(stats: Stats) -> None:
     ]
     for earlier, later in zip(tries, tries[1:]):
         sample.link(earlier, later, "retry_of")
-    assert "2.0M tokens · $3.0000+\n" in stats(sample.trace)
+    assert "2.0M tokens · $3.00+\n" in stats(sample.trace)
 
 
 def test_limit_says_how_much_is_left_out(stats: Stats) -> None:
@@ -180,7 +180,7 @@ def test_stats_of_an_instant_run_and_of_nothing(
     assert "weather_agent" in stats(weather())
     (tmp_path / "empty").mkdir()
     assert main(["stats", str(tmp_path / "empty")]) == 0
-    assert capsys.readouterr().out == "0 runs   0.0ms wall · 0.0ms work\n"
+    assert capsys.readouterr().out == "0 runs   0ms wall · 0ms work\n"
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"m": {"input": -1, "output": 1}}'])

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logtracer import TraceGraph, save_trace_json
-from logtracer_cli import Style, cell_width, main
+from logtracer_cli import Pen, cell_width, main
 from logtracer_extras.analysis import measure
-from logtracer_extras.terminal._timeline import lines
+from logtracer_extras.terminal._timeline import timeline_lines as lines
 from sample_traces import PRICES, Sample, failing, support_agent, usage
 
 Timeline = Callable[..., list[str]]
@@ -33,13 +33,13 @@ NODE                                      0s      12.40s    TIME    TOK    COST
 │  │  └─ ✓ llm_call chat                  ·····▌█·······   1.20s   5.1k $0.0225
 │  ├─ ✓ sub_agent sql                     ··██▌·········   2.10s   4.7k $0.0189
 │  │  └─ ✓ llm_call chat                  ··█▌··········   1.10s   4.7k $0.0189
-│  └─ ✓ tool_call vector_lookup           ··▌···········   0.40s
+│  └─ ✓ tool_call vector_lookup           ··▌···········   400ms
 └─ ✗ custom answer                        ·······███████   6.20s   9.9k $0.0282
    ├─ ✗ llm_call chat  #1                 ·······██▌····   2.10s   4.1k $0.0135
    │     RateLimit: 429, retry after 1s
    ├─ ↻ llm_call chat  #2 (retry)         ··········▌█▌·   1.50s   4.1k $0.0135
-   ├─ ⇢ llm_call chat_small (fallback)    ············▌▌   0.70s   1.7k $0.0011
-   └─ ✗ tool_call send_email              ·············█   0.80s
+   ├─ ⇢ llm_call chat_small (fallback)    ············▌▌   700ms   1.7k $0.0011
+   └─ ✗ tool_call send_email              ·············█   800ms
          TimeoutError: smtp did not answer in 800 ms
 """
 
@@ -59,13 +59,13 @@ NODE                                      0s      12.40s    TIME    TOK    COST
 |  |  `- ok llm_call chat                 .....=#.......   1.20s   5.1k $0.0225
 |  +- ok sub_agent sql                    ..##=.........   2.10s   4.7k $0.0189
 |  |  `- ok llm_call chat                 ..#=..........   1.10s   4.7k $0.0189
-|  `- ok tool_call vector_lookup          ..=...........   0.40s
+|  `- ok tool_call vector_lookup          ..=...........   400ms
 `- !! custom answer                       .......#######   6.20s   9.9k $0.0282
    +- !! llm_call chat  #1                .......##=....   2.10s   4.1k $0.0135
    |     RateLimit: 429, retry after 1s
    +- re llm_call chat  #2 (retry)        ..........=#=.   1.50s   4.1k $0.0135
-   +- fb llm_call chat_small (fallback)   ............==   0.70s   1.7k $0.0011
-   `- !! tool_call send_email             .............#   0.80s
+   +- fb llm_call chat_small (fallback)   ............==   700ms   1.7k $0.0011
+   `- !! tool_call send_email             .............#   800ms
          TimeoutError: smtp did not answer in 800 ms
 """
 
@@ -122,7 +122,7 @@ def test_sum_that_leaves_calls_out_says_so(timeline: Timeline) -> None:
     sample.node("unknown", "llm_call", 0.5, 1.0, metadata=usage("odd", 10, 0))
     lines = timeline(sample.trace)
     ends = [line.split()[-1] for line in lines[-4:]]
-    assert ends == ["COST", "$3.0000+", "$3.0000", "-"]
+    assert ends == ["COST", "$3.00+", "$3.00", "-"]
     assert max(map(cell_width, lines)) <= 80
 
 
@@ -184,7 +184,7 @@ def test_every_step_leaves_a_mark_and_no_line_is_too_wide(
     for number, (start, length, parent) in enumerate(spans):
         above = nodes[min(parent, number)]
         nodes.append(sample.node(f"n{number}", "custom", start, start + length, parent=above))
-    style = Style(width=width)
+    style = Pen(width=width)
     drawn = [style.text(line) for line in lines(measure(sample.trace), style)]
     assert len(drawn) == len(nodes) + 1
     assert all(cell_width(line) <= width for line in drawn)

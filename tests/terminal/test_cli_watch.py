@@ -14,10 +14,11 @@ import pytest
 
 import logtracer_cli
 from logtracer import Node, NodeStatus, TraceGraph, save_trace_json
-from logtracer_cli import Screen, Style, cell_width, main
+from logtracer_cli import Pen, Screen, cell_width, main
 from logtracer_extras.analysis import PriceTable
 from logtracer_extras.following import Follower, StoreFollower
 from logtracer_extras.stores.sqlite import SQLiteStore
+from logtracer_extras.terminal import watch
 from logtracer_extras.terminal._progress import Progress, screen_lines
 from logtracer_extras.terminal.watch import WatchLoop
 from needs import needs
@@ -82,7 +83,7 @@ def progress_of(events: list[dict[str, Any]]) -> Progress:
 
 
 def drawn(events: list[dict[str, Any]], now: datetime, **flags: Any) -> list[str]:
-    style = Style(unicode=flags.pop("unicode", True))
+    style = Pen(unicode=flags.pop("unicode", True))
     lines = screen_lines(progress_of(events), now, 212.0, style, **flags)
     return [style.text(line) for line in lines]
 
@@ -99,15 +100,15 @@ def test_screen_in_ascii_says_the_same() -> None:
         "",
         "OPEN NOW (2)",
         "  .. coder > llm_call chat                           1.00s",
-        "  .. coder > tool_call read_file                     1.00s  slow: p95 is 0.01s",
+        "  .. coder > tool_call read_file                     1.00s  slow: p95 is 10ms",
         "",
         "LAST EVENTS",
-        "  18:24:23  ok  tool_call read_file                     0.01s",
-        "  18:24:24  ok  tool_call read_file                     0.01s",
-        "  18:24:25  ok  tool_call read_file                     0.01s",
-        "  18:24:26  ok  tool_call read_file                     0.01s",
-        "  18:24:27  ok  tool_call read_file                     0.01s",
-        "  18:24:28  ok  tool_call read_file                     0.01s",
+        "  18:24:23  ok  tool_call read_file                     10ms",
+        "  18:24:24  ok  tool_call read_file                     10ms",
+        "  18:24:25  ok  tool_call read_file                     10ms",
+        "  18:24:26  ok  tool_call read_file                     10ms",
+        "  18:24:27  ok  tool_call read_file                     10ms",
+        "  18:24:28  ok  tool_call read_file                     10ms",
         "  18:24:29  !!  coder / llm_call chat                   RateLimit: 429",
         "  18:24:30  re  coder / llm_call chat                   retry of chat",
     ]
@@ -119,15 +120,15 @@ SCREEN = [
     "",
     "OPEN NOW (2)",
     "  ● coder › llm_call chat                            1.00s",
-    "  ● coder › tool_call read_file                      1.00s  slow: p95 is 0.01s",
+    "  ● coder › tool_call read_file                      1.00s  slow: p95 is 10ms",
     "",
     "LAST EVENTS",
-    "  18:24:23  ✓  tool_call read_file                      0.01s",
-    "  18:24:24  ✓  tool_call read_file                      0.01s",
-    "  18:24:25  ✓  tool_call read_file                      0.01s",
-    "  18:24:26  ✓  tool_call read_file                      0.01s",
-    "  18:24:27  ✓  tool_call read_file                      0.01s",
-    "  18:24:28  ✓  tool_call read_file                      0.01s",
+    "  18:24:23  ✓  tool_call read_file                      10ms",
+    "  18:24:24  ✓  tool_call read_file                      10ms",
+    "  18:24:25  ✓  tool_call read_file                      10ms",
+    "  18:24:26  ✓  tool_call read_file                      10ms",
+    "  18:24:27  ✓  tool_call read_file                      10ms",
+    "  18:24:28  ✓  tool_call read_file                      10ms",
     "  18:24:29  ✗  coder / llm_call chat                    RateLimit: 429",
     "  18:24:30  ↻  coder / llm_call chat                    retry of chat",
 ]
@@ -177,7 +178,7 @@ def test_an_event_is_told_with_the_agent_above_it() -> None:
 
 
 def test_a_narrow_screen_keeps_the_name_of_what_is_open() -> None:
-    style = Style(width=52)
+    style = Pen(width=52)
     lines = [*screen_lines(progress_of(batch()[1]), START, 0.0, style)]
     assert style.text(lines[4]).startswith("  ● llm_call chat ")
     assert style.text(lines[5]).startswith("  ● tool_call read_fi…")
@@ -193,13 +194,13 @@ def spent(*calls: tuple[str, str, dict[str, Any]], prices: str = PRICES) -> str:
         progress.take(ended(node))
     agent.metadata = usage("large-1", 1_000_000, 0)
     progress.take(ended(agent))
-    style = Style(unicode=False)
+    style = Pen(unicode=False)
     return [style.text(line) for line in screen_lines(progress, START, 0.0, style)][1]
 
 
 def test_cost_is_shown_and_a_parent_that_repeats_it_counts_once() -> None:
     line = spent(("llm_call", "agent", usage("large-1", 1_000_000, 0)))
-    assert line.endswith("tokens 1.0M | cost $3.0000")
+    assert line.endswith("tokens 1.0M | cost $3.00")
 
 
 def test_cost_of_an_unknown_model_is_a_dash_never_zero() -> None:
@@ -210,13 +211,13 @@ def test_cost_of_an_unknown_model_is_a_dash_never_zero() -> None:
 
 def test_cost_that_leaves_calls_out_says_so() -> None:
     line = spent(("llm_call", "root", usage("odd", 10, 0)))
-    assert line.endswith("cost $3.0000+")
+    assert line.endswith("cost $3.00+")
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_counts_leave_out_types_before_money(width: int) -> None:
     progress = progress_of(batch()[1])
-    style = Style(width=width)
+    style = Pen(width=width)
     line = style.text([*screen_lines(progress, START, 0.0, style)][1])
     assert cell_width(line) <= width
     assert "errors 1 · retries 1" in line
@@ -231,7 +232,7 @@ def test_screen_fits_the_height(height: int) -> None:
     events += [ended(sample.node("done", "custom", 0.0, 0.5)) for _ in range(12)]
     shown = drawn(events, START, height=height)
     assert len(shown) + 2 <= max(height, 13)  # the keys stand below it
-    assert shown[-1].endswith("0.50s")
+    assert shown[-1].endswith("500ms")
     assert any(line.endswith(" more") for line in shown)
 
 
@@ -294,7 +295,7 @@ def test_summary_at_the_end_tells_the_cost(
     save_trace_json(sample.trace, tmp_path / "done.json")
     (tmp_path / "prices").write_text(PRICES)
     assert main(["watch", str(tmp_path / "done.json"), "--prices", str(tmp_path / "prices")]) == 0
-    assert "cost $3.0000" in capsys.readouterr().out
+    assert "cost $3.00" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["-"], 2), (["--store", os.devnull], 1)])
@@ -391,7 +392,7 @@ class Keys:
         pass
 
     def draw(self, lines: Iterable[list[tuple[str, str]]]) -> None:
-        self.drawn.append([Style().text(line) for line in lines])
+        self.drawn.append([Pen().text(line) for line in lines])
 
     def key(self, seconds: float) -> str:
         return self.keys.pop(0)
@@ -401,8 +402,8 @@ def watched(path: Path, *keys: str, widths: Iterable[int] = ()) -> list[list[str
     """Watch the batch while keys are pressed, and return every screen that was drawn."""
     write(path, *batch()[1])
     live, follower, left = Keys(*keys), Follower(str(path)), iter(widths)
-    loop = WatchLoop(follower, Screen(Style()), quiet=60.0)
-    loop.on_screen(live, lambda: Style(width=next(left, 80)))
+    loop = WatchLoop(follower, Screen(Pen()), quiet=60.0)
+    loop.on_screen(live, lambda: Pen(width=next(left, 80)))
     follower.close()
     return live.drawn
 
@@ -413,7 +414,7 @@ def test_long_run_is_drawn_while_it_is_still_read(tmp_path: Path) -> None:
     done = event("trace.completed", trace_id=sample.trace.trace_id, end_time=None, metadata={})
     write(path, started(sample.trace), done, *map(ended, nodes))  # of a process that joined
     live, follower = Keys("", "", "", "", ""), Follower(str(path))
-    WatchLoop(follower, Screen(Style()), look=0.0).on_screen(live, Style)
+    WatchLoop(follower, Screen(Pen()), look=0.0).on_screen(live, Pen)
     follower.close()
     facts = [screen[0].split("   ")[2:] for screen in live.drawn]
     assert facts == [[f"{number} nodes", "+0/s"] for number in (0, 0, 1, 2, 3, 3)]
@@ -438,8 +439,8 @@ def test_v_opens_the_page_once(tmp_path: Path) -> None:
     path, pages = tmp_path / "c1.jsonl", iter(["the only one"])
     write(path, *batch()[1])
     live, follower = Keys("v", "v", "q"), Follower(str(path))
-    loop = WatchLoop(follower, Screen(Style()), quiet=60.0)
-    loop.on_screen(live, Style, lambda: next(pages))
+    loop = WatchLoop(follower, Screen(Pen()), quiet=60.0)
+    loop.on_screen(live, Pen, lambda: next(pages))
     follower.close()
     assert live.drawn[0][-1].endswith("e errors only   v open in browser")
     assert live.drawn[1][-1].endswith("e errors only")
@@ -453,7 +454,7 @@ def test_page_of_a_run_is_shown_by_a_process_of_its_own(monkeypatch: pytest.Monk
         started.append((command, start_new_session))
 
     monkeypatch.setattr("subprocess.Popen", start)
-    logtracer_cli.open_live_page("traces/c1.jsonl")
+    watch.open_live_page("traces/c1.jsonl")
     command = [sys.executable, logtracer_cli.__file__, "view", "--live", "traces/c1.jsonl"]
     assert started == [(command, True)]
 

@@ -81,7 +81,7 @@ def test_several_runs_are_compared_as_groups(
     runs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, text = said(capsys, "diff", runs[0], runs[1], runs[2])
-    assert code == 0 and "--- a  1 run\n+++ b  2 runs" in text and "flaky in b" in text
+    assert code == 0 and "--- a  1 trace\n+++ b  2 traces" in text and "flaky in b" in text
     code, text = said(capsys, "diff", *runs[:2], "--against", *runs[2:], "--json")
     assert json.loads(text)["runs"] == {"before": 2, "after": 2}
 
@@ -140,7 +140,10 @@ def test_why_explains_failures_and_says_1_when_there_are_none(
 ) -> None:
     code, text = said(capsys, "why", runs[2])
     assert code == 0 and text.startswith("! tool_call look_up")
-    assert said(capsys, "why", runs[0]) == (1, "nothing failed in this run\n")
+    assert said(capsys, "why", runs[0]) == (
+        1,
+        "no node failed; to compare it with another: logtracer diff\n",
+    )
     code, text = said(capsys, "why", runs[2], "0003", "--json")
     assert code == 0 and json.loads(text)[0]["node"]["name"] == "look_up"
     assert main(["why", runs[2], "nope"]) == 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from logtracer import NodeStatus, TraceGraph, save_trace_json
 from logtracer_cli import (
-    Style,
+    Pen,
     cell_width,
     clip,
     main,
@@ -170,7 +170,7 @@ def test_printable_leaves_printable_text_alone_and_no_other_character(text: str)
 
 @given(st.text(max_size=40))
 def test_ascii_style_writes_ascii(text: str) -> None:
-    assert Style(unicode=False).text([(text, "")]).isascii()
+    assert Pen(unicode=False).text([(text, "")]).isascii()
 
 
 @given(st.text(max_size=60), st.integers(min_value=2, max_value=40))
