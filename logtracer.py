@@ -1326,28 +1326,29 @@ def _parse_traceparent(text: str) -> tuple[tuple[str, str] | None, bool]:
     return (trace_id, span_id), bool(int(flags, 16) & 1)
 
 
-def _beside(name: str) -> Any:
-    """Import a module of the folder logtracer_extras, which lies beside this file."""
+def _import_extra(name: str) -> Any:
+    """Import a module of the folder logtracer_extras, from the package that this file lies in."""
     import importlib
 
+    folder = f"{__package__}.logtracer_extras" if __package__ else "logtracer_extras"
     try:
-        return importlib.import_module(f"logtracer_extras.{name}")
+        return importlib.import_module(f"{folder}.{name}")
     except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("logtracer_extras"):
+        if not (error.name or "").startswith(folder):
             raise  # what that module needs in its turn
-        what = f"{name} needs the folder logtracer_extras beside logtracer.py"
-        raise ImportError(what, name=error.name) from error
+        what = f"{name} needs the folder logtracer_extras; copy it beside logtracer.py"
+        raise ImportError(what, name=error.name) from None
 
 
 def _adapter(name: str) -> Any:
     try:
-        return _beside(f"adapters.{name}")
+        return _import_extra(f"adapters.{name}")
     except ImportError as error:
         if error.name != f"logtracer_extras.adapters.{name}":
             raise
     import pkgutil
 
-    modules = [module.name for module in pkgutil.iter_modules(_beside("adapters").__path__)]
+    modules = [module.name for module in pkgutil.iter_modules(_import_extra("adapters").__path__)]
     names = ", ".join(sorted(name for name in modules if not name.startswith("_")))
     raise ValueError(f"auto_instrument: no adapter {name!r}: there are {names}")
 
@@ -1590,12 +1591,14 @@ def trace(name: str, metadata: dict[str, Any] | None = None, **facts: Any) -> Tr
     return tracer.trace(name, metadata, **facts)
 
 
-def __getattr__(name: str) -> Any:
-    """Import the stores that lie beside this file when they are first asked for."""
-    modules = {"SQLiteStore": "sqlite", "BackgroundStore": "background", "TeeStore": "tee"}
-    if name not in modules:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(_beside(modules[name]), name)
+if not TYPE_CHECKING:  # else a misspelt name would pass for one that type checkers cannot see
+
+    def __getattr__(name: str) -> Any:
+        """Import the stores of the folder logtracer_extras when they are first asked for."""
+        modules = {"SQLiteStore": "sqlite", "BackgroundStore": "background", "TeeStore": "tee"}
+        if name not in modules:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(_import_extra(modules[name]), name)
 
 
 # ---- Context: which span is current ------------------------------------------------------------
@@ -2435,9 +2438,9 @@ def open_store(url: str) -> StorageBackend:
             " postgresql://USER@HOST/DATABASE"
         )
     if scheme == "sqlite":
-        store: StorageBackend = _beside("sqlite").SQLiteStore(place)
+        store: StorageBackend = _import_extra("sqlite").SQLiteStore(place)
     else:
-        store = _beside("postgres").PostgresStore(url)
+        store = _import_extra("postgres").PostgresStore(url)
     return store
 
 
