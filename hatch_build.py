@@ -1,7 +1,8 @@
 """Add stub packages to the wheel: PEP 561 knows no `py.typed` for a single module.
 
-`logtracer-stubs/__init__.pyi` is a copy of logtracer.py, which is fully annotated. Beside it stands
-one stub for each import path that logtracer.py registers when it runs. A plain `force-include` in
+`logtracer-stubs/__init__.pyi` is a copy of logtracer.py, which is fully annotated, and of the names
+that logtracer.py imports from logtracer_extras when they are asked for. Beside it stands one stub
+for each import path that logtracer.py registers when it runs. A plain `force-include` in
 pyproject.toml would move logtracer.py instead of copying it, hence this hook. The same goes for
 logtracer_cli.py; the folder logtracer_extras has its `py.typed`.
 """
@@ -17,7 +18,12 @@ from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 IMPORT_PATHS = ("core", "models", "storage", "serializers")
-REEXPORT = '"""The same names as `logtracer` itself."""\n\nfrom logtracer import *\n'
+EXTRAS = """
+from logtracer_extras.background import BackgroundStore as BackgroundStore
+from logtracer_extras.sqlite import SQLiteStore as SQLiteStore
+from logtracer_extras.tee import TeeStore as TeeStore
+"""
+SAME_NAMES = f'"""The same names as `logtracer` itself."""\n\nfrom logtracer import *\n{EXTRAS}'
 
 
 class StubPackages(BuildHookInterface[BuilderConfig]):
@@ -34,9 +40,11 @@ class StubPackages(BuildHookInterface[BuilderConfig]):
             package = self._directory / f"{module}-stubs"
             package.mkdir()
             shutil.copy(Path(self.root, f"{module}.py"), package / "__init__.pyi")
+        stubs = self._directory / "logtracer-stubs"
+        with open(stubs / "__init__.pyi", "a", encoding="utf-8") as tracer:
+            tracer.write(EXTRAS)
         for name in IMPORT_PATHS:
-            stub = self._directory / "logtracer-stubs" / f"{name}.pyi"
-            stub.write_text(REEXPORT, encoding="utf-8")
+            (stubs / f"{name}.pyi").write_text(SAME_NAMES, encoding="utf-8")
         for package in self._directory.iterdir():
             build_data["force_include"][str(package)] = package.name
 

@@ -163,11 +163,14 @@ _EDGE_TYPES = {edge_type.value: edge_type for edge_type in EdgeType}
 
 @dataclass(slots=True)
 class Node:
-    """One step of a run. Times are aware UTC datetimes, data is plain JSON data."""
+    """One step of a trace. Times are aware UTC datetimes, data is plain JSON data.
 
-    id: str
-    sequence_number: int
-    name: str
+    Of one made by hand the name will do: `TraceGraph.add_node` numbers it.
+    """
+
+    id: str = field(default_factory=lambda: os.urandom(8).hex())
+    sequence_number: int = -1
+    name: str = ""
     node_type: str = "custom"
     status: NodeStatus = NodeStatus.PENDING
     parent_id: str | None = None
@@ -238,7 +241,7 @@ class Edge:
         return cls(*values)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class TraceGraph:
     """One run: its nodes by id, in the order they started, and the edges between them."""
 
@@ -251,10 +254,56 @@ class TraceGraph:
     end_time: datetime | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.nodes)} nodes, {len(self.edges)} edges"
+        return f"<TraceGraph {self.trace_id} {_brief(self.name)} {self.status}: {counts}>"
+
+    def _repr_html_(self) -> str:
+        """Show the trace as a tree in a notebook; of a long one, the first steps."""
+        rows = itertools.starmap(_html_row, itertools.islice(self.walk(), _HTML_ROWS))
+        more = len(self.nodes) - _HTML_ROWS
+        rest = f"<div>... and {more:,} more</div>" if more > 0 else ""
+        head = f"<b>{_html(self.name)}</b> {_html(self.trace_id)} {_html(self.status)}"
+        return f'<div style="line-height:1.6"><div>{head}</div>{"".join(rows)}{rest}</div>'
+
     @property
     def duration_ms(self) -> float | None:
         """Milliseconds from start to end, None while the run is open."""
         return _milliseconds(self.start_time, self.end_time)
+
+    @property
+    def root(self) -> Node | None:
+        """The node that stands for the whole run; traces of other tools may have none."""
+        tops = (node for node in self.nodes.values() if node.parent_id is None)
+        return next((node for node in tops if node.node_type == "trace"), None)
+
+    @property
+    def status(self) -> NodeStatus:
+        """How the run as a whole stands: as its root, else as the worst of its root nodes."""
+        root = self.root
+        if root is not None:
+            return root.status
+        found = {node.status for node in self.root_nodes}
+        for status in (NodeStatus.RUNNING, NodeStatus.INTERRUPTED, NodeStatus.FAILED):
+            if status in found:
+                return status
+        return NodeStatus.INTERRUPTED if self.end_time is None else NodeStatus.COMPLETED
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that `Tracer.trace` was given, kept in the metadata."""
+        return _text_or_none(self.metadata.get("session_id"))
+
+    @property
+    def user_id(self) -> str | None:
+        """The user that `Tracer.trace` was given, kept in the metadata."""
+        return _text_or_none(self.metadata.get("user_id"))
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags that `Tracer.trace` was given, kept in the metadata."""
+        tags = self.metadata.get("tags")
+        return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
 
     @property
     def root_nodes(self) -> list[Node]:
@@ -267,7 +316,10 @@ class TraceGraph:
         return [node for node in self.nodes.values() if node.status == NodeStatus.FAILED]
 
     def add_node(self, node: Node) -> None:
-        """Add a node, or replace the one with its id."""
+        """Add a node, or replace the one with its id; one without a number follows the last."""
+        if node.sequence_number < 0:
+            last = next(reversed(self.nodes.values()), node)
+            node.sequence_number = max(len(self.nodes), last.sequence_number + 1)
         self.nodes[node.id] = node
 
     def add_edge(self, edge: Edge) -> None:
@@ -287,6 +339,52 @@ class TraceGraph:
         Reads every node; to visit a whole trace use `walk`.
         """
         return [node for node in self.nodes.values() if node.parent_id == node_id]
+
+    def ancestors(self, node_id: str) -> list[Node]:
+        """Return the nodes above a node, its parent first; in a circle, each of them once."""
+        above: list[Node] = []
+        seen: set[str | None] = {None, node_id}
+        node = self.nodes.get(node_id)
+        while node is not None and node.parent_id not in seen:
+            seen.add(node.parent_id)
+            node = self.nodes.get(str(node.parent_id))
+            above += [] if node is None else [node]
+        return above
+
+    def links(self) -> list[Edge]:
+        """Return the edges that say more than the tree: all but `caused_by` from the parent."""
+        parents = {node.id: node.parent_id for node in self.nodes.values()}
+        return [
+            edge
+            for edge in self.edges
+            if edge.edge_type != EdgeType.CAUSED_BY or parents.get(edge.target_id) != edge.source_id
+        ]
+
+    def find(
+        self,
+        name: str | None = None,
+        *,
+        node_type: str | None = None,
+        status: NodeStatus | None = None,
+    ) -> Node | None:
+        """Return the first node of a name, a type, a status; None when there is none."""
+        return next(iter(self.find_all(name, node_type=node_type, status=status)), None)
+
+    def find_all(
+        self,
+        name: str | None = None,
+        *,
+        node_type: str | None = None,
+        status: NodeStatus | None = None,
+    ) -> list[Node]:
+        """Return the nodes of a name, a type, a status, in the order they started."""
+        return [
+            node
+            for node in self.nodes.values()
+            if (name is None or node.name == name)
+            and (node_type is None or node.node_type == node_type)
+            and (status is None or node.status == status)
+        ]
 
     def walk(self) -> Iterator[tuple[int, Node]]:
         """Yield every node once, parents before children, with its level in the tree.
@@ -441,6 +539,30 @@ def _time_from_text(text: Any) -> datetime | None:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+_HTML_ROWS = 200  # of a trace in a notebook; the page that `logtracer view` writes shows all
+
+
+def _html(value: object) -> str:
+    import html  # costs a tenth of this whole file, and only notebooks need it
+
+    text = _text_of(value, str)
+    return html.escape(_well_formed(text if len(text) <= 200 else text[:199] + "…"))
+
+
+def _html_row(level: int, node: Node) -> str:
+    """Return a node as a line of HTML that opens on its input, output and error."""
+    data = {"input": node.input_data, "output": node.output_data, "error": node.error}
+    lines = [f"<div>{name}: {_html(value)}</div>" for name, value in data.items() if value]
+    time_taken = "" if node.duration_ms is None else f" {node.duration_ms:,.1f} ms"
+    head = f"<b>{_html(node.name)}</b> {_html(node.node_type)} {node.status}{time_taken}"
+    indent = f"margin-left:{1.5 * min(level, 20)}em"
+    return f'<details style="{indent}"><summary>{head}</summary>{"".join(lines)}</details>'
+
+
 def _brief(value: object) -> str:
     """Show a foreign value in a message: short, and with every odd character escaped."""
     text = _text_of(value, ascii)
@@ -454,6 +576,12 @@ class Span:
     """A step that is being recorded: use it with `with`, `async with`, or `start` and `end`.
 
     Its methods never raise because of what they are given, and do nothing once it has ended.
+
+    >>> with Tracer().trace("run") as root, root.node("search", node_type="tool_call") as step:
+    ...     step.input(query="weather in Paris")
+    ...     step.output({"celsius": 18})
+    >>> step.node_record.output_data
+    {'celsius': 18}
     """
 
     # fmt: off
@@ -481,12 +609,16 @@ class Span:
         self._outputs: dict[str, Any] | None = None
         self._metadata: dict[str, Any] | None = None
         self._annotations: list[str] | None = None
-        self._failure: tuple[str, str, str] | None = None
+        self._failure: tuple[str, str | None, str | None] | None = None
         self._previous: Span | None = None
         self._frame: FrameType | None = None
 
     def __repr__(self) -> str:
         return f"<Span {_text_of(self.name, repr)} {self._status}>"
+
+    def _repr_html_(self) -> str:
+        """Show the whole trace in a notebook."""
+        return self.trace._repr_html_()
 
     @property
     def id(self) -> str:
@@ -516,8 +648,13 @@ class Span:
         """Make a span below this one; it starts when it is entered."""
         return Span(self._recording, name, node_type, self, self.depth + 1)
 
-    def input(self, /, **values: Any) -> None:
-        """Record what the step works on; values are copied now, later ones are added."""
+    def input(self, /, *given: Any, **values: Any) -> None:
+        """Record what the step works on; values are copied now, later ones are added.
+
+        Give names, a dict of names, or a single value, which is named `value`.
+        """
+        if given:
+            values = _named_values(given, values)
         recording = self._recording
         if self._end or not recording.keeps_data:
             _skip(self)
@@ -531,8 +668,10 @@ class Span:
         if recording.is_watched:
             recording.input_given(self)
 
-    def output(self, /, **values: Any) -> None:
-        """Record what came out of the step; values are copied now, later ones are added."""
+    def output(self, /, *given: Any, **values: Any) -> None:
+        """Record what came out of the step, given as for `input`."""
+        if given:
+            values = _named_values(given, values)
         recording = self._recording
         if self._end or not recording.keeps_data:
             _skip(self)
@@ -547,9 +686,9 @@ class Span:
         if recording.has_hooks:
             recording.tracer._notify("node.updated", self)
 
-    def metadata(self, /, **values: Any) -> None:
+    def metadata(self, /, *given: Any, **values: Any) -> None:
         """Record facts about the step: model, tokens, version, anything but its data."""
-        _add_metadata(self, values)
+        _add_metadata(self, _named_values(given, values) if given else values)
 
     def annotate(self, text: str) -> None:
         """Record why the step did what it did."""
@@ -569,16 +708,35 @@ class Span:
             recording.tracer._notify("node.updated", self)
 
     def set_status(self, status: NodeStatus) -> None:
-        """Set the status to end with; an exception that leaves the span still makes it failed."""
+        """Set the status to end with; an exception that leaves the span still makes it failed.
+
+        One of pending, running, completed, failed, cancelled, paused and interrupted; with a
+        message for failed, use `fail`.
+        """
         if self._end or type(status) not in (str, NodeStatus) or status not in _STATUSES:
             self._recording.tracer._report("status", f"{self!r} cannot become {_brief(status)}")
         else:
             self._status = str(status)
 
-    def link(self, other: Span, edge_type: str = EdgeType.DATA_FLOW, label: str = "") -> None:
-        """Say why `other`, the later step, connects to this one: a retry of it, fed by it, ..."""
+    def fail(self, message: str | BaseException) -> None:
+        """Set the status failed, with a message or an error, for a failure that raises nothing."""
         recording = self._recording
-        is_ours = isinstance(other, Span) and other._recording is recording
+        if self._end:
+            _skip(self)
+            return
+        if issubclass(type(message), BaseException):
+            _fail(self, message)
+        elif recording.keeps_notes:
+            self._failure = recording.capture.text(message, _MAX_TEXT), None, None
+        self._status, self._is_dirty = "failed", True
+
+    def link(self, other: Span, edge_type: str = EdgeType.DATA_FLOW, label: str = "") -> None:
+        """Say why `other`, the later step, connects to this one, the earlier one.
+
+        `a.link(b, "retry_of")` means that b is a retry of a; `a.link(b)`, that b got data from a.
+        """
+        recording = self._recording
+        is_ours = issubclass(type(other), Span) and other._recording is recording
         if is_ours and self._start and other._start:
             clean = recording.capture.text
             recording.link(self.id, other.id, clean(edge_type), clean(label))
@@ -587,8 +745,8 @@ class Span:
 
     def llm(
         self,
-        *,
         model: str | None = None,
+        *,
         provider: str | None = None,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
@@ -596,12 +754,19 @@ class Span:
         cache_write_tokens: int | None = None,
         reasoning_tokens: int | None = None,
         finish_reason: str | None = None,
+        cost: float | None = None,
         **request_parameters: Any,
     ) -> None:
         """Record the facts of a model call under their OpenTelemetry GenAI names.
 
-        `input_tokens` includes the cached ones; `request_parameters` are temperature, top_p, ...
+        `input_tokens` includes the cached ones; `cost` is what the call cost, if the provider
+        says; `request_parameters` are temperature, top_p, ... A misspelt name is one of these,
+        and is reported.
         """
+        for name in filter(_misspelt, request_parameters):
+            self._recording.tracer._report(
+                "llm", f"unknown argument: {name}; did you mean {_misspelt(name)}?"
+            )
         facts = {
             "provider.name": provider,
             "request.model": model,
@@ -610,6 +775,7 @@ class Span:
             "usage.cache_read.input_tokens": cached_tokens,
             "usage.cache_creation.input_tokens": cache_write_tokens,
             "usage.reasoning.output_tokens": reasoning_tokens,
+            "usage.cost": cost,
             "response.finish_reasons": None if finish_reason is None else [finish_reason],
         }
         _add_metadata(self, _gen_ai({"operation.name": "chat", **facts}, request_parameters))
@@ -716,6 +882,34 @@ def _skip(span: Span) -> None:
         span._recording.tracer._report("late", f"{span!r} had ended: what came later is lost")
 
 
+def _named_values(given: tuple[Any, ...], values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values given without a name under a name, those of dicts under their own."""
+    named: dict[str, Any] = {}
+    unnamed: list[Any] = []
+    for value in given:
+        fields: dict[Any, Any] = dict.copy(value) if issubclass(type(value), dict) else {0: value}
+        if all(type(key) is str for key in fields):
+            named.update(fields)
+        else:
+            unnamed.append(value)
+    if unnamed:
+        named["value"] = unnamed[0] if len(unnamed) == 1 else unnamed
+    return {**named, **values}
+
+
+@lru_cache(maxsize=1_000)  # a host repeats the names of its request parameters
+def _misspelt(name: str) -> str:
+    """Return the argument of `Span.llm` that an unknown name is most like, "" if it is not."""
+    known = ("model", *(Span.llm.__kwdefaults__ or ()))
+    return _closest(name, [each for each in known if abs(len(each) - len(name)) < 3])
+
+
+def _closest(name: str, known: Iterable[str]) -> str:
+    import difflib  # paid for by the first mistake
+
+    return next(iter(difflib.get_close_matches(name, [*known], 1, 0.8)), "")
+
+
 def _gen_ai(facts: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
     facts = {**facts, **{f"request.{name}": value for name, value in request.items()}}
     return {f"gen_ai.{name}": value for name, value in facts.items() if value is not None}
@@ -775,7 +969,7 @@ def _time_waited(span: Span) -> dict[str, Any]:
         return {}
 
 
-def _fail(span: Span, error: BaseException) -> None:
+def _fail(span: Span, error: Any) -> None:
     """Give a span the status an exception means: that first, then what may go wrong."""
     span._status, note, recording = "failed", "", span._recording
     try:
@@ -894,10 +1088,7 @@ class _OffSpan(Span):
         """An empty node."""
         return Node(self.id, 0, "")
 
-    def _take(self, /, **values: Any) -> None:
-        return None
-
-    def _nothing(self, *args: Any, **kwargs: Any) -> None:
+    def _nothing(self, /, *args: Any, **kwargs: Any) -> None:
         return None
 
     def node(self, name: str, node_type: str = "custom") -> Span:
@@ -927,8 +1118,8 @@ class _OffSpan(Span):
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         self.__exit__(kind, error, traceback)
 
-    input = output = metadata = _take
-    set_status = link = llm = end = pause = resume = _nothing
+    input = output = metadata = _nothing
+    set_status = link = llm = end = fail = pause = resume = _nothing
     start = __enter__
 
 
@@ -992,7 +1183,7 @@ class TracerConfig:
     capture_level: str = field(
         default_factory=lambda: _from_environment("LOGTRACER_CAPTURE_LEVEL", "full", str)
     )
-    auto_instrument: list[str] = field(default_factory=list)
+    auto_instrument: list[str] | str = field(default_factory=list)
     redact_patterns: list[str] = field(default_factory=list)
     redact_keys: list[str] = field(default_factory=list)
     redact: Callable[[str, str], str] | None = None
@@ -1024,6 +1215,8 @@ class TracerConfig:
         for name in ("redact", "sampler"):
             if getattr(self, name) is not None and not callable(getattr(self, name)):
                 raise ValueError(f"{name} {getattr(self, name)!r} cannot be called")
+        if isinstance(self.auto_instrument, str):
+            self.auto_instrument = [self.auto_instrument]
         for name in ("auto_instrument", "redact_patterns", "redact_keys"):
             texts = getattr(self, name)
             is_list = isinstance(texts, (list, tuple, set, frozenset))
@@ -1071,16 +1264,29 @@ class TraceContext:
 
 
 class Tracer:
-    """Records traces into a store, a MemoryStore unless told otherwise; shares no global state."""
+    """Records traces into a store, a MemoryStore unless told otherwise; shares no global state.
+
+    `storage` is a store or what `open_store` takes.
+
+    >>> tracer = Tracer(TracerConfig(capture_level="standard"), storage="memory")
+    >>> with tracer.trace("weather_agent", session_id="chat-7") as root:
+    ...     with root.node("plan"):
+    ...         pass
+    >>> tracer.storage.load(root.trace.trace_id).session_id
+    'chat-7'
+    """
 
     def __init__(
         self,
         config: TracerConfig | None = None,
-        storage: StorageBackend | None = None,
+        storage: StorageBackend | str | os.PathLike[str] | None = None,
         hooks: Iterable[TracerHook] | None = None,
     ) -> None:
         self.config = TracerConfig() if config is None else config
-        self.storage: StorageBackend = MemoryStore() if storage is None else storage
+        if not isinstance(self.config, TracerConfig):
+            problem = f"config must be a TracerConfig: {_brief(config)}"
+            raise TypeError(f"{problem}; a store goes into Tracer(storage=...)")
+        self.storage = _as_store("memory" if storage is None else storage)
         self.hooks: list[Any] = list(hooks or ())
         self._listeners: dict[str, list[Callable[..., object]]] = {}
         is_streaming = callable(getattr(self.storage, "write_event", None))
@@ -1326,30 +1532,34 @@ def _parse_traceparent(text: str) -> tuple[tuple[str, str] | None, bool]:
     return (trace_id, span_id), bool(int(flags, 16) & 1)
 
 
-def _beside(name: str) -> Any:
-    """Import a module of the folder logtracer_extras, which lies beside this file."""
+def _import_extra(name: str) -> Any:
+    """Import a module of the folder logtracer_extras, from the package that this file lies in."""
     import importlib
 
+    folder = f"{__package__}.logtracer_extras" if __package__ else "logtracer_extras"
     try:
-        return importlib.import_module(f"logtracer_extras.{name}")
+        return importlib.import_module(f"{folder}.{name}")
     except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("logtracer_extras"):
+        if not (error.name or "").startswith(folder):
             raise  # what that module needs in its turn
-        what = f"{name} needs the folder logtracer_extras beside logtracer.py"
-        raise ImportError(what, name=error.name) from error
+        what = f"{name} needs the folder logtracer_extras; copy it beside logtracer.py"
+        raise ImportError(what, name=error.name) from None
 
 
 def _adapter(name: str) -> Any:
+    adapters = _import_extra("adapters")
     try:
-        return _beside(f"adapters.{name}")
+        return _import_extra(f"adapters.{name}")
     except ImportError as error:
-        if error.name != f"logtracer_extras.adapters.{name}":
+        if error.name != f"{adapters.__name__}.{name}":
             raise
     import pkgutil
 
-    modules = [module.name for module in pkgutil.iter_modules(_beside("adapters").__path__)]
-    names = ", ".join(sorted(name for name in modules if not name.startswith("_")))
-    raise ValueError(f"auto_instrument: no adapter {name!r}: there are {names}")
+    modules = [module.name for module in pkgutil.iter_modules(adapters.__path__)]
+    names = sorted(each for each in modules if not each.startswith("_"))
+    meant = getattr(adapters, "ALIASES", {}).get(name.lower()) or _closest(name.lower(), names)
+    hint = f"did you mean {meant!r}? " if meant else ""
+    raise ValueError(f"unknown adapter {name!r}; {hint}available: {', '.join(names)}")
 
 
 # ---- The decorator -----------------------------------------------------------------------------
@@ -1554,8 +1764,8 @@ _default_lock = RLock()
 def configure(
     *,
     capture_level: str | None = None,
-    auto_instrument: Iterable[str] = (),
-    storage: str | StorageBackend | None = None,
+    auto_instrument: str | Iterable[str] = (),
+    storage: StorageBackend | str | os.PathLike[str] | None = None,
     redact_patterns: Iterable[str] = (),
     max_output_size: int | None = None,
     max_input_size: int | None = None,
@@ -1570,32 +1780,49 @@ def configure(
     if capture_level is not None:
         options["capture_level"] = capture_level
     config = TracerConfig(
-        auto_instrument=list(auto_instrument),
-        redact_patterns=list(redact_patterns),
+        auto_instrument=_listed_texts(auto_instrument),
+        redact_patterns=_listed_texts(redact_patterns),
         max_output_size=max_output_size,
         max_input_size=max_input_size,
         **options,
     )
     if storage is None:
         storage = os.environ.get("LOGTRACER_STORAGE") or "memory"
-    store = open_store(storage) if isinstance(storage, str) else storage
-    _default = Tracer(config, store, hooks)
+    _default = Tracer(config, storage, hooks)
     return _default
+
+
+def _listed_texts(texts: Any) -> Any:
+    """Return texts as a list, but one alone as it is: TracerConfig knows what it means."""
+    return list(texts) if not isinstance(texts, str) and isinstance(texts, Iterable) else texts
 
 
 def trace(name: str, metadata: dict[str, Any] | None = None, **facts: Any) -> TraceContext:
     """Open a trace with the default tracer, made on first use; `facts` as in Tracer.trace."""
     with _default_lock:  # the first use may come from several threads
-        tracer = configure() if _default is None else _default
+        tracer = _from_settings() if _default is None else _default
     return tracer.trace(name, metadata, **facts)
 
 
-def __getattr__(name: str) -> Any:
-    """Import the stores that lie beside this file when they are first asked for."""
-    modules = {"SQLiteStore": "sqlite", "BackgroundStore": "background", "TeeStore": "tee"}
-    if name not in modules:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(_beside(modules[name]), name)
+def _from_settings() -> Tracer:
+    """Make the default tracer; a bad setting in the environment must not stop the host."""
+    global _default
+    try:
+        return configure()
+    except (ImportError, LogtracerError, ValueError) as error:
+        _log(f"nothing is traced: {error}; correct it and start again")
+        _default = Tracer(TracerConfig("full", sample_rate=0.0, enabled=False))
+        return _default
+
+
+if not TYPE_CHECKING:  # else a misspelt name would pass for one that type checkers cannot see
+
+    def __getattr__(name: str) -> Any:
+        """Import the stores of the folder logtracer_extras when they are first asked for."""
+        modules = {"SQLiteStore": "sqlite", "BackgroundStore": "background", "TeeStore": "tee"}
+        if name not in modules:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(_import_extra(modules[name]), name)
 
 
 # ---- Context: which span is current ------------------------------------------------------------
@@ -2078,7 +2305,7 @@ class _Recording:
         )
 
 
-def _failure_json(failure: tuple[str, str, str]) -> str:
+def _failure_json(failure: tuple[str, str | None, str | None]) -> str:
     return '"error":%s,"error_type":%s,"error_traceback":%s' % tuple(map(_to_json, failure))
 
 
@@ -2421,23 +2648,43 @@ def _load_file(path: str) -> TraceGraph | None:
 def open_store(url: str) -> StorageBackend:
     """Return the store a URL names.
 
-    `memory`, `file://DIRECTORY`, `sqlite://FILE` or `postgresql://...`; the last two need the
-    folder logtracer_extras. Raises ValueError for any other, naming these.
+    `memory`, `file://DIRECTORY` or a path such as `./traces`, `sqlite://FILE` or
+    `postgresql://...`; the last two need the folder logtracer_extras. Raises ValueError for any
+    other, naming these.
     """
     if url == "memory":
         return MemoryStore()
     scheme, separator, place = url.partition("://")
+    is_path = os.path.dirname(url) or os.path.isdir(url)
+    if is_path and not re.match(
+        "[A-Za-z][A-Za-z0-9+.-]+:", url
+    ):  # one letter is a drive of Windows
+        return FileStore(os.path.expanduser(url))
     if scheme == "file" and place:
         return FileStore(place)
     if not (separator and place) or scheme not in ("sqlite", "postgresql", "postgres"):
         raise ValueError(
-            f"storage {scheme!r} is not memory, file://DIRECTORY, sqlite://FILE or"
-            " postgresql://USER@HOST/DATABASE"
+            f"unknown storage: {_brief(scheme)}; use memory, a directory such as ./traces,"
+            " file://DIRECTORY, sqlite://FILE or postgresql://USER@HOST/DATABASE"
         )
     if scheme == "sqlite":
-        store: StorageBackend = _beside("sqlite").SQLiteStore(place)
+        store: StorageBackend = _import_extra("sqlite").SQLiteStore(place)
     else:
-        store = _beside("postgres").PostgresStore(url)
+        store = _import_extra("postgres").PostgresStore(url)
+    return store
+
+
+def _as_store(storage: Any) -> StorageBackend:
+    """Return a store given as itself, as a URL or as a path; raises TypeError for what is none."""
+    if isinstance(storage, str):
+        return open_store(storage)
+    if isinstance(storage, os.PathLike):
+        return FileStore(storage)
+    methods = [getattr(storage, name, None) for name in ("save", "load", "list_traces")]
+    if isinstance(storage, type) or not all(map(callable, methods)):
+        problem = f"storage is not a store: {_brief(storage)}"
+        raise TypeError(f"{problem}; give one with save, load and list_traces, or './traces'")
+    store: StorageBackend = storage
     return store
 
 

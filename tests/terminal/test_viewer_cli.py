@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from logtracer import SQLiteStore, Tracer, open_store, save_trace_json
+from logtracer import Tracer, open_store, save_trace_json
 from logtracer_cli import main
+from logtracer_extras.sqlite import SQLiteStore
 from viewer.traces import reference_trace
 
 
