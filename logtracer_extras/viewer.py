@@ -572,9 +572,9 @@ def _fill(title: str, summary: str, data: str) -> str:
 
 
 def _template() -> str:
-    data = pkgutil.get_data("logtracer_extras", "viewer.html")
+    data = pkgutil.get_data("logtracer_extras", "viewer/viewer.html")
     if data is None:
-        raise PageError("viewer.html is missing beside logtracer_extras/viewer.py; copy it there")
+        raise PageError("viewer.html is missing from logtracer_extras/viewer; copy it there")
     return data.decode("utf-8").replace("\r\n", "\n")  # another line end is another hash
 
 

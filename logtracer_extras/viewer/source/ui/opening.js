@@ -1,0 +1,38 @@
+// ---- Opening a file -----------------------------------------------------------------------------
+
+/** Show the parts that speak of a run, or the area for opening one. */
+function showParts(hasRun) {
+  for (const part of ['main', 'search', 'overview', 'footer']) byId(part).hidden = !hasRun;
+  byId('drop').hidden = hasRun;
+}
+
+function showDropArea() {
+  showParts(false);
+  byId('file').addEventListener('change', (event) => openFile(event.target.files[0]));
+}
+
+async function openFile(file) {
+  if (!file) return;
+  try {
+    const builder = core.readTraceFile(await file.text());
+    app.open(builder.model, new RecordDetails(builder.details));
+    app.land();
+  } catch (error) {
+    byId('drop').hidden = false;
+    setText(byId('drop-problem'), show(`${file.name}: ${clip(error.message, 200)}`));
+  }
+}
+
+function acceptDrops() {
+  document.addEventListener('dragover', (event) => {
+    event.preventDefault();
+    document.body.classList.add('dragging');
+  });
+  document.addEventListener('dragleave', () => document.body.classList.remove('dragging'));
+  document.addEventListener('drop', (event) => {
+    event.preventDefault();
+    document.body.classList.remove('dragging');
+    openFile(event.dataTransfer.files[0]);
+  });
+}
+
