@@ -15,8 +15,7 @@ HERE = Path(__file__).parent
 PAGE = HERE / "viewer.html"
 SOURCE = HERE / "source"
 
-# What each mark stands for. The scripts share one scope, and a class stands before those that
-# extend it; else the order is the reader's.
+# What each mark stands for. All scripts share one scope; a class stands before one that extends it.
 CORE = "text model builder tree layout analysis pairing query measure"
 UI = (
     "document details list colours timeline overview tree_view log table flame detail values live"
@@ -33,7 +32,7 @@ _MARK = re.compile(r"/\* build: (\w+) \*/\n")
 
 def build() -> str:
     """Return the page that the sources make."""
-    return _MARK.sub(lambda mark: "".join(map(_read, PARTS[mark[1]])), _read("page.html"))
+    return _MARK.sub(lambda mark: "\n".join(map(_read, PARTS[mark[1]])), _read("page.html"))
 
 
 def _read(name: str) -> str:

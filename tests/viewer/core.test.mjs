@@ -7,7 +7,8 @@ import { test } from 'node:test';
 import { runInThisContext } from 'node:vm';
 
 runInThisContext(readFileSync(process.env.VIEWER_CORE, 'utf8'), { filename: 'core.js' });
-const core = globalThis.LogtracerCore;
+// A script's functions are global, its constants and classes only known to other scripts.
+const core = new Proxy({}, { get: (_, name) => runInThisContext(name) });
 
 /** A small random source with a seed, so that a failure can be repeated. */
 function randomSource(seed) {

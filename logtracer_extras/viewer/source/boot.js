@@ -4,7 +4,6 @@
 // whose hash the policy names. This unpacks and starts it; no other text can pass for it, and the
 // one name for which the policy allows text as a script is used up here.
 
-(() => {
 function fromBase64(text) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
   const binary = atob(text);
@@ -37,11 +36,9 @@ async function runPacked(block) {
   document.body.append(script);
 }
 
-globalThis.LogtracerBoot = { fromBase64, unpack };
 const packed = document.getElementById('logtracer-code');
 if (packed) {
   runPacked(packed).catch((error) => {
     document.getElementById('facts').textContent = 'This page cannot be shown: ' + error.message;
   });
 }
-})();

@@ -223,4 +223,3 @@ function placeFrames(frames) {
     }
   }
 }
-

@@ -251,4 +251,3 @@ function markInterrupted(model) {
     if (model.status[node] === RUNNING) model.status[node] = INTERRUPTED;
   }
 }
-

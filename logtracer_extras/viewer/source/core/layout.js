@@ -426,4 +426,3 @@ function addPart(curve, at, sign) {
   curve[bucket] += sign * part;
   if (bucket + 1 < curve.length) curve[bucket + 1] += sign * (1 - part);
 }
-

@@ -189,4 +189,3 @@ function withTold(model, node, detail) {
   }
   return detail;
 }
-

@@ -268,4 +268,3 @@ function commonLengths(left, right) {
   }
   return common;
 }
-

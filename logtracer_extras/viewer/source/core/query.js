@@ -731,4 +731,3 @@ function attributeAt(value, path) {
   }
   return value;
 }
-

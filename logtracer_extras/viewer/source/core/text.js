@@ -1,10 +1,9 @@
 'use strict';
 
-// The core knows traces but no page: it runs in a browser and under node alike, and everything
-// it offers is listed at its end. Nothing in it recurses, so a chain of 100,000 steps is no
-// special case, and every loop over nodes works on columns (typed arrays), not on objects.
+// The core knows traces but no page: it runs in a browser and under node alike. Nothing in it
+// recurses, so a chain of 100,000 steps is no special case, and every loop over nodes works on
+// columns (typed arrays), not on objects.
 
-(() => {
 // ---- Text: what a stranger wrote, made harmless to look at --------------------------------------
 
 // Control, bidi, zero-width and tag characters, and lone surrogates: a reader must see them.
@@ -104,4 +103,3 @@ function formatTick(micros, step) {
   const minutes = Math.floor(seconds / 60);
   return Math.floor(minutes / 60) + 'h' + (minutes % 60 ? pad2(minutes % 60) + 'm' : '');
 }
-

@@ -164,4 +164,3 @@ function ancestors(model, node) {
   for (let above = model.parent[node]; above >= 0; above = model.parent[above]) path.push(above);
   return path.reverse();
 }
-

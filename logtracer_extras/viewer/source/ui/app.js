@@ -62,8 +62,8 @@ class App {
   measure() {
     const { model } = this;
     this.derived = {};
-    Object.assign(this, core.measure(model));
-    this.errorList = nodesWhere(model, (node) => model.status[node] === core.FAILED);
+    Object.assign(this, measure(model));
+    this.errorList = nodesWhere(model, (node) => model.status[node] === FAILED);
     this.placeInTime();
   }
 
@@ -117,17 +117,17 @@ class App {
   }
 
   startOrder() {
-    return this.once('startOrder', () => core.startOrder(this.model));
+    return this.once('startOrder', () => startOrder(this.model));
   }
 
   criticalParts() {
-    return this.once('critical', () => core.criticalPath(this.model, this.tree, this.edges));
+    return this.once('critical', () => criticalPath(this.model, this.tree, this.edges));
   }
 
   modelGroups() {
     const { model, selves } = this;
     return this.once('modelGroups', () =>
-      core.statistics(model, selves, this.startOrder(), (node) => model.model[node] || null),
+      statistics(model, selves, this.startOrder(), (node) => model.model[node] || null),
     );
   }
 
@@ -143,8 +143,8 @@ class App {
     const { model, selected } = this;
     const rank = (edge) => {
       if (edge.source === selected || edge.target === selected) return 0;
-      if (model.status[edge.source] === core.FAILED) return 1;
-      return { [core.RETRY]: 2, [core.FALLBACK]: 3, [core.DATA_FLOW]: 4 }[edge.kind] ?? 5;
+      if (model.status[edge.source] === FAILED) return 1;
+      return { [RETRY]: 2, [FALLBACK]: 3, [DATA_FLOW]: 4 }[edge.kind] ?? 5;
     };
     if (this.derived.edgesFor !== selected) {
       this.derived.edges = [...model.edges].sort((left, right) => rank(left) - rank(right));
@@ -175,7 +175,7 @@ class App {
   arrange() {
     this.hidden = this.hiddenNodes();
     const parts = [this.drawn, this.tree, this.lanes, this.hidden];
-    this.layout = this.steadyRows ? this.steadyRows.layout(...parts) : core.buildLayout(...parts);
+    this.layout = this.steadyRows ? this.steadyRows.layout(...parts) : buildLayout(...parts);
     this.visible = this.diff ? this.diff.visibleNodes(this.hidden) : this.visibleNodes();
     this.placeOf = new Int32Array(this.model.count).fill(-1);
     this.visible.forEach((node, index) => {
@@ -285,7 +285,7 @@ class App {
   }
 
   unfoldTo(node, isGroupWanted) {
-    const above = core.ancestors(this.model, node);
+    const above = ancestors(this.model, node);
     const folded = above.filter((each) => this.folded[each]);
     for (const each of folded) this.folded[each] = 0;
     const inGroups = isGroupWanted && this.diff?.groupAt(node) ? above : [...above, node];
@@ -356,7 +356,7 @@ class App {
   countMatches() {
     const { matches } = this;
     this.matchSum = matches
-      ? core.prefixSum(this.layout.nodes, (node) => matches[node] === 1)
+      ? prefixSum(this.layout.nodes, (node) => matches[node] === 1)
       : null;
   }
 
@@ -389,7 +389,7 @@ class App {
     const here =
       this.selected >= 0 ? position[this.selected] : direction > 0 ? -1 : this.model.count;
     const sorted = Int32Array.from(nodes).sort((left, right) => position[left] - position[right]);
-    const after = core.firstSlot(sorted, 0, sorted.length, (node) =>
+    const after = firstSlot(sorted, 0, sorted.length, (node) =>
       direction > 0 ? position[node] > here : position[node] >= here,
     );
     const next =
@@ -402,7 +402,7 @@ class App {
   stepAttempt(direction) {
     const edges =
       (direction > 0 ? this.edges.outgoing : this.edges.incoming).get(this.selected) ?? [];
-    const edge = edges.find((each) => each.kind === core.RETRY || each.kind === core.FALLBACK);
+    const edge = edges.find((each) => each.kind === RETRY || each.kind === FALLBACK);
     if (edge) this.select(direction > 0 ? edge.target : edge.source);
     else this.announce(direction > 0 ? 'No further attempt' : 'No earlier attempt');
   }
@@ -477,7 +477,7 @@ class App {
     for (let node = 0; node < model.count; node++) {
       if (model.start[node] > this.area.to || model.endOf(node) < this.area.from) continue;
       sum.nodes++;
-      sum.errors += model.status[node] === core.FAILED ? 1 : 0;
+      sum.errors += model.status[node] === FAILED ? 1 : 0;
       sum.tokens += model.tokensOf(node);
       sum.cost += Math.max(0, model.cost[node]);
     }
@@ -585,8 +585,8 @@ class App {
       ['nodes', formatCount(end - first)],
       ['failed', String(errorList.filter(isOurs).length || '')],
       ['lanes', String(new Set(lanes.laneOf.subarray(first, end)).size)],
-      ['retries', String(edges(core.RETRY) || '')],
-      ['fallbacks', String(edges(core.FALLBACK) || '')],
+      ['retries', String(edges(RETRY) || '')],
+      ['fallbacks', String(edges(FALLBACK) || '')],
       ['tokens', roots.length ? formatTokens(sum(roots, rolled.tokens)) : ''],
       ['cost', priced.length ? formatCost(sum(priced, rolled.cost)) : ''],
     ];
@@ -709,7 +709,7 @@ class App {
   }
 
   copyPath(node) {
-    const path = [...core.ancestors(this.model, node), node].map((each) => this.model.nameOf(each));
+    const path = [...ancestors(this.model, node), node].map((each) => this.model.nameOf(each));
     this.copy(path.join(' / '));
   }
 
@@ -767,4 +767,3 @@ function setTheme(theme) {
   app.search.showTypes();
   app.refresh();
 }
-

@@ -116,4 +116,3 @@ class Labels {
     return letters < 2 ? '' : label.shown.slice(0, letters) + '…';
   }
 }
-

@@ -21,9 +21,9 @@ const SIGN_CLASSES = {
 const ALIGNMENTS = ['start', 'step', 'percent'];
 
 /** Two runs that are compared, as cells, texts and drawing need them. */
-class Comparison extends core.Pairing {
+class Comparison extends Pairing {
   constructor(model, head) {
-    super(model, core.buildTree(model), head);
+    super(model, buildTree(model), head);
     this.alignment = ALIGNMENTS[0];
   }
 
@@ -140,7 +140,7 @@ const LINE_CLASSES = { '-': 'removed', '+': 'added', ' ': '' };
 
 /** Two texts of several lines: what differs, line by line, with a little around it. */
 function lineView(before, after) {
-  const lines = core.lineChanges(before.slice(0, LONGEST_TEXT), after.slice(0, LONGEST_TEXT));
+  const lines = lineChanges(before.slice(0, LONGEST_TEXT), after.slice(0, LONGEST_TEXT));
   const isNear = lines.map((_, at) =>
     lines.slice(Math.max(0, at - NEAR_LINES), at + NEAR_LINES + 1).some(([sign]) => sign !== ' '),
   );
@@ -158,4 +158,3 @@ function signed(difference, format) {
   if (!difference || text === format(0)) return '=';
   return (difference > 0 ? '+' : '-') + text;
 }
-

@@ -65,7 +65,7 @@ class DetailView {
   }
 
   path(node) {
-    const above = core.ancestors(app.model, node);
+    const above = ancestors(app.model, node);
     const shown = above.length > 8 ? [...above.slice(0, 3), -1, ...above.slice(-4)] : above;
     const parts = shown.flatMap((each) => [
       each < 0 ? `… ${above.length - 7} more …` : linkTo(each, app.model.nameOf(each)),
@@ -224,9 +224,9 @@ class DetailView {
 }
 
 function edgeText({ kind, source, target }, isIncoming) {
-  if (kind === core.RETRY) return isIncoming ? retryText(source, target) : '↻ retried by';
-  if (kind === core.FALLBACK) return isIncoming ? fallbackText(source, target) : '⇢ fell back to';
-  if (kind === core.DATA_FLOW) return isIncoming ? '⋯ feeds from' : '⋯ feeds into';
+  if (kind === RETRY) return isIncoming ? retryText(source, target) : '↻ retried by';
+  if (kind === FALLBACK) return isIncoming ? fallbackText(source, target) : '⇢ fell back to';
+  if (kind === DATA_FLOW) return isIncoming ? '⋯ feeds from' : '⋯ feeds into';
   return isIncoming ? `→ ${show(kind)} from` : `→ ${show(kind)} to`;
 }
 
@@ -242,7 +242,7 @@ function retriesAfter(node) {
   const seen = new Set([node]);
   for (const each of seen)
     for (const edge of app.edges.outgoing.get(each) ?? [])
-      if (edge.kind === core.RETRY) seen.add(edge.target);
+      if (edge.kind === RETRY) seen.add(edge.target);
   return seen.size - 1;
 }
 
@@ -285,4 +285,3 @@ function largest(nodes, numberOf, few) {
   }
   return best;
 }
-

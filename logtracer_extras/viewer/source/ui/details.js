@@ -23,9 +23,9 @@ class EmbeddedDetails {
   }
 
   async of(node) {
-    const block = core.firstSlot(this.firsts, 0, this.firsts.length, (first) => first > node) - 1;
+    const block = firstSlot(this.firsts, 0, this.firsts.length, (first) => first > node) - 1;
     const detail = JSON.parse(await this.text(block))[node - this.firsts[block]];
-    return core.withTold(this.model, node, detail);
+    return withTold(this.model, node, detail);
   }
 
   /** Return the text of a block; it is unpacked once, and kept while there is room. */
@@ -67,11 +67,11 @@ class RecordDetails {
   }
 
   async of(node) {
-    return core.detailOf(this.records[node] ?? {});
+    return detailOf(this.records[node] ?? {});
   }
 
   async each(visit) {
-    visit(0, JSON.stringify(this.records.map(core.detailOf)));
+    visit(0, JSON.stringify(this.records.map(detailOf)));
   }
 }
 
@@ -85,11 +85,10 @@ class LiveDetails {
     const answer = await fetch('/detail/' + this.places[node]); // a number that this page was told
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
     const event = await answer.json();
-    return core.detailOf(event.node ?? event);
+    return detailOf(event.node ?? event);
   }
 
   async each() {
     // A running trace is searched by its columns: its details stay on the server.
   }
 }
-

@@ -5,11 +5,6 @@
 // parses markup, evaluates text or asks the network for anything (a live page asks its own
 // server). Views know the App; the App knows which node is selected and what the filter found.
 
-(() => {
-const core = globalThis.LogtracerCore;
-const { fromBase64, unpack } = globalThis.LogtracerBoot;
-const { show, showLines, clip, formatTime, formatCount, formatTokens, formatCost } = core;
-
 // ---- Small tools for the document ---------------------------------------------------------------
 
 const byId = (id) => document.getElementById(id);
@@ -101,4 +96,3 @@ const choices = {
     }
   },
 };
-

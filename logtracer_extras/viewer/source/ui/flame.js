@@ -36,7 +36,7 @@ class FlameView {
       tokens: (node) => model.tokensOf(node),
       cost: (node) => Math.max(0, model.cost[node]),
     };
-    this.graph = core.flameGraph(model, app.tree, weights[this.weight]);
+    this.graph = flameGraph(model, app.tree, weights[this.weight]);
     this.focus = 0;
     this.draw();
   }
@@ -135,4 +135,3 @@ class FlameView {
     if (next && next.node >= 0) app.select(next.node, { from: 'flame' });
   }
 }
-

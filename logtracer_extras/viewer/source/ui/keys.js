@@ -87,7 +87,7 @@ function isTyping(target) {
 function onKey(event) {
   if (!app.model || document.querySelector('dialog[open]')) return;
   if (event.key === 'Escape') {
-    escape(event);
+    stepBack(event);
     return;
   }
   if ((event.ctrlKey || event.metaKey) && event.key === 'f' && !isTyping(event.target)) {
@@ -107,7 +107,7 @@ function onKey(event) {
 }
 
 /** Undo one thing: leave the box or the panel, clear the selection, clear the filter. */
-function escape(event) {
+function stepBack(event) {
   if (isTyping(event.target) || byId('detail').contains(event.target)) {
     byId('tree').focus();
   } else if (app.selected >= 0 || app.area) {
@@ -234,4 +234,3 @@ function fillHelp() {
     choices.set('keys', app.isSingleKey ? 'on' : 'off');
   });
 }
-

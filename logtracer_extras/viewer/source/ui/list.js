@@ -119,4 +119,3 @@ class VirtualList {
     return Math.max(1, Math.floor(this.room / ROW_HEIGHT) - 1);
   }
 }
-

@@ -32,8 +32,8 @@ class LiveLink {
   }
 
   begin() {
-    app.steadyRows = new core.SteadyRows();
-    this.builder = new core.ModelBuilder();
+    app.steadyRows = new SteadyRows();
+    this.builder = new ModelBuilder();
     this.places = [];
     this.taken = 0;
     this.isOpen = false;
@@ -98,7 +98,7 @@ class LiveLink {
     const { model } = this.builder;
     this.readClock();
     app.span = app.spanOf(model);
-    core.stretchOpen(model, app.layout);
+    stretchOpen(model, app.layout);
     this.follow();
     app.drawSoon();
     this.isStale = performance.now() >= this.nextSecond; // the tree and the sums tell the time too
@@ -189,4 +189,3 @@ class LiveLink {
     link.click();
   }
 }
-

@@ -60,4 +60,3 @@ class LogView {
     if (this.nodes.length) app.select(this.nodes[next], { from: 'log' });
   }
 }
-

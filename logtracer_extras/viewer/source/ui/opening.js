@@ -14,7 +14,7 @@ function showDropArea() {
 async function openFile(file) {
   if (!file) return;
   try {
-    const builder = core.readTraceFile(await file.text());
+    const builder = readTraceFile(await file.text());
     app.open(builder.model, new RecordDetails(builder.details));
     app.land();
   } catch (error) {
@@ -35,4 +35,3 @@ function acceptDrops() {
     openFile(event.dataTransfer.files[0]);
   });
 }
-

@@ -78,7 +78,7 @@ class OverviewView {
 
   drawLoad(context, columns, height) {
     const { from, to } = app.span;
-    const curve = core.loadCurve(app.drawn, app.leaves(), from, to, columns);
+    const curve = loadCurve(app.drawn, app.leaves(), from, to, columns);
     const most = curve.reduce((left, right) => Math.max(left, right), 1);
     context.fillStyle = app.palette.load;
     for (let x = 0; x < columns; x++) {
@@ -106,4 +106,3 @@ class OverviewView {
     for (let x = 0; x < columns; x++) if (marked[x]) context.fillRect(x, top, 2, tall);
   }
 }
-

@@ -41,7 +41,7 @@ class SearchBox {
     const text = this.input.value.trim();
     let search = null;
     try {
-      search = text ? new core.Search(core.parseQuery(text), app.facts()) : null;
+      search = text ? new Search(parseQuery(text), app.facts()) : null;
     } catch (error) {
       this.complain(error.message); // the last good result stays
       return;
@@ -106,4 +106,3 @@ class SearchBox {
     );
   }
 }
-

@@ -27,4 +27,3 @@ function makeSplitter(id, property, sign) {
   const remembered = Number(choices.get(id));
   if (remembered) set(remembered);
 }
-

@@ -21,7 +21,7 @@ async function start() {
 }
 
 async function openEmbedded(head) {
-  const model = core.Model.fromHead(head);
+  const model = Model.fromHead(head);
   app.open(
     model,
     new EmbeddedDetails(model),
@@ -29,7 +29,7 @@ async function openEmbedded(head) {
   );
   await painted();
   document.documentElement.dataset.painted = String(Math.round(performance.now()));
-  model.ids = core.readIds(await readBlock('logtracer-ids', LARGEST_HEAD), head.idLength);
+  model.ids = readIds(await readBlock('logtracer-ids', LARGEST_HEAD), head.idLength);
   if (app.diff) app.diff.fields = JSON.parse(await readBlock('logtracer-changes', LARGEST_HEAD));
   app.land();
   if (app.selected < 0) app.detail.refresh();
@@ -75,4 +75,3 @@ function fail(error) {
 }
 
 start().catch(fail);
-})();

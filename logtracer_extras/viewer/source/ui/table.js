@@ -16,8 +16,8 @@ class TableView {
     const key = (node) =>
       // The run itself is left out: its time is the wall time.
       model.typeOf(node) === 'trace' ? null : model.type[node] * distinct + model.name[node];
-    const byName = core.statistics(model, selves, order, key);
-    const byModel = core.statistics(model, selves, order, (node) => model.model[node] || null);
+    const byName = statistics(model, selves, order, key);
+    const byModel = statistics(model, selves, order, (node) => model.model[node] || null);
     this.panel.replaceChildren(
       this.nameTable(byName),
       byModel.length ? this.modelTable(byModel) : '',
@@ -112,4 +112,3 @@ class TableView {
     );
   }
 }
-

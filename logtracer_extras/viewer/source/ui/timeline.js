@@ -29,13 +29,13 @@ class TimelineView {
       .map((label, lane) => {
         const first = layout.laneStart[lane];
         const rows = layout.laneStart[lane + 1] - first;
-        const isCut = rows > core.LANE_ROWS && !this.expanded.has(lane);
+        const isCut = rows > LANE_ROWS && !this.expanded.has(lane);
         return {
           lane,
           label,
           first,
           rows,
-          shown: isCut ? core.LANE_ROWS : rows,
+          shown: isCut ? LANE_ROWS : rows,
           isCut,
           top: 0,
           density: null,
@@ -45,7 +45,7 @@ class TimelineView {
     let top = 0;
     for (const lane of this.lanes) {
       lane.top = top;
-      top += (lane.shown + (lane.isCut || lane.rows > core.LANE_ROWS ? 1 : 0)) * LINE + LANE_GAP;
+      top += (lane.shown + (lane.isCut || lane.rows > LANE_ROWS ? 1 : 0)) * LINE + LANE_GAP;
     }
     this.contentHeight = top;
   }
@@ -101,14 +101,14 @@ class TimelineView {
   drawAxis(width, height) {
     const { context } = this;
     const { from, to } = app.window;
-    const step = core.tickStep(((to - from) / this.width) * 80);
+    const step = tickStep(((to - from) / this.width) * 80);
     context.strokeStyle = context.fillStyle = app.palette.line;
     for (let tick = Math.ceil(from / step) * step; tick <= to; tick += step) {
       const x = Math.round(this.xOf(tick)) + 0.5;
       context.fillStyle = app.palette.line;
       context.fillRect(x, 0, 1, height);
       context.fillStyle = app.palette.soft;
-      if (x < width - 30) context.fillText(core.formatTick(tick, step), x + 4, AXIS / 2);
+      if (x < width - 30) context.fillText(formatTick(tick, step), x + 4, AXIS / 2);
     }
   }
 
@@ -130,7 +130,7 @@ class TimelineView {
 
   planLine(row, y) {
     const { layout, model } = app;
-    core.planRow(layout, row, this.view, (x, width, first, last) => {
+    planRow(layout, row, this.view, (x, width, first, last) => {
       const node = layout.nodes[first];
       const isDimmed = app.matchSum !== null && app.matchSum[last] === app.matchSum[first];
       const failed = layout.errorSum[last] > layout.errorSum[first];
@@ -251,7 +251,7 @@ class TimelineView {
       starts: Float64Array.from(nodes, (node) => model.start[node]).sort(),
       ends: Float64Array.from(nodes, (node) => model.endOf(node)).sort(),
       errors: Float64Array.from(
-        nodes.filter((node) => model.status[node] === core.FAILED),
+        nodes.filter((node) => model.status[node] === FAILED),
         (node) => model.start[node],
       ).sort(),
     };
@@ -292,8 +292,8 @@ class TimelineView {
     const { layout, selected } = app;
     if (layout.row[edge.source] < 0 || layout.row[edge.target] < 0) return false;
     if (edge.source === selected || edge.target === selected) return true;
-    const isTry = edge.kind === core.RETRY || edge.kind === core.FALLBACK;
-    if (!isTry && !(this.showsAllFlow && edge.kind === core.DATA_FLOW)) return false;
+    const isTry = edge.kind === RETRY || edge.kind === FALLBACK;
+    if (!isTry && !(this.showsAllFlow && edge.kind === DATA_FLOW)) return false;
     const left = this.xOf(app.drawn.endOf(edge.source));
     const right = this.xOf(app.drawn.start[edge.target]);
     const isInTime =
@@ -340,7 +340,7 @@ class TimelineView {
   }
 
   attemptOf(edge) {
-    return edge.kind === core.RETRY ? String((app.edges.attempts.get(edge.target) ?? 2) - 1) : '';
+    return edge.kind === RETRY ? String((app.edges.attempts.get(edge.target) ?? 2) - 1) : '';
   }
 
   atBorder(end, width, height) {
@@ -484,7 +484,7 @@ class TimelineView {
       bottom: y + LINE / 2,
       act: () => this.fitLane(lane),
     });
-    if (lane.rows <= core.LANE_ROWS) return;
+    if (lane.rows <= LANE_ROWS) return;
     const more = lane.isCut ? `▸ ${formatCount(lane.rows - lane.shown)} more rows` : '▾ fewer rows';
     const line = top + lane.shown * LINE;
     context.fillStyle = app.palette.focus;
@@ -533,7 +533,7 @@ class TimelineView {
     const time = this.timeAt(x);
     const stop = layout.rowStart[lane.first + line + 1];
     const begin = layout.rowStart[lane.first + line];
-    const slot = core.firstAtLeast(layout.to, begin, stop, time - slack);
+    const slot = firstAtLeast(layout.to, begin, stop, time - slack);
     return slot < stop && layout.from[slot] <= time + slack ? layout.nodes[slot] : -1;
   }
 
@@ -545,7 +545,7 @@ class TimelineView {
       const begin = layout.rowStart[row];
       const stop = layout.rowStart[row + 1];
       if (begin === stop) continue;
-      const slot = core.firstAtLeast(layout.to, begin, stop, middle);
+      const slot = firstAtLeast(layout.to, begin, stop, middle);
       return layout.nodes[Math.min(slot, stop - 1)];
     }
     return -1;
@@ -574,15 +574,15 @@ class TimelineView {
 
 function edgeStyle(kind) {
   const { palette } = app;
-  if (kind === core.RETRY) return { colour: palette.retry, dash: [], glyph: '↻' };
-  if (kind === core.FALLBACK) return { colour: palette.fallback, dash: [6, 3], glyph: '⇢' };
-  if (kind === core.DATA_FLOW) return { colour: palette.flow, dash: [2, 3], glyph: '⋯' };
+  if (kind === RETRY) return { colour: palette.retry, dash: [], glyph: '↻' };
+  if (kind === FALLBACK) return { colour: palette.fallback, dash: [6, 3], glyph: '⇢' };
+  if (kind === DATA_FLOW) return { colour: palette.flow, dash: [2, 3], glyph: '⋯' };
   return { colour: palette.edge, dash: [], glyph: '→', isThin: true };
 }
 
 /** Count the values of a sorted array that are less than a limit. */
 function countBelow(sorted, limit) {
-  return core.firstAtLeast(sorted, 0, sorted.length, limit);
+  return firstAtLeast(sorted, 0, sorted.length, limit);
 }
 
 /** Mouse, wheel and touch on a timeline: pan, zoom, select, mark an area, hover. */
@@ -666,4 +666,3 @@ class PointerControl {
     else app.select(this.view.nodeAt(x, y), { from: 'timeline' });
   }
 }
-

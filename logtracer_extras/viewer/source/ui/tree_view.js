@@ -157,10 +157,10 @@ class TreeView {
 
   attemptOf(node) {
     const edge = (app.edges.incoming.get(node) ?? []).find(
-      (each) => each.kind === core.RETRY || each.kind === core.FALLBACK,
+      (each) => each.kind === RETRY || each.kind === FALLBACK,
     );
     if (!edge) return '';
-    return edge.kind === core.RETRY ? ` ↻ #${app.edges.attempts.get(node) ?? 2}` : ' ⇢ fallback';
+    return edge.kind === RETRY ? ` ↻ #${app.edges.attempts.get(node) ?? 2}` : ' ⇢ fallback';
   }
 
   refresh() {
@@ -176,4 +176,3 @@ class TreeView {
     if (index >= 0) this.list.reveal(index);
   }
 }
-

@@ -98,7 +98,7 @@ function imageView(text, [head, kind]) {
   return make(
     'span',
     { class: 'kept' },
-    `⟨${show(kind)} picture, ${core.formatBytes(size)}⟩ `,
+    `⟨${show(kind)} picture, ${formatBytes(size)}⟩ `,
     button('Save', () => saveFile('picture', new Blob([fromBase64(text.slice(head.length))]))),
   );
 }
@@ -122,7 +122,7 @@ function longText(text) {
   const box = make('div', {}, body);
   if (text.length > 120) box.append(button('Wrap', () => body.classList.toggle('unwrapped')));
   if (text.length > LONGEST_TEXT) {
-    const all = button(`Show all (${core.formatBytes(text.length)})`, () => {
+    const all = button(`Show all (${formatBytes(text.length)})`, () => {
       body.textContent = showLines(text);
       all.remove();
     });
@@ -183,4 +183,3 @@ class Tooltip {
     this.element.hidden = true;
   }
 }
-
