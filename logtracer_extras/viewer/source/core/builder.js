@@ -1,6 +1,8 @@
 // ---- Builder: a model from records, for dropped files and live runs -----------------------------
 
+/** @type {Map<unknown, number>} */
 const STATUS_CODES = new Map(STATUS_WORDS.map((word, code) => [word, code]));
+/** @type {(keyof Detail)[]} */
 const EXPLAINING = [
   'input_data',
   'output_data',
@@ -16,15 +18,21 @@ const LONGEST_ERROR = 300; // characters of an error in its column; the whole st
 class ModelBuilder {
   constructor() {
     this.model = new Model();
+    /** @type {Map<string, number>} */
     this.indexOf = new Map(); // node id to index
+    /** @type {Map<string, number[]>} */
     this.orphans = new Map(); // id of a parent not seen yet to its children
+    /** @type {NodeRecord[]} */
     this.details = []; // by node
+    /** @type {number | null} */
     this.origin = null; // milliseconds since 1970 of the start of the run
+    /** @type {EdgeRecord[]} */
     this.waitingEdges = [];
     this.isFinished = false;
+    this.isAbandoned = false;
   }
 
-  /** Take the document of a `.json` file. */
+  /** Take the document of a `.json` file. @param {TraceDocument} document */
   addDocument(document) {
     this.setHead(document);
     for (const record of Object.values(document.nodes ?? {})) this.addNode(record);
@@ -32,7 +40,7 @@ class ModelBuilder {
     this.finish();
   }
 
-  /** Take one event of a journal; returns whether it was one. */
+  /** Take one event of a journal; returns whether it was one. @param {JournalEvent} event */
   addEvent(event) {
     switch (event.event) {
       case 'trace.started':
@@ -42,10 +50,10 @@ class ModelBuilder {
         this.setEnd(event);
         break;
       case 'edge':
-        this.addEdge(event);
+        this.addEdge(/** @type {EdgeRecord} */ (event));
         break;
       case 'node.updated':
-        this.addNode(event);
+        this.addNode(/** @type {NodeRecord} */ (event));
         break;
       default:
         if (!event.node) return false;
@@ -54,19 +62,23 @@ class ModelBuilder {
     return true;
   }
 
+  /** @param {HeadRecord} header */
   setHead(header) {
     this.origin ??= timeOf(header.start_time);
     Object.assign(this.model.head, {
       version: FORMAT_VERSION,
       name: String(header.name ?? ''),
       traceId: String(header.trace_id ?? ''),
-      started: header.start_time ?? null,
+      started: typeof header.start_time === 'string' ? header.start_time : null,
       metadata: header.metadata ?? {},
       notes: [],
     });
   }
 
-  /** A finished run ends with its record; until then, with the last moment it knows of. */
+  /**
+   * A finished run ends with its record; until then, with the last moment it knows of.
+   * @param {JournalEvent} event
+   */
   setEnd(event) {
     this.isFinished = true;
     this.see(timeOf(event.end_time));
@@ -76,6 +88,7 @@ class ModelBuilder {
     this.finish();
   }
 
+  /** @param {NodeRecord} record */
   addNode(record) {
     if (typeof record?.id !== 'string') return;
     const node = this.indexOf.get(record.id) ?? this.register(record);
@@ -92,28 +105,29 @@ class ModelBuilder {
     this.setFacts(node, whole.metadata ?? {});
   }
 
+  /** @param {NodeRecord} record */
   register(record) {
     const node = this.model.append();
     this.indexOf.set(record.id, node);
     this.model.ids.push(record.id);
-    this.details.push({});
+    this.details.push({ id: record.id });
     if (typeof record.parent_id === 'string') this.connect(node, record.parent_id);
     for (const child of this.orphans.get(record.id) ?? []) this.model.parent[child] = node;
     this.orphans.delete(record.id);
     return node;
   }
 
+  /** @param {number} node @param {string} parentId */
   connect(node, parentId) {
     const parent = this.indexOf.get(parentId);
     if (parent !== undefined) {
       this.model.parent[node] = parent;
       return;
     }
-    const waiting = this.orphans.get(parentId);
-    if (waiting) waiting.push(node);
-    else this.orphans.set(parentId, [node]);
+    listed(this.orphans, parentId).push(node);
   }
 
+  /** @param {number} node @param {NodeRecord} record */
   setTimes(node, record) {
     const { model } = this;
     const start = timeOf(record.start_time);
@@ -127,9 +141,13 @@ class ModelBuilder {
     this.see(end);
   }
 
+  /** @param {number} node @param {Record<string, unknown>} metadata */
   setFacts(node, metadata) {
     const { model } = this;
-    const number = (key) => (typeof metadata[key] === 'number' ? metadata[key] : UNKNOWN);
+    const number = (/** @type {string} */ key) => {
+      const value = metadata[key];
+      return typeof value === 'number' ? value : UNKNOWN;
+    };
     const cached = number('gen_ai.usage.cache_read.input_tokens');
     const parts =
       Math.max(0, cached) + Math.max(0, number('gen_ai.usage.cache_creation.input_tokens'));
@@ -141,7 +159,8 @@ class ModelBuilder {
     model.cached[node] = cached;
     const names = ['gen_ai.request.model', 'gen_ai.response.model']
       .map((key) => metadata[key])
-      .filter((name) => name && typeof name === 'string');
+      .filter((name) => typeof name === 'string')
+      .filter(Boolean);
     model.model[node] = model.intern(names[0] ?? '');
     model.answeredBy[node] = names[1] === names[0] ? 0 : model.intern(names[1] ?? '');
     model.lane[node] = model.intern(
@@ -149,6 +168,7 @@ class ModelBuilder {
     );
   }
 
+  /** @param {EdgeRecord} edge */
   addEdge(edge) {
     const source = this.indexOf.get(edge.source_id);
     const target = this.indexOf.get(edge.target_id);
@@ -174,28 +194,36 @@ class ModelBuilder {
     const { model } = this;
     this.isAbandoned = true;
     for (let node = 0; node < model.count; node++)
-      if (model.status[node] === RUNNING) model.status[node] = STATUS_CODES.get('interrupted');
+      if (model.status[node] === RUNNING) model.status[node] = INTERRUPTED;
     model.now = lastMoment(model);
     this.finish();
   }
 
+  /** @param {number | null} moment */
   see(moment) {
     if (moment !== null && this.origin !== null) {
       this.model.now = Math.max(this.model.now, this.micros(moment));
     }
   }
 
+  /** @param {number} moment */
   micros(moment) {
-    return Math.round((moment - this.origin) * 1000);
+    return Math.round((moment - (this.origin ?? 0)) * 1000);
   }
 }
 
-/** A total includes its parts; where it is less than they are, they were counted beside it. */
+/**
+ * A total includes its parts; where it is less than they are, they were counted beside it.
+ * @param {number} total @param {number} parts
+ */
 function wholeOf(total, parts) {
   return total >= 0 && parts > total ? total + parts : total;
 }
 
-/** Read an ISO 8601 time as milliseconds with microseconds behind the point; null when absent. */
+/**
+ * Read an ISO 8601 time as milliseconds with microseconds behind the point; null when absent.
+ * @param {unknown} text
+ */
 function timeOf(text) {
   if (typeof text !== 'string') return null;
   const whole = Date.parse(text.replace(/\.\d+/, ''));
@@ -204,6 +232,7 @@ function timeOf(text) {
   return whole + (fraction ? Number('0.' + fraction[1]) * 1000 : 0);
 }
 
+/** @param {NodeRecord} record */
 function errorLine(record) {
   const parts = [record.error_type, record.error].filter(
     (part) => typeof part === 'string' && part,
@@ -211,17 +240,22 @@ function errorLine(record) {
   return clip(parts.join(': '), LONGEST_ERROR);
 }
 
-/** Keep of a record what the detail panel shows, and leave out what is empty. */
+/**
+ * Keep of a record what the detail panel shows, and leave out what is empty.
+ * @param {NodeRecord} record
+ */
 function detailOf(record) {
-  const detail = {};
-  for (const key of EXPLAINING) {
-    const value = record[key];
-    if (value && (typeof value !== 'object' || Object.keys(value).length)) detail[key] = value;
-  }
-  return detail;
+  const entries = EXPLAINING.map((key) => [key, record[key]]);
+  const telling = entries.filter(
+    ([, value]) => value && (typeof value !== 'object' || Object.keys(value).length),
+  );
+  return /** @type {Detail} */ (Object.fromEntries(telling));
 }
 
-/** Read the text of a trace file, a document or a journal, into a finished builder. */
+/**
+ * Read the text of a trace file, a document or a journal, into a finished builder.
+ * @param {string} text
+ */
 function readTraceFile(text) {
   const builder = new ModelBuilder();
   if (text.startsWith('{"event":')) {
@@ -238,6 +272,7 @@ function readTraceFile(text) {
   return builder;
 }
 
+/** @param {ModelBuilder} builder @param {string} line */
 function takeLine(builder, line) {
   try {
     return Number(builder.addEvent(JSON.parse(line)));
@@ -246,6 +281,7 @@ function takeLine(builder, line) {
   }
 }
 
+/** @param {Model} model */
 function markInterrupted(model) {
   for (let node = 0; node < model.count; node++) {
     if (model.status[node] === RUNNING) model.status[node] = INTERRUPTED;

@@ -7,6 +7,7 @@ const LANE_ROWS = 8; // rows of a lane before "n more rows"
  * Give every node its lane: its own, or its name when agents run side by side, or its parent's.
  * `nameOf` says it exactly (an index into `names`); `laneOf` is the lane it is drawn in, of which
  * there are not more than MOST_LANES, named by `labels`.
+ * @param {Model} model @param {Tree} tree
  */
 function assignLanes(model, tree) {
   const names = ['main'];
@@ -22,12 +23,15 @@ function assignLanes(model, tree) {
     }
     const name = model.strings[own];
     if (!numbers.has(name)) numbers.set(name, names.push(name) - 1);
-    nameOf[node] = numbers.get(name);
+    nameOf[node] = numbers.get(name) ?? 0;
   }
   return { names, nameOf, ...drawnLanes(model, names, nameOf) };
 }
 
-/** Mark the agents that overlap in time with another agent child of the same parent. */
+/**
+ * Mark the agents that overlap in time with another agent child of the same parent.
+ * @param {Model} model @param {Tree} tree
+ */
 function parallelAgents(model, tree) {
   const parallel = new Uint8Array(model.count);
   const longest = new Int32Array(model.count).fill(-1); // by parent: its agent that ends last
@@ -44,19 +48,24 @@ function parallelAgents(model, tree) {
   return parallel;
 }
 
+/** @param {Model} model @param {number} node */
 function isAgent(model, node) {
   return model.typeOf(node) === 'sub_agent' || model.typeOf(node) === 'agent';
 }
 
-/** Draw lanes by first start, `main` first; where they are too many, numbered ones share a lane. */
+/**
+ * Draw lanes by first start, `main` first; where they are too many, numbered ones share a lane.
+ * @param {Model} model @param {string[]} names @param {Int32Array} nameOf
+ */
 function drawnLanes(model, names, nameOf) {
   const isShared = names.length > MOST_LANES;
   const drawnNames = isShared ? names.map((name) => name.replace(/#\d+$/, '')) : names;
   const labels = [...new Set(drawnNames)];
   const numbers = new Map(labels.map((label, number) => [label, number]));
-  const labelOf = Int32Array.from(drawnNames, (name) => numbers.get(name));
+  const labelOf = Int32Array.from(drawnNames, (name) => numbers.get(name) ?? 0);
   const secondRun = model.secondRun || Infinity;
-  const keyOf = (node) => labelOf[nameOf[node]] + (node < secondRun ? 0 : labels.length);
+  const keyOf = (/** @type {number} */ node) =>
+    labelOf[nameOf[node]] + (node < secondRun ? 0 : labels.length);
   const lanes = emptyLanes(model, labels);
   for (let node = 0; node < model.count; node++) {
     const lane = lanes[keyOf(node)];
@@ -76,7 +85,10 @@ function drawnLanes(model, names, nameOf) {
   };
 }
 
-/** Two runs that are compared keep their lanes apart: those of A stand over those of B. */
+/**
+ * Two runs that are compared keep their lanes apart: those of A stand over those of B.
+ * @param {Model} model @param {string[]} labels
+ */
 function emptyLanes(model, labels) {
   const runs = model.secondRun ? ['A · ', 'B · '] : [''];
   return runs.flatMap((run, number) =>
@@ -91,24 +103,29 @@ function emptyLanes(model, labels) {
   );
 }
 
-/** Keep the lanes in which most happened, and `main` whatever happened there. */
+/**
+ * Keep the lanes in which most happened, and `main` whatever happened there.
+ * @param {LaneSum[]} lanes
+ */
 function busiestLanes(lanes) {
-  const isMain = (lane) => Number(lane.start === -Infinity);
+  const isMain = (/** @type {LaneSum} */ lane) => Number(lane.start === -Infinity);
   let kept = [...lanes];
   if (lanes.length > MOST_LANES) {
     kept.sort((left, right) => isMain(right) - isMain(left) || right.busy - left.busy);
     kept = kept.slice(0, MOST_LANES - 1);
   }
-  const byRun = (left, right) => Number(left.run > right.run) - Number(left.run < right.run);
   return kept.sort(
-    (left, right) => byRun(left, right) || isMain(right) - isMain(left) || left.start - right.start,
+    (left, right) =>
+      left.run.localeCompare(right.run) || isMain(right) - isMain(left) || left.start - right.start,
   );
 }
 
 /** A binary heap of (key, value) pairs of numbers, the smallest key first. */
 class Heap {
   constructor() {
+    /** @type {number[]} */
     this.keys = [];
+    /** @type {number[]} */
     this.values = [];
   }
 
@@ -120,6 +137,7 @@ class Heap {
     this.keys.length = this.values.length = 0;
   }
 
+  /** @param {number} key @param {number} value */
   push(key, value) {
     const { keys, values } = this;
     let at = keys.length;
@@ -138,12 +156,13 @@ class Heap {
   pop() {
     const { keys, values } = this;
     const result = values[0];
-    const key = keys.pop();
-    const value = values.pop();
+    const key = keys.pop() ?? 0;
+    const value = values.pop() ?? 0;
     if (keys.length) this.sink(key, value);
     return result;
   }
 
+  /** @param {number} key @param {number} value */
   sink(key, value) {
     const { keys, values } = this;
     const size = keys.length;
@@ -162,6 +181,7 @@ class Heap {
 
 /** Puts siblings on tracks so that none overlaps another on the same track. */
 class Packer {
+  /** @param {number} count */
   constructor(count) {
     this.from = new Float64Array(count); // of a node and all below it in its lane
     this.to = new Float64Array(count);
@@ -169,10 +189,14 @@ class Packer {
     this.offset = new Int32Array(count); // rows below its parent's row, or in its lane
     this.busy = new Heap();
     this.free = new Heap();
+    /** @type {number[]} */
     this.trackHeights = [];
   }
 
-  /** Pack siblings in time order, the lowest free track first; returns the rows they need. */
+  /**
+   * Pack siblings in time order, the lowest free track first; returns the rows they need.
+   * @param {Int32Array} siblings
+   */
   pack(siblings) {
     sortStretch(siblings, 0, siblings.length, this.from);
     this.busy.clear();
@@ -182,6 +206,7 @@ class Packer {
     return this.stackTracks(siblings);
   }
 
+  /** @param {number} node */
   place(node) {
     const { busy, free, trackHeights } = this;
     while (busy.size && busy.keys[0] <= this.from[node]) {
@@ -194,6 +219,7 @@ class Packer {
     busy.push(this.to[node], track);
   }
 
+  /** @param {Int32Array} siblings */
   stackTracks(siblings) {
     const { trackHeights } = this;
     let total = 0;
@@ -210,9 +236,11 @@ class Packer {
 /**
  * Give every node a row such that on no row two nodes overlap in time. Sequential steps share a
  * row, parallel ones stack. `hidden[i]` leaves a node (and must leave all below it) out.
+ * @param {Model} model @param {Tree} tree @param {Lanes} lanes @param {Uint8Array | null} [hidden]
  */
 function buildLayout(model, tree, lanes, hidden = null) {
   const packer = new Packer(model.count);
+  /** @type {number[][]} */
   const laneRoots = lanes.labels.map(() => []);
   packSubtrees(model, tree, lanes, hidden, packer, laneRoots);
   const laneStart = [0];
@@ -236,18 +264,25 @@ const MOST_TRIED = 1000; // rows that are looked at for room before a new one is
 /** Rows of a run that is still going on: a node stays where it was put, whatever comes later. */
 class SteadyRows {
   constructor() {
-    this.clear();
-  }
-
-  clear() {
+    /** @type {number[]} */
     this.rows = []; // by node: its row within its lane
+    /** @type {string[]} */
     this.labels = []; // by node: its lane
+    /** @type {Map<string, number[]>} */
     this.lastOn = new Map(); // label of a lane to the last node of each of its rows
   }
 
-  /** Place what came since, and return the layout of all, as `buildLayout` does. */
+  clear() {
+    this.rows.length = this.labels.length = 0;
+    this.lastOn.clear();
+  }
+
+  /**
+   * Place what came since, and return the layout of all, as `buildLayout` does.
+   * @param {Model} model @param {Tree} tree @param {Lanes} lanes @param {Uint8Array | null} hidden
+   */
   layout(model, tree, lanes, hidden) {
-    const labelOf = (node) => lanes.labels[lanes.laneOf[node]];
+    const labelOf = (/** @type {number} */ node) => lanes.labels[lanes.laneOf[node]];
     // A second agent beside a first one gives both a lane of their own.
     if (this.labels.some((label, node) => label !== labelOf(node))) this.clear();
     for (let node = this.rows.length; node < model.count; node++)
@@ -261,6 +296,7 @@ class SteadyRows {
     return indexRows(model, tree, row, laneStart);
   }
 
+  /** @param {Model} model @param {number} node @param {string} label */
   place(model, node, label) {
     const lastOn = listed(this.lastOn, label);
     const parent = model.parent[node];
@@ -273,11 +309,15 @@ class SteadyRows {
     this.labels.push(label);
   }
 
+  /** @param {Model} model @param {number} last @param {number} node */
   hasRoom(model, last, node) {
     return !model.isOpen(last) && model.endOf(last) <= model.start[node];
   }
 
-  /** Pack all rows afresh; what is open may stay so for long, and keeps its row to itself. */
+  /**
+   * Pack all rows afresh; what is open may stay so for long, and keeps its row to itself.
+   * @param {Model} model @param {Tree} tree @param {Lanes} lanes
+   */
   pack(model, tree, lanes) {
     const endless = Object.assign(Object.create(model), { now: Infinity });
     const { row, rowStart, nodes, laneStart } = buildLayout(endless, tree, lanes);
@@ -291,7 +331,11 @@ class SteadyRows {
   }
 }
 
-/** From the leaves up: pack each node's children of its own lane, and collect the lanes' roots. */
+/**
+ * From the leaves up: pack each node's children of its own lane, and collect the lanes' roots.
+ * @param {Model} model @param {Tree} tree @param {Lanes} lanes @param {Uint8Array | null} hidden
+ * @param {Packer} packer @param {number[][]} laneRoots
+ */
 function packSubtrees(model, tree, { laneOf }, hidden, packer, laneRoots) {
   const { childStart, order } = tree;
   for (let at = order.length - 1; at >= 0; at--) {
@@ -306,6 +350,10 @@ function packSubtrees(model, tree, { laneOf }, hidden, packer, laneRoots) {
   }
 }
 
+/**
+ * @param {Tree} tree @param {Int32Array} laneOf @param {Uint8Array | null} hidden
+ * @param {Packer} packer @param {number} node
+ */
 function packChildren({ childStart, childList }, laneOf, hidden, packer, node) {
   const { from, to, height } = packer;
   const first = childStart[node];
@@ -320,7 +368,10 @@ function packChildren({ childStart, childList }, laneOf, hidden, packer, node) {
   if (count) height[node] += packer.pack(inside.subarray(0, count));
 }
 
-/** Sort the nodes by row and time: row `r` is `nodes[rowStart[r] .. rowStart[r + 1]]`. */
+/**
+ * Sort the nodes by row and time: row `r` is `nodes[rowStart[r] .. rowStart[r + 1]]`.
+ * @param {Model} model @param {Tree} tree @param {Int32Array} row @param {number[]} laneStart
+ */
 function indexRows(model, tree, row, laneStart) {
   const rows = laneStart[laneStart.length - 1];
   const rowStart = new Int32Array(rows + 1);
@@ -342,13 +393,19 @@ function indexRows(model, tree, row, laneStart) {
   return { row, rows, rowStart, nodes, slot, from, to, laneStart, errorSum };
 }
 
-/** Let open nodes end now: time has passed in a live run, and nothing else has happened. */
+/**
+ * Let open nodes end now: time has passed in a live run, and nothing else has happened.
+ * @param {Model} model @param {Layout} layout
+ */
 function stretchOpen(model, { nodes, to }) {
   for (let at = 0; at < nodes.length; at++)
     if (model.isOpen(nodes[at])) to[at] = model.endOf(nodes[at]);
 }
 
-/** Count, before each slot, the nodes that are so: any stretch then takes one subtraction. */
+/**
+ * Count, before each slot, the nodes that are so: any stretch then takes one subtraction.
+ * @param {Int32Array} nodes @param {NodeTest} isSo
+ */
 function prefixSum(nodes, isSo) {
   const sums = new Int32Array(nodes.length + 1);
   for (let at = 0; at < nodes.length; at++) sums[at + 1] = sums[at] + (isSo(nodes[at]) ? 1 : 0);
@@ -360,6 +417,8 @@ const LEAST_WIDTH = 1.5; // pixels of the shortest bar
 /**
  * Call `emit(x, width, first, last)` for each bar of a row: slots `first .. last - 1`, more than
  * one where bars are narrower than a pixel. A wide bar is never swallowed by narrow neighbours.
+ * @param {Layout} layout @param {number} row @param {View} view
+ * @param {(x: number, width: number, first: number, last: number) => void} emit
  */
 function planRow(layout, row, view, emit) {
   const { rowStart, from, to } = layout;
@@ -384,7 +443,10 @@ function planRow(layout, row, view, emit) {
   }
 }
 
-/** Return the first place from `low` with a value of `limit` or more; the values are sorted. */
+/**
+ * Return the first place from `low` with a value of `limit` or more; the values are sorted.
+ * @param {Numbers} values @param {number} low @param {number} high @param {number} limit
+ */
 function firstAtLeast(values, low, high, limit) {
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -394,7 +456,10 @@ function firstAtLeast(values, low, high, limit) {
   return low;
 }
 
-/** Return the first slot from `low` whose node `isPast`; all after it are past, too. */
+/**
+ * Return the first slot from `low` whose node `isPast`; all after it are past, too.
+ * @param {Numbers} nodes @param {number} low @param {number} high @param {NodeTest} isPast
+ */
 function firstSlot(nodes, low, high, isPast) {
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -404,7 +469,11 @@ function firstSlot(nodes, low, high, isPast) {
   return low;
 }
 
-/** Count, for each of `buckets` equal parts of a span, the average number of nodes at work. */
+/**
+ * Count, for each of `buckets` equal parts of a span, the average number of nodes at work.
+ * @param {Model} model @param {Numbers} nodes @param {number} from @param {number} to
+ * @param {number} buckets
+ */
 function loadCurve(model, nodes, from, to, buckets) {
   const curve = new Float64Array(buckets + 1);
   const scale = buckets / Math.max(1, to - from);
@@ -420,6 +489,7 @@ function loadCurve(model, nodes, from, to, buckets) {
   return curve.subarray(0, buckets);
 }
 
+/** @param {Float64Array} curve @param {number} at @param {number} sign */
 function addPart(curve, at, sign) {
   const bucket = Math.min(curve.length - 1, Math.floor(at));
   const part = 1 - (at - bucket);

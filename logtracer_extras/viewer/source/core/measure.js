@@ -1,6 +1,6 @@
 // ---- All of it at once --------------------------------------------------------------------------
 
-/** Derive from the columns what every view needs. */
+/** Derive from the columns what every view needs. @param {Model} model */
 function measure(model) {
   const tree = buildTree(model);
   return {

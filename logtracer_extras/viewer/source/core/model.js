@@ -15,6 +15,9 @@ const RUNNING = 2;
 const INTERRUPTED = 3;
 const UNKNOWN = -1; // of a number of tokens, a cost, an end
 
+/** @typedef {Int32ArrayConstructor | Uint8ArrayConstructor | Float64ArrayConstructor} ColumnType */
+
+/** @type {Record<keyof Columns, ColumnType>} */
 const COLUMNS = {
   parent: Int32Array, // index of the parent, -1 for a root
   type: Int32Array, // these six: index into `strings`, 0 is the empty text
@@ -31,25 +34,34 @@ const COLUMNS = {
   cached: Float64Array,
   cost: Float64Array,
 };
+const COLUMN_NAMES = /** @type {(keyof Columns)[]} */ (Object.keys(COLUMNS));
+/** @type {Partial<Record<keyof Columns, number>>} */
 const ABSENT = { tokensIn: UNKNOWN, tokensOut: UNKNOWN, cached: UNKNOWN, cost: UNKNOWN };
 
 /** All nodes of a trace as columns; node `i` is the i-th entry of each. */
 class Model {
+  /** @param {number} [capacity] */
   constructor(capacity = 16) {
     this.count = 0;
     this.capacity = capacity;
     this.strings = [''];
     this.stringIndex = new Map([['', 0]]);
-    this.edges = []; // {source, target, kind, label}
+    /** @type {Edge[]} */
+    this.edges = [];
+    /** @type {string[]} */
     this.ids = []; // may arrive after the columns
     this.wall = 0; // how long the run took
     this.secondRun = 0; // where two runs are compared: the first node of the second
     this.now = 0; // where open nodes end: the last moment the record knows of
+    /** @type {Partial<Head>} */
     this.head = {};
-    for (const [name, type] of Object.entries(COLUMNS)) this[name] = new type(capacity);
+    for (const name of COLUMN_NAMES) this.setColumn(name, new COLUMNS[name](capacity));
   }
 
-  /** Build a model from the head of a page; throws when another version of the format wrote it. */
+  /**
+   * Build a model from the head of a page; throws when another version of the format wrote it.
+   * @param {Head} head
+   */
   static fromHead(head) {
     if (head.version !== FORMAT_VERSION) {
       throw new Error(`this page reads format ${FORMAT_VERSION}, the trace has ${head.version}`);
@@ -58,9 +70,8 @@ class Model {
     model.head = head;
     model.count = model.capacity = head.count;
     model.strings = head.strings;
-    for (const [name, type] of Object.entries(COLUMNS)) {
-      model[name] = filledColumn(type, head.columns[name], head.count, ABSENT[name] ?? 0);
-    }
+    for (const name of COLUMN_NAMES)
+      model.setColumn(name, filledColumn(name, head.columns[name], head.count));
     unfoldParents(model);
     unfoldStarts(model);
     model.now = lastMoment(model);
@@ -73,7 +84,7 @@ class Model {
     return model;
   }
 
-  /** Return the index of a text in `strings`, adding it when it is new. */
+  /** Return the index of a text in `strings`, adding it when it is new. @param {string} text */
   intern(text) {
     let index = this.stringIndex.get(text);
     if (index === undefined) {
@@ -87,57 +98,81 @@ class Model {
   append() {
     if (this.count === this.capacity) this.grow();
     const node = this.count++;
-    for (const [name, value] of Object.entries(ABSENT)) this[name][node] = value;
+    for (const name of COLUMN_NAMES) this[name][node] = ABSENT[name] ?? 0;
     this.parent[node] = -1;
     return node;
   }
 
   grow() {
     this.capacity = Math.max(16, this.capacity * 2);
-    for (const [name, type] of Object.entries(COLUMNS)) {
-      const wider = new type(this.capacity);
+    for (const name of COLUMN_NAMES) {
+      const wider = new COLUMNS[name](this.capacity);
       wider.set(this[name]);
-      this[name] = wider;
+      this.setColumn(name, wider);
     }
   }
 
+  /** @param {keyof Columns} name @param {Columns[keyof Columns]} column */
+  setColumn(name, column) {
+    Object.assign(this, { [name]: column });
+  }
+
+  /** @param {number} node */
   endOf(node) {
     const duration = this.duration[node];
     return duration >= 0 ? this.start[node] + duration : Math.max(this.now, this.start[node]);
   }
 
+  /** @param {number} node */
   isOpen(node) {
     return this.duration[node] < 0;
   }
 
+  /** @param {number} node */
   nameOf(node) {
     return this.strings[this.name[node]];
   }
 
+  /** @param {number} node */
   typeOf(node) {
     return this.strings[this.type[node]];
   }
 
+  /** @param {number} node */
   statusOf(node) {
     return STATUS_WORDS[this.status[node]];
   }
 
+  /** @param {number} node */
   tokensOf(node) {
     return Math.max(0, this.tokensIn[node]) + Math.max(0, this.tokensOut[node]);
   }
 }
 
-function filledColumn(type, values, count, absent) {
-  // A column in which nothing was recorded is left out of the page.
-  return values && values.length ? type.from(values) : new type(count).fill(absent);
+/** Return one number for the type and the name of a node. @param {Model} model @param {number} node */
+function nodeKind(model, node) {
+  return model.type[node] * model.strings.length + model.name[node];
 }
 
-/** A page says how many nodes back the parent stands, 0 for a root: small numbers pack well. */
+/** @param {keyof Columns} name @param {number[] | undefined} values @param {number} count */
+function filledColumn(name, values, count) {
+  const type = COLUMNS[name];
+  // A column in which nothing was recorded is left out of the page.
+  return values && values.length ? type.from(values) : new type(count).fill(ABSENT[name] ?? 0);
+}
+
+/**
+ * A page says how many nodes back the parent stands, 0 for a root: small numbers pack well.
+ * @param {Model} model
+ */
 function unfoldParents({ parent, count }) {
   for (let node = 0; node < count; node++) parent[node] = parent[node] ? node - parent[node] : -1;
 }
 
-/** A page says how long after the end of the sibling before it, or its parent's start, a node ran. */
+/**
+ * A page says how long after the end of the sibling before it, or its parent's start, a node ran.
+ * @param {Model} model
+ */
 function unfoldStarts({ parent, start, duration, count }) {
   const expected = new Float64Array(count); // by node: when its next child would follow
   for (let node = 0; node < count; node++) {
@@ -150,6 +185,7 @@ function unfoldStarts({ parent, start, duration, count }) {
   }
 }
 
+/** @param {Model} model */
 function lastMoment(model) {
   let last = 0;
   for (let node = 0; node < model.count; node++) {
@@ -161,7 +197,10 @@ function lastMoment(model) {
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
-/** Read the block of ids: base64 of their bytes when all have one length, else JSON. */
+/**
+ * Read the block of ids: base64 of their bytes when all have one length, else JSON.
+ * @param {string} text @param {number} length @returns {string[]}
+ */
 function readIds(text, length) {
   if (!length) return JSON.parse(text);
   const bytes = atob(text);
@@ -174,15 +213,19 @@ function readIds(text, length) {
 }
 
 // Attributes that a column holds: a page does not carry them in the details again.
-const TOLD = {
-  tokensIn: 'gen_ai.usage.input_tokens',
-  tokensOut: 'gen_ai.usage.output_tokens',
-  cached: 'gen_ai.usage.cache_read.input_tokens',
-};
+/** @type {[column: 'tokensIn' | 'tokensOut' | 'cached', key: string][]} */
+const TOLD = [
+  ['tokensIn', 'gen_ai.usage.input_tokens'],
+  ['tokensOut', 'gen_ai.usage.output_tokens'],
+  ['cached', 'gen_ai.usage.cache_read.input_tokens'],
+];
 
-/** Put the attributes that a column holds back into the details of a node. */
+/**
+ * Put the attributes that a column holds back into the details of a node.
+ * @param {Model} model @param {number} node @param {Detail} detail
+ */
 function withTold(model, node, detail) {
-  for (const [column, key] of Object.entries(TOLD)) {
+  for (const [column, key] of TOLD) {
     const value = model[column][node];
     if (value >= 0 && detail.metadata?.[key] === undefined)
       detail.metadata = { ...detail.metadata, [key]: value };

@@ -4,6 +4,7 @@ const LEAST_GROUP = 3; // rows that stand for themselves rather than for a group
 
 /** Two runs laid over each other, as the terminal's diff paired them; the model holds both. */
 class Pairing {
+  /** @param {Model} model @param {Tree} tree @param {ComparisonHead} head */
   constructor(model, tree, head) {
     this.model = model;
     this.tree = tree;
@@ -14,26 +15,33 @@ class Pairing {
     for (const side of [this.before, this.after])
       side.forEach((node, row) => node >= 0 && (this.rowOf[node] = row));
     this.differs = this.findDifferences();
-    this.groups = []; // {rows, steps, errors, before, after, isSame, isOpen}
+    /** @type {RowGroup[]} */
+    this.groups = [];
+    /** @type {Map<number, RowGroup>} */
     this.groupOf = new Map(); // row to the group that it is in
     this.makeGroups();
   }
 
-  /** The node that stands for a row: that of the later run, where there is one. */
+  /**
+   * The node that stands for a row: that of the later run, where there is one.
+   * @param {number} row
+   */
   shownNode(row) {
     return this.after[row] >= 0 ? this.after[row] : this.before[row];
   }
 
-  /** The node that stands for this one in tree and detail. */
+  /** The node that stands for this one in tree and detail. @param {number} node */
   representative(node) {
     return node < 0 || this.rowOf[node] < 0 ? node : this.shownNode(this.rowOf[node]);
   }
 
+  /** @param {number} node */
   partner(node) {
     const row = this.rowOf[node];
     return this.after[row] === node ? this.before[row] : this.after[row];
   }
 
+  /** @param {number} node */
   wordOf(node) {
     return this.words[this.rowOf[node]] ?? 'same';
   }
@@ -58,7 +66,10 @@ class Pairing {
     return differs;
   }
 
-  /** Fold what is the same with all below it: a reader came for the differences. */
+  /**
+   * Fold what is the same with all below it: a reader came for the differences.
+   * @param {Uint8Array} folded
+   */
   foldUnchanged(folded) {
     for (const node of this.tree.order)
       if (!this.differs[node]) folded[node] = Number(this.tree.size[node] > 1);
@@ -93,7 +104,7 @@ class Pairing {
     return below.values();
   }
 
-  /** Cut rows where the type or the name changes. */
+  /** Cut rows where the type or the name changes. @param {number[]} rows */
   runsOfOneKind(rows) {
     const { model } = this;
     const kinds = rows.map((row) => nodeKind(model, this.shownNode(row)));
@@ -101,12 +112,13 @@ class Pairing {
     return starts.map((start, at) => rows.slice(start, starts[at + 1]));
   }
 
-  /** Tell whether the runs have different numbers of these steps. */
+  /** Tell whether the runs have different numbers of these steps. @param {number[]} rows */
   isRepeated(rows) {
     const { before, after } = this.countSides(rows);
     return before !== after && rows.length >= LEAST_GROUP;
   }
 
+  /** @param {number[]} rows */
   countSides(rows) {
     return {
       before: rows.filter((row) => this.before[row] >= 0).length,
@@ -114,6 +126,7 @@ class Pairing {
     };
   }
 
+  /** @param {number[]} rows @param {boolean} isSame */
   addGroup(rows, isSame) {
     if (rows.length < LEAST_GROUP) return;
     const { order, position, size } = this.tree;
@@ -127,13 +140,16 @@ class Pairing {
     for (const row of rows) this.groupOf.set(row, group);
   }
 
-  /** The closed group that this node's row speaks for, undefined when it speaks for itself. */
+  /**
+   * The closed group that this node's row speaks for, undefined when it speaks for itself.
+   * @param {number} node
+   */
   groupAt(node) {
     const group = this.groupOf.get(this.rowOf[node]);
     return group && !group.isOpen && group.rows[0] === this.rowOf[node] ? group : undefined;
   }
 
-  /** Open the group that a node is in; returns whether one was closed. */
+  /** Open the group that a node is in; returns whether one was closed. @param {number} node */
   open(node) {
     const group = this.groupOf.get(this.rowOf[node]);
     if (!group || group.isOpen) return false;
@@ -141,23 +157,28 @@ class Pairing {
     return true;
   }
 
+  /** @param {boolean} isOpen */
   setAllGroups(isOpen) {
     for (const group of this.groups) group.isOpen = isOpen;
   }
 
-  /** The nodes of the rows that are shown: of a closed group only the first. */
+  /**
+   * The nodes of the rows that are shown: of a closed group only the first.
+   * @param {Uint8Array | null} hidden
+   */
   visibleNodes(hidden) {
     const nodes = [];
     for (let row = 0; row < this.words.length;) {
       const node = this.shownNode(row);
       if (!hidden || !hidden[node]) nodes.push(node);
-      row = this.groupAt(node) ? this.rowAfterGroup(row) : row + 1;
+      const group = this.groupAt(node);
+      row = group ? this.rowAfter(group) : row + 1;
     }
     return Int32Array.from(nodes);
   }
 
-  rowAfterGroup(row) {
-    const { rows } = this.groupOf.get(row);
+  /** @param {RowGroup} group */
+  rowAfter({ rows }) {
     const last = rows[rows.length - 1];
     const level = this.levelOf(last);
     let next = last + 1;
@@ -165,6 +186,7 @@ class Pairing {
     return next;
   }
 
+  /** @param {number} row */
   levelOf(row) {
     return this.tree.level[this.shownNode(row)];
   }
@@ -172,6 +194,7 @@ class Pairing {
   /**
    * Return the model as it is drawn: the later run moved so that both begin together, or so that
    * a step and its counterpart do, or stretched to the length of the earlier run.
+   * @param {string} how @param {number} [node]
    */
   aligned(how, node = -1) {
     const { model } = this;
@@ -188,7 +211,10 @@ class Pairing {
     return drawn;
   }
 
-  /** Return by how much the later run is moved, and how much it is stretched before. */
+  /**
+   * Return by how much the later run is moved, and how much it is stretched before.
+   * @param {string} how @param {number} node
+   */
   move(how, node) {
     const { model } = this;
     const [before, after] = node < 0 ? [-1, -1] : this.sides(this.rowOf[node]);
@@ -198,10 +224,12 @@ class Pairing {
     return [0, this.lengthOf(0, model.secondRun) / this.lengthOf(model.secondRun, model.count)];
   }
 
+  /** @param {number} row */
   sides(row) {
     return [this.before[row], this.after[row]];
   }
 
+  /** @param {number} first @param {number} stop */
   lengthOf(first, stop) {
     let last = 1;
     for (let node = first; node < stop; node++) last = Math.max(last, this.model.endOf(node));
@@ -209,15 +237,12 @@ class Pairing {
   }
 }
 
-function nodeKind(model, node) {
-  return model.type[node] * model.strings.length + model.name[node];
-}
-
 const LONGEST_ALIGNED = 1000; // lines between the equal ends of two texts
 
 /**
  * Return the lines of two texts laid over each other as `[sign, line]`: `-` only in the first, `+`
  * only in the second, a space in both.
+ * @param {string} before @param {string} after
  */
 function lineChanges(before, after) {
   const [left, right] = [before.split('\n'), after.split('\n')];
@@ -226,19 +251,25 @@ function lineChanges(before, after) {
   let tail = 0;
   const most = Math.min(left.length, right.length) - head;
   while (tail < most && left[left.length - 1 - tail] === right[right.length - 1 - tail]) tail++;
-  const same = (line) => [' ', line];
   return [
-    ...left.slice(0, head).map(same),
+    ...signedLines(' ', left.slice(0, head)),
     ...alignLines(left.slice(head, left.length - tail), right.slice(head, right.length - tail)),
-    ...left.slice(left.length - tail).map(same),
+    ...signedLines(' ', left.slice(left.length - tail)),
   ];
 }
 
+/** @param {Sign} sign @param {string[]} lines @returns {SignedLine[]} */
+function signedLines(sign, lines) {
+  return lines.map((line) => [sign, line]);
+}
+
+/** @param {string[]} left @param {string[]} right @returns {SignedLine[]} */
 function alignLines(left, right) {
   if (Math.max(left.length, right.length) > LONGEST_ALIGNED)
-    return [...left.map((line) => ['-', line]), ...right.map((line) => ['+', line])];
+    return [...signedLines('-', left), ...signedLines('+', right)];
   const common = commonLengths(left, right);
   const wide = right.length + 1;
+  /** @type {SignedLine[]} */
   const result = [];
   for (let i = 0, j = 0; i < left.length || j < right.length;) {
     if (i < left.length && j < right.length && left[i] === right[j]) {
@@ -254,7 +285,10 @@ function alignLines(left, right) {
   return result;
 }
 
-/** Return, for each pair of places, how many lines can be the same from there on. */
+/**
+ * Return, for each pair of places, how many lines can be the same from there on.
+ * @param {string[]} left @param {string[]} right
+ */
 function commonLengths(left, right) {
   const wide = right.length + 1;
   const common = new Uint16Array((left.length + 1) * wide);

@@ -12,8 +12,11 @@ const DEEPEST_QUERY = 30; // parentheses in parentheses
 const LONGEST_PATTERN = 200; // characters
 const LONGEST_SEARCHED = 20000; // characters of one value that a pattern looks at
 
+/** @type {Units} */
 const TIME_UNITS = { us: 1, µs: 1, ms: 1e3, s: 1e6, m: 60e6, h: 3600e6, '%': 0.01 };
+/** @type {Units} */
 const COUNT_UNITS = { '': 1, k: 1e3, M: 1e6 };
+/** @type {Record<string, Units>} */
 const UNITS = {
   dur: TIME_UNITS,
   self: TIME_UNITS,
@@ -30,6 +33,7 @@ const NUMBER_FIELDS = ['depth', 'dur', 'self', 'start', 'tokens', 'in', 'out', '
 const TEXT_FIELDS = ['name', 'lane', 'model', 'error', 'parent', 'input', 'output'];
 const WORD_FIELDS = ['type', 'status', 'id', 'kind', 'diff'];
 const FIELDS = [...TEXT_FIELDS, ...WORD_FIELDS, ...NUMBER_FIELDS, 'has', 'attr'].sort();
+/** @type {Record<string, string>} */
 const NAMED_DIFFERENTLY = { agent: 'lane', latency: 'dur', price: 'cost', time: 'dur' };
 const THINGS_TO_HAVE = [
   'annotation',
@@ -46,6 +50,7 @@ const THINGS_TO_HAVE = [
   'tokens',
 ];
 // What people write for a value that has another name in a trace; the first is meant as well.
+/** @type {Record<string, Record<string, string>>} */
 const ALSO = {
   type: { llm: 'llm_call', tool: 'tool_call', agent: 'sub_agent', human: 'human_input' },
   status: { error: 'failed', ok: 'completed', incomplete: 'interrupted' },
@@ -54,13 +59,14 @@ const ALSO = {
 
 /** A filter that cannot be understood; `position` counts characters from 1. */
 class QueryError extends Error {
+  /** @param {string} problem @param {number} position @param {string} [hint] */
   constructor(problem, position, hint = '') {
     super(`${problem} at ${position}${hint ? ` (${hint})` : ''}`);
     this.position = position;
   }
 }
 
-/** Read a filter into a tree of `{op, parts}` with terms as leaves. */
+/** Read a filter into a tree of `{op, parts}` with terms as leaves. @param {string} text */
 function parseQuery(text) {
   if (text.length > LONGEST_QUERY)
     throw new QueryError(`a query of more than ${LONGEST_QUERY} characters`, LONGEST_QUERY + 1);
@@ -69,6 +75,7 @@ function parseQuery(text) {
 
 /** Recursive descent over the grammar, nested no deeper than DEEPEST_QUERY. */
 class QueryParser {
+  /** @param {string} text */
   constructor(text) {
     this.text = text;
     this.at = 0;
@@ -83,12 +90,14 @@ class QueryParser {
     return query;
   }
 
+  /** @returns {Query} */
   alternatives() {
     const parts = [this.sequence()];
     while (this.takeWord('OR')) parts.push(this.sequence('OR'));
     return parts.length === 1 ? parts[0] : { op: 'or', parts };
   }
 
+  /** @param {string} [after] @returns {Query} */
   sequence(after = '') {
     const parts = [];
     while (!this.isSequenceOver()) {
@@ -105,6 +114,7 @@ class QueryParser {
     return this.peek() === '' || this.peek() === ')' || ['OR', 'AND'].includes(this.nextWord());
   }
 
+  /** @returns {Query} */
   negation() {
     if (this.peek() !== '-') return this.term();
     this.at++;
@@ -113,6 +123,7 @@ class QueryParser {
     return { op: 'not', parts: [this.term()] };
   }
 
+  /** @returns {Query} */
   term() {
     if (this.peek() === '(') return this.group();
     const field = this.match(/([A-Za-z_][^\s()":=!<>/]*)(!=|>=|<=|[:=<>])/y);
@@ -136,6 +147,7 @@ class QueryParser {
 
   // A field, its operator and its value
 
+  /** @param {string[]} found @returns {Term} */
   field([whole, written, sign]) {
     const [name, path] = splitOnce(written, '.');
     this.checkField(written, name, path);
@@ -152,6 +164,7 @@ class QueryParser {
     return this.wordField(name, sign);
   }
 
+  /** @param {string} written @param {string} name @param {string} path */
   checkField(written, name, path) {
     if (name === 'attr' && !path) throw this.error('attr needs a path', 'such as attr.http.status');
     if (FIELDS.includes(name) && (!path || name === 'attr')) return;
@@ -164,6 +177,7 @@ class QueryParser {
     );
   }
 
+  /** @param {string} field @param {string} sign @returns {WordTerm} */
   wordField(field, sign) {
     const started = this.at;
     const word = this.plainValue().toLowerCase();
@@ -181,6 +195,7 @@ class QueryParser {
     return { op: field === 'has' ? 'has' : 'word', field, sign, wanted: [word, also] };
   }
 
+  /** @param {string} path @param {string} sign @returns {AttributeTerm} */
   attribute(path, sign) {
     const isPlain = !/^[/"]$/.test(this.peek()) && NUMBER.test(this.nextWord());
     if (sign === ':' || (!isPlain && (sign === '=' || sign === '!=')))
@@ -188,6 +203,7 @@ class QueryParser {
     return { op: 'attribute', path, sign, word: this.nextWord(), ...this.numberValue('attr') };
   }
 
+  /** @param {string} name */
   numberValue(name) {
     const started = this.at;
     return readNumber(name, this.plainValue(), started + 1);
@@ -229,6 +245,7 @@ class QueryParser {
     return found[1].replace(/\\(["\\])/g, '$1');
   }
 
+  /** @param {string} word */
   takeWord(word) {
     if (this.nextWord() !== word) return false;
     this.at += word.length;
@@ -245,19 +262,22 @@ class QueryParser {
   }
 
   skipSpace() {
-    this.at += this.match(/\s*/y)[0].length;
+    this.at += this.match(/\s*/y)?.[0].length ?? 0;
   }
 
+  /** @param {RegExp} pattern */
   match(pattern) {
     pattern.lastIndex = this.at;
     return pattern.exec(this.text);
   }
 
+  /** @param {string} problem @param {string} [hint] */
   error(problem, hint = '') {
     return new QueryError(problem, this.at + 1, hint);
   }
 }
 
+/** @param {string} text @param {string} separator */
 function splitOnce(text, separator) {
   const at = text.indexOf(separator);
   return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
@@ -265,7 +285,10 @@ function splitOnce(text, separator) {
 
 const NUMBER = /^(\$?)([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))([^0-9.].*)?$/s;
 
-/** Return a number in the field's own unit, and whether it is a share of the whole run. */
+/**
+ * Return a number in the field's own unit, and whether it is a share of the whole run.
+ * @param {string} field @param {string} text @param {number} position
+ */
 function readNumber(field, text, position) {
   const units = UNITS[field];
   const found = NUMBER.exec(text);
@@ -285,6 +308,7 @@ function readNumber(field, text, position) {
   return { number: Number(digits) * (units[unit] ?? 1), isShare: unit === '%' };
 }
 
+/** @param {string} what @param {string} word @param {string[]} known @param {number} position */
 function unknownWord(what, word, known, position) {
   const near = closest(word, [...known].sort());
   return new QueryError(
@@ -294,20 +318,26 @@ function unknownWord(what, word, known, position) {
   );
 }
 
-/** Return the name that was most likely meant: one that begins like the word, or looks so. */
+/**
+ * Return the name that was most likely meant: one that begins like the word, or looks so.
+ * @param {string} word @param {string[]} known
+ */
 function closest(word, known) {
   const wanted = word.toLowerCase();
   const alike =
     known.find((name) => wanted.length > 1 && name.startsWith(wanted)) ??
     known.find((name) => name.length > 2 && wanted.startsWith(name));
   if (alike) return alike;
-  const [least, name] = known
-    .map((each) => [editsBetween(wanted, each), each])
-    .sort((left, right) => left[0] - right[0])[0];
+  const edits = known.map((each) => editsBetween(wanted, each));
+  const least = Math.min(...edits);
+  const name = known[edits.indexOf(least)];
   return least <= Math.max(wanted.length, name.length) * 0.45 ? name : null;
 }
 
-/** Count the letters to change, add or drop to turn one word into another. */
+/**
+ * Count the letters to change, add or drop to turn one word into another.
+ * @param {string} from @param {string} to
+ */
 function editsBetween(from, to) {
   let row = Array.from({ length: to.length + 1 }, (_, at) => at);
   for (let left = 1; left <= from.length; left++) {
@@ -325,6 +355,7 @@ function editsBetween(from, to) {
 
 const REPEAT = /[*+?]|\{[0-9]+(?:,[0-9]*)?\}/y;
 
+/** @param {string} source @param {string} flags @param {number} position */
 function compilePattern(source, flags, position) {
   if (!source) throw new QueryError('an empty pattern', position);
   if (source.length > LONGEST_PATTERN)
@@ -333,13 +364,14 @@ function compilePattern(source, flags, position) {
   try {
     return new RegExp(source, flags);
   } catch (error) {
-    throw new QueryError(`a broken pattern (${error.message})`, position);
+    throw new QueryError(`a broken pattern (${/** @type {Error} */ (error).message})`, position);
   }
 }
 
 /**
  * Refuse what takes exponential time, and what not every language has. A repeated group may hold
  * neither a repeat nor an alternative: (a+)+ and (a|a)* try out every way to split a text.
+ * @param {string} source @param {number} position
  */
 function checkPattern(source, position) {
   const openGroups = [false]; // for each: does it hold a repeat or an alternative?
@@ -352,7 +384,7 @@ function checkPattern(source, position) {
       continue;
     }
     let splits = token === '|';
-    if (token === ')' && openGroups.length > 1) splits = openGroups.pop();
+    if (token === ')' && openGroups.length > 1) splits = openGroups.pop() === true;
     const repeat = repeatAt(source, at);
     if (repeat && token !== '|') {
       if (splits && repeat !== '?')
@@ -366,12 +398,16 @@ function checkPattern(source, position) {
   }
 }
 
+/** @param {string} source @param {number} at */
 function repeatAt(source, at) {
   REPEAT.lastIndex = at;
   return REPEAT.exec(source)?.[0];
 }
 
-/** Return how many characters of a pattern belong together as one thing to repeat. */
+/**
+ * Return how many characters of a pattern belong together as one thing to repeat.
+ * @param {string} source @param {number} at @param {number} position
+ */
 function tokenSize(source, at, position) {
   if (source[at] === '[') {
     const set = /\[\^?(?:[^\]\\]|\\[^])+\]/y;
@@ -395,339 +431,4 @@ function tokenSize(source, at, position) {
     return 3;
   }
   return 1;
-}
-
-/** A filter at work on one model: columns at once, details as they come in. */
-class Search {
-  constructor(query, facts) {
-    this.facts = facts;
-    this.waiting = []; // leaves that need details
-    this.root = this.compile(query);
-    this.needsDetails = this.waiting.length > 0;
-  }
-
-  compile(query) {
-    if (query.parts) return { op: query.op, parts: query.parts.map((part) => this.compile(part)) };
-    const leaf = LEAVES[query.op](query, this.facts);
-    leaf.bits ??= new Uint8Array(this.facts.model.count);
-    if (leaf.fits) this.waiting.push(leaf);
-    return leaf;
-  }
-
-  /** Return one byte for each node: 1 where the filter fits as far as is known. */
-  matches(part = this.root) {
-    if (part.bits) return part.bits;
-    const [first, ...others] = part.parts.map((each) => this.matches(each));
-    if (part.op === 'not') return inverted(first);
-    const result = first.slice();
-    for (const other of others) {
-      for (let node = 0; node < result.length; node++) {
-        if (part.op === 'and') result[node] &= other[node];
-        else result[node] |= other[node];
-      }
-    }
-    return result;
-  }
-
-  /** Take the details of nodes `first`, `first + 1`, ... as the JSON text of a list. */
-  addDetails(first, text) {
-    const lower = text.toLowerCase();
-    const leaves = this.waiting.filter(({ word }) => !word || lower.includes(word));
-    if (!leaves.length) return; // most words are in few blocks: the others need no parsing
-    const details = JSON.parse(text);
-    for (const { bits, fits } of leaves) {
-      details.forEach((detail, at) => {
-        if (!bits[first + at] && fits(detail, first + at)) bits[first + at] = 1;
-      });
-    }
-  }
-}
-
-const LEAVES = {
-  text: textLeaf,
-  field: fieldLeaf,
-  word: wordLeaf,
-  has: hasLeaf,
-  number: numberLeaf,
-  attribute: attributeLeaf,
-};
-
-function bitsOf(count, isSo) {
-  const bits = new Uint8Array(count);
-  for (let node = 0; node < count; node++) bits[node] = isSo(node) ? 1 : 0;
-  return bits;
-}
-
-function inverted(bits) {
-  return bits.map((bit) => 1 - bit);
-}
-
-/** Test each distinct text once, however many nodes have it. */
-function remembered(strings, test) {
-  const known = new Int8Array(strings.length).fill(-1);
-  return (index) => {
-    if (known[index] < 0) known[index] = strings[index] !== '' && test(strings[index]) ? 1 : 0;
-    return known[index] === 1;
-  };
-}
-
-function contains({ text, pattern }) {
-  if (pattern) return (value) => pattern.test(value.slice(0, LONGEST_SEARCHED));
-  return (value) => value.toLowerCase().includes(text);
-}
-
-function equals({ text, pattern }) {
-  return pattern ? contains({ pattern }) : (value) => value.toLowerCase() === text;
-}
-
-/** A bare word: it may stand anywhere in a node, in the columns or in the details. */
-function textLeaf({ value }, { model, lanes }) {
-  const test = contains(value);
-  const inString = remembered(model.strings, test);
-  const inLane = remembered(lanes.names, test);
-  const bits = bitsOf(
-    model.count,
-    (node) =>
-      inString(model.name[node]) ||
-      inString(model.type[node]) ||
-      inString(model.model[node]) ||
-      inString(model.answeredBy[node]) ||
-      inString(model.error[node]) ||
-      inLane(lanes.nameOf[node]),
-  );
-  for (const [column, key] of Object.entries(TOLD)) addTold(bits, model[column], test(key), test);
-  return { bits, fits: (detail) => anywhere(detail, test), word: plainWord(value) };
-}
-
-/** Attributes that a column holds stand in no detail, where a word is looked for first. */
-function addTold(bits, column, isNamed, test) {
-  for (let node = 0; node < bits.length; node++)
-    if (column[node] >= 0 && (isNamed || test(String(column[node])))) bits[node] = 1;
-}
-
-/** The word to look for in the raw JSON first; null where JSON may write it in another way. */
-function plainWord({ text, pattern }) {
-  return !pattern && /^[\w .,-]+$/.test(text) ? text : null;
-}
-
-function anywhere(detail, test) {
-  const { annotations, input_data, output_data, metadata, error_traceback } = detail;
-  const parts = [annotations, input_data, output_data, metadata, error_traceback];
-  return parts.some((part) => someText(part, test)) || test(wholeError(detail));
-}
-
-function wholeError({ error_type, error }) {
-  return [error_type, error].filter(Boolean).join(': ');
-}
-
-/** Tell whether a key or a plain value inside JSON data passes; without recursion. */
-function someText(value, test) {
-  const waiting = value === undefined ? [] : [value];
-  while (waiting.length) {
-    const item = waiting.pop();
-    if (item === null || typeof item !== 'object') {
-      if (test(String(item))) return true;
-    } else if (Array.isArray(item)) {
-      for (const each of item) waiting.push(each);
-    } else {
-      for (const key of Object.keys(item)) {
-        if (test(key)) return true;
-        waiting.push(item[key]);
-      }
-    }
-  }
-  return false;
-}
-
-/** A field of text; `!=` means that the node has such a text, and none that is equal. */
-function fieldLeaf({ field, sign, value }, facts) {
-  const test = sign === ':' ? contains(value) : equals(value);
-  const isNegated = sign === '!=';
-  if (field === 'input' || field === 'output') {
-    const key = field + '_data';
-    return {
-      fits: (detail) =>
-        someText(detail[key] ?? {}, test) !== isNegated &&
-        (!isNegated || detail[key] !== undefined),
-    };
-  }
-  if (field === 'error') return errorLeaf(test, isNegated, facts);
-  const { model, lanes } = facts;
-  if (field === 'lane') {
-    const fits = remembered(lanes.names, test);
-    return { bits: bitsOf(model.count, (node) => fits(lanes.nameOf[node]) !== isNegated) };
-  }
-  const fits = remembered(model.strings, test);
-  const columns = TEXT_COLUMNS[field](model);
-  return {
-    bits: bitsOf(model.count, (node) => {
-      const indexes = columns.map((column) => column(node)).filter((index) => index > 0);
-      return isNegated ? indexes.length > 0 && !indexes.some(fits) : indexes.some(fits);
-    }),
-  };
-}
-
-const TEXT_COLUMNS = {
-  name: ({ name }) => [(node) => name[node]],
-  model: ({ model, answeredBy }) => [(node) => model[node], (node) => answeredBy[node]],
-  parent: ({ name, parent }) => [(node) => (parent[node] >= 0 ? name[parent[node]] : 0)],
-};
-
-/** Errors: most are whole in their column; a long one is looked up in the details. */
-function errorLeaf(test, isNegated, { model }) {
-  const fits = remembered(model.strings, test);
-  const isCut = (node) => model.strings[model.error[node]].endsWith('…');
-  const bits = bitsOf(
-    model.count,
-    (node) => model.error[node] > 0 && !isCut(node) && fits(model.error[node]) !== isNegated,
-  );
-  const anyCut = bitsOf(model.count, isCut).includes(1);
-  return anyCut
-    ? {
-        bits,
-        fits: (detail) =>
-          wholeError(detail).length >= LONGEST_ERROR && test(wholeError(detail)) !== isNegated,
-      }
-    : { bits };
-}
-
-/** A field with few values: each value counts as a whole. */
-function wordLeaf({ field, sign, wanted }, facts) {
-  const isNegated = sign === '!=';
-  const { model } = facts;
-  if (field === 'kind') return { bits: kindBits(model, wanted, isNegated) };
-  const valueOf = {
-    type: (node) => model.typeOf(node),
-    status: (node) => model.statusOf(node),
-    id: (node) => model.ids[node] ?? '',
-    diff: (node) => (facts.diff ? facts.diff.wordOf(node) : ''),
-  }[field];
-  return {
-    bits: bitsOf(model.count, (node) => wanted.includes(valueOf(node).toLowerCase()) !== isNegated),
-  };
-}
-
-/** Why a node ran: the kinds of the edges that lead to it. */
-function kindBits(model, wanted, isNegated) {
-  const fits = bitsOf(
-    model.count,
-    (node) => wanted.includes('caused_by') && model.parent[node] >= 0,
-  );
-  const any = bitsOf(model.count, (node) => model.parent[node] >= 0);
-  for (const { target, kind } of model.edges) {
-    any[target] = 1;
-    if (wanted.includes(kind.toLowerCase())) fits[target] = 1;
-  }
-  return isNegated ? any.map((bit, node) => bit & (1 - fits[node])) : fits;
-}
-
-const EDGES_TO_HAVE = {
-  retry: RETRY,
-  fallback: FALLBACK,
-  data_flow: DATA_FLOW,
-  branch: 'branched_from',
-};
-const DETAILS_TO_HAVE = { annotation: 'annotations', input: 'input_data', output: 'output_data' };
-
-function hasLeaf({ sign, wanted: [word] }, facts) {
-  const isNegated = sign === '!=';
-  if (Object.hasOwn(DETAILS_TO_HAVE, word)) {
-    const key = DETAILS_TO_HAVE[word];
-    return { fits: (detail) => (detail[key] !== undefined) !== isNegated };
-  }
-  const bits = Object.hasOwn(EDGES_TO_HAVE, word)
-    ? edgeBits(facts.model, EDGES_TO_HAVE[word])
-    : bitsOf(facts.model.count, columnToHave(word, facts));
-  return { bits: isNegated ? inverted(bits) : bits };
-}
-
-function edgeBits(model, wanted) {
-  const bits = new Uint8Array(model.count);
-  for (const { source, target, kind } of model.edges)
-    if (kind === wanted) bits[source] = bits[target] = 1;
-  return bits;
-}
-
-function columnToHave(word, { model, tree, rolled }) {
-  return {
-    error: (node) => model.error[node] > 0,
-    cost: (node) => rolled.cost[node] >= 0,
-    tokens: (node) => rolled.tokensIn[node] >= 0,
-    model: (node) => model.model[node] > 0,
-    children: (node) => tree.size[node] > 1,
-  }[word];
-}
-
-function numberLeaf({ field, sign, number, isShare }, facts) {
-  const { model } = facts;
-  const valueOf = numberColumn(field, facts);
-  const fits = comparison(sign, isShare ? number * model.wall : number);
-  return { bits: bitsOf(model.count, (node) => valueOf(node) >= 0 && fits(valueOf(node))) };
-}
-
-function numberColumn(field, { model, tree, rolled, selves, edges }) {
-  return {
-    depth: (node) => tree.level[node],
-    dur: (node) => model.endOf(node) - model.start[node],
-    self: (node) => selves[node],
-    start: (node) => model.start[node],
-    tokens: (node) => (rolled.tokensIn[node] >= 0 ? rolled.tokens[node] : UNKNOWN),
-    in: (node) => rolled.tokensIn[node],
-    out: (node) => rolled.tokensOut[node],
-    cost: (node) => rolled.cost[node],
-    attempt: (node) => edges.attempts.get(node) ?? UNKNOWN,
-  }[field];
-}
-
-function comparison(sign, limit) {
-  return {
-    ':': (number) => number === limit,
-    '=': (number) => number === limit,
-    '!=': (number) => !Number.isNaN(number) && number !== limit,
-    '>': (number) => number > limit,
-    '>=': (number) => number >= limit,
-    '<': (number) => number < limit,
-    '<=': (number) => number <= limit,
-  }[sign];
-}
-
-function attributeLeaf({ path, sign, value, word, number }, { model }) {
-  const find = (detail, node) => attributeAt(withTold(model, node, detail).metadata, path);
-  if (value) {
-    const test = sign === ':' ? contains(value) : equals(value);
-    const isNegated = sign === '!=';
-    return {
-      fits: (detail, node) => {
-        const found = find(detail, node);
-        return found !== undefined && someText(found, test) !== isNegated;
-      },
-    };
-  }
-  const fits = comparison(sign, number);
-  return {
-    fits: (detail, node) => {
-      const found = find(detail, node);
-      if (typeof found === 'string' && sign.endsWith('=') && !/[<>]/.test(sign))
-        return (found === word) === (sign === '=');
-      return fits(asNumber(found)); // texts are ordered as numbers only
-    },
-  };
-}
-
-function asNumber(value) {
-  if (typeof value === 'string' && /^[+-]?[0-9]+(?:\.[0-9]*)?$/.test(value)) return Number(value);
-  return typeof value === 'number' ? value : NaN; // which compares with nothing
-}
-
-/** Find `a.b.0` in nested attributes; keys may hold dots themselves, the longest one wins. */
-function attributeAt(value, path) {
-  const keys = path.split('.');
-  while (keys.length) {
-    if (value === null || typeof value !== 'object') return undefined;
-    let length = keys.length;
-    while (length && !Object.hasOwn(value, keys.slice(0, length).join('.'))) length--;
-    if (!length) return undefined;
-    value = value[keys.splice(0, length).join('.')];
-  }
-  return value;
 }

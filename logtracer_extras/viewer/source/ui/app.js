@@ -1,5 +1,6 @@
 // ---- The application: what is selected, seen and found ------------------------------------------
 
+/** @type {Tab[]} */
 const TABS = ['timeline', 'flame', 'table', 'log'];
 const FARTHEST_ZOOM = 1.05; // how far one can zoom out, beyond the whole run
 
@@ -7,11 +8,14 @@ class App {
   constructor() {
     this.palette = new Palette();
     this.selected = -1;
+    /** @type {Tab} */
     this.tab = 'timeline';
     this.critical = false;
     this.isSingleKey = choices.get('keys') !== 'off';
     this.window = { from: 0, to: 1 };
+    /** @type {Comparison | null} */
     this.diff = null;
+    /** @type {SteadyRows | null} */
     this.steadyRows = null; // while a run goes on: what is drawn stays where it is
   }
 
@@ -30,7 +34,10 @@ class App {
 
   // ---- Taking a trace
 
-  /** Show a model; `details` answers for what is not in its columns. */
+  /**
+   * Show a model; `details` answers for what is not in its columns.
+   * @param {Model} model @param {DetailSource} details @param {Comparison | null} [diff]
+   */
   open(model, details, diff = null) {
     this.model = model;
     this.details = details;
@@ -98,6 +105,7 @@ class App {
     if (this.diff) setText(byId('align-button'), 'aligned by ' + this.diff.alignment);
   }
 
+  /** @param {Model} model */
   spanOf(model) {
     let from = 0;
     let to = Math.max(1, model.now);
@@ -110,10 +118,15 @@ class App {
     return { from: from - margin, to: to + margin };
   }
 
-  /** Compute a value of the model when it is first asked for. */
+  /**
+   * Compute a value of the model when it is first asked for.
+   * @template {keyof Derived} Name @param {Name} name @param {() => Derived[Name]} compute
+   * @returns {Derived[Name]}
+   */
   once(name, compute) {
-    this.derived[name] ??= compute();
-    return this.derived[name];
+    const value = this.derived[name] ?? compute();
+    Object.assign(this.derived, { [name]: value });
+    return value;
   }
 
   startOrder() {
@@ -141,16 +154,17 @@ class App {
   /** Edges, the most telling first: of the selection, of errors, retries, fallbacks, data flow. */
   edgesInOrder() {
     const { model, selected } = this;
-    const rank = (edge) => {
+    const rank = (/** @type {Edge} */ edge) => {
       if (edge.source === selected || edge.target === selected) return 0;
       if (model.status[edge.source] === FAILED) return 1;
-      return { [RETRY]: 2, [FALLBACK]: 3, [DATA_FLOW]: 4 }[edge.kind] ?? 5;
+      const place = [RETRY, FALLBACK, DATA_FLOW].indexOf(edge.kind);
+      return place < 0 ? 5 : 2 + place;
     };
     if (this.derived.edgesFor !== selected) {
       this.derived.edges = [...model.edges].sort((left, right) => rank(left) - rank(right));
       this.derived.edgesFor = selected;
     }
-    return this.derived.edges;
+    return this.derived.edges ?? [];
   }
 
   facts() {
@@ -165,6 +179,7 @@ class App {
     };
   }
 
+  /** @param {number} node */
   detailOf(node) {
     return this.details.of(node);
   }
@@ -174,8 +189,10 @@ class App {
   /** Lay out again after something was folded, hidden or added. */
   arrange() {
     this.hidden = this.hiddenNodes();
-    const parts = [this.drawn, this.tree, this.lanes, this.hidden];
-    this.layout = this.steadyRows ? this.steadyRows.layout(...parts) : buildLayout(...parts);
+    const { drawn, tree, lanes, hidden } = this;
+    this.layout = this.steadyRows
+      ? this.steadyRows.layout(drawn, tree, lanes, hidden)
+      : buildLayout(drawn, tree, lanes, hidden);
     this.visible = this.diff ? this.diff.visibleNodes(this.hidden) : this.visibleNodes();
     this.placeOf = new Int32Array(this.model.count).fill(-1);
     this.visible.forEach((node, index) => {
@@ -200,6 +217,7 @@ class App {
     return hidden;
   }
 
+  /** @param {Uint8Array} matches */
   withAncestors(matches) {
     const keeps = Uint8Array.from(matches);
     const { order } = this.tree;
@@ -215,26 +233,32 @@ class App {
     return hidden ? this.tree.order.filter((node) => !hidden[node]) : this.tree.order;
   }
 
+  /** @param {number} node */
   visibleIndex(node) {
     return this.placeOf[node];
   }
 
-  /** Where a moment of a node's run is drawn. */
+  /** Where a moment of a node's run is drawn. @param {number} node @param {number} time */
   drawnTime(node, time) {
     const [from, to] = [this.model.start[node], this.model.endOf(node)];
     const part = to > from ? (time - from) / (to - from) : 0;
     return this.drawn.start[node] + part * (this.drawn.endOf(node) - this.drawn.start[node]);
   }
 
+  /** @param {number} node */
   hiddenBelow(node) {
     return this.folded[node] ? this.tree.size[node] - 1 : 0;
   }
 
-  /** Tell whether a row can be unfolded: it is folded, or stands for a group of rows. */
+  /**
+   * Tell whether a row can be unfolded: it is folded, or stands for a group of rows.
+   * @param {number} node
+   */
   isFolded(node) {
     return this.folded[node] === 1 || this.diff?.groupAt(node) !== undefined;
   }
 
+  /** @param {number} node */
   siblingPlace(node) {
     const { tree, model } = this;
     const parent = model.parent[node];
@@ -245,6 +269,7 @@ class App {
     return { count: stop - first, place: places[node] };
   }
 
+  /** @param {number} node */
   toggleFold(node) {
     if (this.diff?.groupAt(node)) {
       this.diff.open(node);
@@ -258,7 +283,10 @@ class App {
     this.rearranged();
   }
 
-  /** Fold or unfold everything below the roots, or only one more level. */
+  /**
+   * Fold or unfold everything below the roots, or only one more level.
+   * @param {boolean} isFolding
+   */
   foldAll(isFolding) {
     const { tree } = this;
     for (const node of tree.order)
@@ -267,6 +295,7 @@ class App {
     this.rearranged();
   }
 
+  /** @param {boolean} isFolding */
   foldLevel(isFolding) {
     const { tree } = this;
     let level = isFolding ? 0 : Infinity;
@@ -284,22 +313,27 @@ class App {
     this.refresh();
   }
 
+  /** @param {number} node @param {boolean} isGroupWanted */
   unfoldTo(node, isGroupWanted) {
     const above = ancestors(this.model, node);
     const folded = above.filter((each) => this.folded[each]);
     for (const each of folded) this.folded[each] = 0;
     const inGroups = isGroupWanted && this.diff?.groupAt(node) ? above : [...above, node];
-    const opened = this.diff ? inGroups.filter((each) => this.diff.open(each)) : [];
+    const opened = inGroups.filter((each) => this.diff?.open(each));
     if (folded.length || opened.length) this.arrange();
   }
 
+  /** @param {number} node */
   fillOf(node) {
     return this.palette.ofType(this.model.typeOf(node));
   }
 
   // ---- Selection
 
-  /** Select a node everywhere: tree, timeline, detail, address; -1 selects none. */
+  /**
+   * Select a node everywhere: tree, timeline, detail, address; -1 selects none.
+   * @param {number} node @param {{from?: string, keepsAddress?: boolean}} [options]
+   */
   select(node, { from = '', keepsAddress = false } = {}) {
     if (this.diff) node = this.diff.representative(node);
     this.selected = node;
@@ -317,6 +351,7 @@ class App {
     if (!keepsAddress) this.rememberSoon();
   }
 
+  /** @param {number} node */
   bringIntoWindow(node) {
     const start = this.drawn.start[node];
     const end = this.drawn.endOf(node);
@@ -340,6 +375,7 @@ class App {
 
   // ---- Matches and errors
 
+  /** @param {Uint8Array | null} matches */
   setMatches(matches) {
     this.matches = matches;
     this.matchList = matches ? nodesWhere(this.model, (node) => matches[node] === 1) : [];
@@ -355,17 +391,17 @@ class App {
 
   countMatches() {
     const { matches } = this;
-    this.matchSum = matches
-      ? prefixSum(this.layout.nodes, (node) => matches[node] === 1)
-      : null;
+    this.matchSum = matches ? prefixSum(this.layout.nodes, (node) => matches[node] === 1) : null;
   }
 
+  /** @param {boolean} hides */
   setHideOthers(hides) {
     this.hidesOthers = hides;
     byId('hide-others').checked = hides;
     this.rearranged();
   }
 
+  /** @param {number} direction */
   stepMatch(direction) {
     const among = this.diff && !this.matches ? this.diff.differences() : this.matchList;
     this.stepAmong(
@@ -375,11 +411,15 @@ class App {
     );
   }
 
+  /** @param {number} direction */
   stepError(direction) {
     this.stepAmong(this.errorList, direction, 'No errors in this run');
   }
 
-  /** Select the next of some nodes in the order of the tree, going round at the end. */
+  /**
+   * Select the next of some nodes in the order of the tree, going round at the end.
+   * @param {ArrayLike<number>} nodes @param {number} direction @param {string} otherwise
+   */
   stepAmong(nodes, direction, otherwise) {
     if (!nodes.length) {
       this.announce(otherwise);
@@ -398,7 +438,10 @@ class App {
     this.announce(`${next + 1} of ${formatCount(sorted.length)}`);
   }
 
-  /** Go along retries and fallbacks, to the next attempt or back to the one before. */
+  /**
+   * Go along retries and fallbacks, to the next attempt or back to the one before.
+   * @param {number} direction
+   */
   stepAttempt(direction) {
     const edges =
       (direction > 0 ? this.edges.outgoing : this.edges.incoming).get(this.selected) ?? [];
@@ -409,6 +452,7 @@ class App {
 
   // ---- The window in time
 
+  /** @param {number} from @param {number} to */
   setWindow(from, to) {
     const whole = this.span.to - this.span.from;
     const span = Math.max(SMALLEST_SPAN, Math.min(whole * FARTHEST_ZOOM, to - from));
@@ -433,6 +477,7 @@ class App {
     return middle > from && middle < to ? middle : (from + to) / 2;
   }
 
+  /** @param {number} factor @param {number} [about] */
   zoom(factor, about = this.zoomCentre()) {
     const { from, to } = this.window;
     this.live?.stopFollowing();
@@ -442,16 +487,18 @@ class App {
     this.setWindow(about - (about - from) * by, about + (to - about) * by);
   }
 
+  /** @param {number} distance */
   pan(distance) {
     if (distance) this.live?.stopFollowing();
     this.setWindow(this.window.from + distance, this.window.to + distance);
   }
 
+  /** @param {number} part */
   panPart(part) {
     this.pan((this.window.to - this.window.from) * part);
   }
 
-  /** Make a node fill four fifths of the width. */
+  /** Make a node fill four fifths of the width. @param {number} node */
   fit(node) {
     const start = this.drawn.start[node];
     const room = Math.max(SMALLEST_SPAN, this.drawn.endOf(node) - start);
@@ -469,7 +516,7 @@ class App {
     else this.setWindow(middle - half, middle + half);
   }
 
-  /** Mark a stretch of time and say what ran in it. */
+  /** Mark a stretch of time and say what ran in it. @param {number} from @param {number} to */
   setArea(from, to) {
     this.area = { from: Math.min(from, to), to: Math.max(from, to) };
     const { drawn: model } = this;
@@ -549,60 +596,27 @@ class App {
         ? [make('span', {}, this.diff.counts().join(' · ') || 'no difference')]
         : facts),
     );
-    const work = this.totals().find(([name]) => name === 'work');
-    setText(byId('totals'), `${formatTime(model.now)} · ${work[1]}`);
+    const [, [, work]] = this.totals();
+    setText(byId('totals'), `${formatTime(model.now)} · ${work}`);
   }
 
   totals() {
-    return this.once('totals', () => this.addUp());
+    return this.once('totals', () => addUp(this));
   }
 
-  /** Return name and value of each total; of two runs both values, where they differ. */
-  addUp() {
-    const { count, secondRun } = this.model;
-    if (!this.diff) return this.addUpRun(0, count);
-    const after = this.addUpRun(secondRun, count);
-    return this.addUpRun(0, secondRun).map(([name, value], at) => [
-      name,
-      value === after[at][1] ? value : `${value || '–'} → ${after[at][1] || '–'}`,
-    ]);
-  }
-
-  /** Add up the nodes of one run, which are those from `first` on. */
-  addUpRun(first, end) {
-    const { model, tree, rolled, errorList, lanes } = this;
-    const isOurs = (node) => node >= first && node < end;
-    const roots = tree.roots.filter(isOurs);
-    const priced = roots.filter((root) => rolled.cost[root] >= 0);
-    const sum = (nodes, column) => nodes.reduce((total, node) => total + column[node], 0);
-    const edges = (kind) =>
-      model.edges.filter((edge) => edge.kind === kind && isOurs(edge.source)).length;
-    const wall = this.diff ? Math.max(0, ...roots.map((root) => model.endOf(root))) : model.now;
-    const work = this.selves.subarray(first, end).reduce((total, own) => total + own, 0);
-    return [
-      ['time', formatTime(wall)],
-      ['work', `${formatTime(work)} work · ${(work / Math.max(1, wall)).toFixed(1)}x parallel`],
-      ['nodes', formatCount(end - first)],
-      ['failed', String(errorList.filter(isOurs).length || '')],
-      ['lanes', String(new Set(lanes.laneOf.subarray(first, end)).size)],
-      ['retries', String(edges(RETRY) || '')],
-      ['fallbacks', String(edges(FALLBACK) || '')],
-      ['tokens', roots.length ? formatTokens(sum(roots, rolled.tokens)) : ''],
-      ['cost', priced.length ? formatCost(sum(priced, rolled.cost)) : ''],
-    ];
-  }
-
+  /** @param {string[]} notes */
   showNotes(notes) {
     byId('notes').hidden = notes.length === 0;
     setText(byId('notes'), notes.map(show).join(' '));
   }
 
+  /** @param {Tab} tab */
   showTab(tab) {
     this.tab = tab;
     for (const each of TABS) {
-      byId(each + '-panel').hidden = each !== tab;
-      byId(each + '-tab').setAttribute('aria-selected', String(each === tab));
-      byId(each + '-tab').tabIndex = each === tab ? 0 : -1;
+      byId(`${each}-panel`).hidden = each !== tab;
+      byId(`${each}-tab`).setAttribute('aria-selected', String(each === tab));
+      byId(`${each}-tab`).tabIndex = each === tab ? 0 : -1;
     }
     byId('critical-button').hidden = tab !== 'timeline';
     byId('weight-button').hidden = tab !== 'flame';
@@ -637,6 +651,7 @@ class App {
     choices.set('theme', isDark ? 'light' : 'dark');
   }
 
+  /** @param {string} message */
   announce(message) {
     setText(byId('announcer'), message);
     setText(byId('hint'), message);
@@ -673,8 +688,10 @@ class App {
   /** Go where the address says; what it does not name stays as it is. */
   land() {
     const place = new URLSearchParams(location.hash.slice(1));
-    if (place.get('q')) this.search.set(place.get('q'));
-    if (TABS.includes(place.get('v'))) this.showTab(place.get('v'));
+    const query = place.get('q');
+    if (query) this.search.set(query);
+    const tab = TABS.find((each) => each === place.get('v'));
+    if (tab) this.showTab(tab);
     const [from, span] = (place.get('t') ?? '').split(',').map(Number);
     const id = place.get('n');
     if (id !== null) {
@@ -689,62 +706,16 @@ class App {
     if (span > 0 && Number.isFinite(from)) this.setWindow(from, from + span);
     this.hasLanded = true;
   }
-
-  // ---- Copying
-
-  async copyNode(node) {
-    const { model } = this;
-    const detail = await this.detailOf(node);
-    const record = {
-      id: model.ids[node],
-      name: model.nameOf(node),
-      node_type: model.typeOf(node),
-      status: model.statusOf(node),
-      parent_id: model.parent[node] < 0 ? null : model.ids[model.parent[node]],
-      start_microseconds: model.start[node],
-      duration_ms: model.isOpen(node) ? null : model.duration[node] / 1000,
-      ...detail,
-    };
-    this.copy(JSON.stringify(record, null, 2));
-  }
-
-  copyPath(node) {
-    const path = [...ancestors(this.model, node), node].map((each) => this.model.nameOf(each));
-    this.copy(path.join(' / '));
-  }
-
-  copyLink() {
-    this.rememberPlace();
-    this.copy(location.href);
-  }
-
-  copyCommand(node) {
-    const safe = /^[\w-]+$/;
-    const [trace, id] = [this.model.head.traceId, this.model.ids[node]];
-    // Ids from a foreign file could carry shell syntax; those are not made into a command.
-    if (safe.test(trace) && safe.test(id)) this.copy(`logtracer inspect ${trace} --node ${id}`);
-    else this.announce('The ids of this trace are not safe on a command line');
-  }
-
-  async copy(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-      this.announce('Copied');
-    } catch {
-      // a page from a file may not use the clipboard
-      byId('copy-text').value = text;
-      byId('copy-dialog').showModal();
-      byId('copy-text').select();
-    }
-  }
 }
 
+/** @param {Model} model @param {NodeTest} isSo */
 function nodesWhere(model, isSo) {
   const nodes = [];
   for (let node = 0; node < model.count; node++) if (isSo(node)) nodes.push(node);
   return nodes;
 }
 
+/** @param {Tree} tree */
 function placesAmongSiblings(tree) {
   const places = new Int32Array(tree.order.length);
   for (let node = 0; node < places.length; node++) {
@@ -754,11 +725,7 @@ function placesAmongSiblings(tree) {
   return places;
 }
 
-function factText(name, value) {
-  if (name === 'nodes') return value + ' nodes';
-  return name === 'tokens' ? value + ' tok' : value;
-}
-
+/** @param {string} theme */
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
   if (!app?.model) return;

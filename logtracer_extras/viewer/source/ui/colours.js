@@ -1,5 +1,6 @@
 // ---- Colours ------------------------------------------------------------------------------------
 
+/** @type {NodeColour[]} */
 const TYPES = [
   'llm_call',
   'tool_call',
@@ -12,6 +13,7 @@ const TYPES = [
   'custom',
   'trace',
 ];
+/** @type {OtherColour[]} */
 const OTHER_COLOURS = [
   'ground',
   'panel',
@@ -38,6 +40,9 @@ const OTHER_COLOURS = [
 /** The style sheet's colours, for the canvas; read again when the theme changes. */
 class Palette {
   constructor() {
+    /** @type {Map<string, string>} */
+    this.inks = new Map(); // fill to the ink that reads on it
+    this.isOutlined = false;
     this.read();
   }
 
@@ -46,14 +51,15 @@ class Palette {
     for (const name of [...TYPES, ...OTHER_COLOURS])
       this[name] = style.getPropertyValue('--' + name).trim();
     this.isOutlined = matchMedia('(prefers-contrast: more)').matches;
-    this.inks = new Map();
+    this.inks.clear();
   }
 
+  /** @param {string} type */
   ofType(type) {
-    return TYPES.includes(type) ? this[type] : this.custom;
+    return this[TYPES.find((each) => each === type) ?? 'custom'];
   }
 
-  /** Return black or white, whichever reads better on the fill. */
+  /** Return black or white, whichever reads better on the fill. @param {string} fill */
   inkOn(fill) {
     let ink = this.inks.get(fill);
     if (!ink) {
@@ -64,7 +70,10 @@ class Palette {
   }
 }
 
-/** Relative luminance as WCAG defines it, of a colour written #rrggbb; others count as light. */
+/**
+ * Relative luminance as WCAG defines it, of a colour written #rrggbb; others count as light.
+ * @param {string} colour
+ */
 function luminance(colour) {
   if (!/^#[0-9a-f]{6}$/i.test(colour)) return 1;
   const [red, green, blue] = [1, 3, 5].map((at) => {
@@ -74,7 +83,10 @@ function luminance(colour) {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
-/** Keep the size of a canvas beside it, and tell when it changes. */
+/**
+ * Keep the size of a canvas beside it, and tell when it changes.
+ * @param {HTMLCanvasElement} canvas @param {Action} changed
+ */
 function watchSize(canvas, changed) {
   canvas.room = { width: canvas.clientWidth, height: canvas.clientHeight };
   new ResizeObserver(([{ contentRect }]) => {
@@ -83,7 +95,10 @@ function watchSize(canvas, changed) {
   }).observe(canvas);
 }
 
-/** Fit a canvas to its box and the screen's pixels; returns its context and size. */
+/**
+ * Fit a canvas to its box and the screen's pixels; returns its context and size.
+ * @param {HTMLCanvasElement} canvas
+ */
 function prepareCanvas(canvas) {
   const { width, height } = canvas.room;
   const ratio = Math.min(3, globalThis.devicePixelRatio || 1);
@@ -91,19 +106,26 @@ function prepareCanvas(canvas) {
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
   }
-  const context = canvas.getContext('2d');
+  const context = contextOf(canvas);
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.font = '11px system-ui, sans-serif';
   context.textBaseline = 'middle';
   return { context, width, height };
 }
 
+/** @param {HTMLCanvasElement} canvas */
+function contextOf(canvas) {
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+}
+
 /** Text for a canvas: shown safely, cut to its room; widths are measured once for each text. */
 class Labels {
   constructor() {
-    this.known = new Map(); // text to {shown, width}
+    /** @type {Map<string, {shown: string, width: number}>} */
+    this.known = new Map();
   }
 
+  /** @param {CanvasRenderingContext2D} context @param {string} text @param {number} room */
   fit(context, text, room) {
     let label = this.known.get(text);
     if (!label) {

@@ -1,5 +1,6 @@
 // ---- Two runs: what differs ---------------------------------------------------------------------
 
+/** @type {Record<string, string>} */
 const SIGNS = {
   same: ' ',
   added: '+',
@@ -10,6 +11,7 @@ const SIGNS = {
   slower: '>',
   faster: '<',
 };
+/** @type {Record<string, string>} */
 const SIGN_CLASSES = {
   added: 'added',
   removed: 'removed',
@@ -22,12 +24,16 @@ const ALIGNMENTS = ['start', 'step', 'percent'];
 
 /** Two runs that are compared, as cells, texts and drawing need them. */
 class Comparison extends Pairing {
+  /** @param {Model} model @param {ComparisonHead} head */
   constructor(model, head) {
     super(model, buildTree(model), head);
     this.alignment = ALIGNMENTS[0];
   }
 
-  /** Draw the later run from another point; `node` is what the runs are aligned at, if at a step. */
+  /**
+   * Draw the later run from another point; `node` is what the runs are aligned at, if at a step.
+   * @param {number} node
+   */
   alignNext(node) {
     this.alignment = ALIGNMENTS[(ALIGNMENTS.indexOf(this.alignment) + 1) % ALIGNMENTS.length];
     this.alignedAt = node;
@@ -37,26 +43,29 @@ class Comparison extends Pairing {
     return this.aligned(this.alignment, this.alignedAt);
   }
 
+  /** @param {number} node */
   timeOf(node) {
     return this.model.endOf(node) - this.model.start[node];
   }
 
-  /** The word for a row: of a group, whether it is one of unchanged steps. */
+  /** The word for a row: of a group, whether it is one of unchanged steps. @param {number} node */
   rowWord(node) {
     const group = this.groupAt(node);
     if (!group) return this.wordOf(node);
     return group.isSame ? 'same' : 'changed';
   }
 
+  /** @param {number} node */
   signOf(node) {
     return SIGNS[this.rowWord(node)] ?? '~';
   }
 
+  /** @param {number} node */
   signClass(node) {
     return SIGN_CLASSES[this.rowWord(node)] ?? '';
   }
 
-  /** What a group of rows is called: `⋯ 11 unchanged`, `search ×2 → ×4`. */
+  /** What a group of rows is called: `⋯ 11 unchanged`, `search ×2 → ×4`. @param {RowGroup} group */
   groupTitle(group) {
     if (group.isSame) {
       const failed = group.errors ? `, ${formatCount(group.errors)} failed in both` : '';
@@ -71,24 +80,31 @@ class Comparison extends Pairing {
     return app.once('comparedColumns', () => this.findColumns());
   }
 
+  /** @returns {ComparedColumn[]} */
   findColumns() {
     const { rolled } = app;
     const hasCost = rolled.cost.some((cost) => cost >= 0);
-    return [
+    /** @type {ComparedColumn[]} */
+    const columns = [
       { head: 'Δ TIME', of: (node) => this.timeOf(node), format: formatTime, kind: '' },
       { head: 'Δ TOK', of: (node) => rolled.tokens[node], format: formatTokens, kind: ' small' },
       { head: 'Δ COST', of: (node) => rolled.cost[node], format: formatCost, kind: ' small' },
-    ].slice(0, hasCost ? 3 : rolled.tokens.some(Boolean) ? 2 : 1);
+    ];
+    return columns.slice(0, hasCost ? 3 : rolled.tokens.some(Boolean) ? 2 : 1);
   }
 
+  /** @param {number} node */
   numbersOf(node) {
     const other = this.partner(node);
-    const changeOf = ({ of, format }) =>
+    const changeOf = (/** @type {ComparedColumn} */ { of, format }) =>
       other < 0 ? '' : signed(Math.max(0, of(node)) - Math.max(0, of(other)), format);
     return [formatTime(this.timeOf(node)), ...this.columns().map(changeOf)];
   }
 
-  /** What changed at a node, by path, the earlier value beside the later one. */
+  /**
+   * What changed at a node, by path, the earlier value beside the later one.
+   * @param {number} node
+   */
   describe(node) {
     const other = this.partner(node);
     const word = this.wordOf(node);
@@ -99,13 +115,16 @@ class Comparison extends Pairing {
     return [make('h3', {}, 'Compared'), line, ...fields.map((field) => this.fieldView(field))];
   }
 
+  /** @param {FieldChange} change */
   fieldView({ path, before, after }) {
     const key = make('span', { class: 'key' }, isolated(clip(path, 200)));
     return make(
       'div',
       { class: 'value' },
       key,
-      isLongText(before, after) ? lineView(before, after) : sidesView(before, after),
+      typeof before === 'string' && typeof after === 'string' && /\n/.test(before + after)
+        ? lineView(before, after)
+        : sidesView(before, after),
     );
   }
 
@@ -118,14 +137,9 @@ class Comparison extends Pairing {
   }
 }
 
-function isLongText(...sides) {
-  return (
-    sides.every((side) => typeof side === 'string') && sides.some((side) => side.includes('\n'))
-  );
-}
-
+/** @param {unknown} before @param {unknown} after */
 function sidesView(before, after) {
-  const side = (sign, value) =>
+  const side = (/** @type {Sign} */ sign, /** @type {unknown} */ value) =>
     make(
       'div',
       {},
@@ -138,7 +152,10 @@ function sidesView(before, after) {
 const NEAR_LINES = 2; // unchanged lines that are shown around changed ones
 const LINE_CLASSES = { '-': 'removed', '+': 'added', ' ': '' };
 
-/** Two texts of several lines: what differs, line by line, with a little around it. */
+/**
+ * Two texts of several lines: what differs, line by line, with a little around it.
+ * @param {string} before @param {string} after
+ */
 function lineView(before, after) {
   const lines = lineChanges(before.slice(0, LONGEST_TEXT), after.slice(0, LONGEST_TEXT));
   const isNear = lines.map((_, at) =>
@@ -152,7 +169,10 @@ function lineView(before, after) {
   return make('pre', { tabindex: '0' }, ...shown);
 }
 
-/** Write a difference with its sign; one too small to be told from none is `=`. */
+/**
+ * Write a difference with its sign; one too small to be told from none is `=`.
+ * @param {number} difference @param {(value: number) => string} format
+ */
 function signed(difference, format) {
   const text = format(Math.abs(difference));
   if (!difference || text === format(0)) return '=';

@@ -5,6 +5,7 @@ const PAGE_OF_CHILDREN = 200;
 
 /** Everything known about the selected node, or a summary of the run. */
 class DetailView {
+  /** @param {HTMLElement} panel */
   constructor(panel) {
     this.panel = panel;
     this.turn = 0; // of the newest selection: slower answers for older ones are dropped
@@ -27,6 +28,7 @@ class DetailView {
     });
   }
 
+  /** @param {number} node @param {Detail} detail */
   describe(node, detail) {
     const { model } = app;
     const status = model.statusOf(node);
@@ -64,6 +66,7 @@ class DetailView {
     ];
   }
 
+  /** @param {number} node */
   path(node) {
     const above = ancestors(app.model, node);
     const shown = above.length > 8 ? [...above.slice(0, 3), -1, ...above.slice(-4)] : above;
@@ -74,12 +77,14 @@ class DetailView {
     return make('nav', { 'aria-label': 'Parents' }, ...parts);
   }
 
+  /** @param {number} node */
   timeLine(node) {
     const { model } = app;
     const time = formatTime(model.endOf(node) - model.start[node]);
     return model.isOpen(node) ? `open for ${time}` : time;
   }
 
+  /** @param {Detail} detail */
   error(detail) {
     if (!detail.error && !detail.error_type) return [];
     const box = make(
@@ -95,21 +100,24 @@ class DetailView {
     return [box];
   }
 
+  /** @param {number} node */
   buttons(node) {
     return make(
       'div',
       { class: 'buttons' },
-      button('Copy JSON', () => app.copyNode(node)),
-      button('Copy path', () => app.copyPath(node)),
-      button('Copy link', () => app.copyLink(node)),
-      button('Copy as command', () => app.copyCommand(node)),
+      button('Copy JSON', () => copyNode(node)),
+      button('Copy path', () => copyPath(node)),
+      button('Copy link', () => copyLink()),
+      button('Copy as command', () => copyCommand(node)),
     );
   }
 
+  /** @param {number} node */
   facts(node) {
     const { model, rolled, edges } = app;
     const started = Date.parse(model.head.started ?? '');
-    const known = (value, format) => (value >= 0 ? format(value) : null);
+    const known = (/** @type {number} */ value, /** @type {(value: number) => string} */ format) =>
+      value >= 0 ? format(value) : null;
     const rolledTokens =
       rolled.tokens[node] && rolled.tokens[node] !== model.tokensOf(node)
         ? formatCount(rolled.tokens[node])
@@ -137,18 +145,24 @@ class DetailView {
     ]);
   }
 
+  /** @param {string} title @param {Record<string, unknown> | null | undefined} value */
   section(title, value) {
     return value
       ? [make('h3', {}, title), make('div', { class: 'value' }, ...mappingView(value))]
       : [];
   }
 
+  /** @param {string} title @param {unknown[] | undefined} values */
   texts(title, values) {
     return values ? [make('h3', {}, title), ...values.map((value) => longText(String(value)))] : [];
   }
 
-  /** The edges of a node as text: what the arrows say, for keyboard and screen reader. */
+  /**
+   * The edges of a node as text: what the arrows say, for keyboard and screen reader.
+   * @param {number} node
+   */
   connections(node) {
+    /** @type {[text: string, other: number, label: string][]} */
     const lines = [];
     for (const edge of app.edges.incoming.get(node) ?? [])
       lines.push([edgeText(edge, true), edge.source, edge.label]);
@@ -163,6 +177,7 @@ class DetailView {
     return [make('h3', {}, 'Connections'), make('ul', { class: 'plain' }, ...items)];
   }
 
+  /** @param {number} node */
   childCounts(node) {
     const { tree, model } = app;
     const counts = new Map();
@@ -200,6 +215,7 @@ class DetailView {
   models() {
     const { model } = app;
     const groups = app.modelGroups().slice(0, 5);
+    /** @type {Total[]} */
     const sums = groups.map((group) => [
       model.strings[model.model[group.first]],
       [
@@ -214,15 +230,17 @@ class DetailView {
     return groups.length ? [make('h3', {}, 'Models'), definitions(sums)] : [];
   }
 
+  /**
+   * @param {string} title @param {number[]} nodes @param {(node: number) => string} explain
+   */
   listOf(title, nodes, explain) {
     if (!nodes.length) return [];
-    const items = [...nodes].map((node) =>
-      make('li', {}, linkTo(node), ' ', isolated(explain(node))),
-    );
+    const items = nodes.map((node) => make('li', {}, linkTo(node), ' ', isolated(explain(node))));
     return [make('h3', {}, title), make('ul', { class: 'plain' }, ...items)];
   }
 }
 
+/** @param {Edge} edge @param {boolean} isIncoming */
 function edgeText({ kind, source, target }, isIncoming) {
   if (kind === RETRY) return isIncoming ? retryText(source, target) : '↻ retried by';
   if (kind === FALLBACK) return isIncoming ? fallbackText(source, target) : '⇢ fell back to';
@@ -230,6 +248,7 @@ function edgeText({ kind, source, target }, isIncoming) {
   return isIncoming ? `→ ${show(kind)} from` : `→ ${show(kind)} to`;
 }
 
+/** @param {number} source @param {number} target */
 function retryText(source, target) {
   const { model, edges } = app;
   const attempt = edges.attempts.get(target) ?? 2;
@@ -237,7 +256,7 @@ function retryText(source, target) {
   return `↻ attempt ${attempt} of ${attempt + retriesAfter(target)}, waited ${waited}, retry of`;
 }
 
-/** Count the retries that followed; edges of a stranger may go in a circle. */
+/** Count the retries that followed; edges of a stranger may go in a circle. @param {number} node */
 function retriesAfter(node) {
   const seen = new Set([node]);
   for (const each of seen)
@@ -246,6 +265,7 @@ function retriesAfter(node) {
   return seen.size - 1;
 }
 
+/** @param {number} source @param {number} target */
 function fallbackText(source, target) {
   const { model, edges } = app;
   const tries = edges.attempts.get(source) ?? 1;
@@ -254,10 +274,12 @@ function fallbackText(source, target) {
   return `⇢ fallback after ${tries} attempt${tries > 1 ? 's' : ''}${change} of`;
 }
 
+/** @param {string} text @param {Action} onclick */
 function button(text, onclick) {
   return make('button', { type: 'button', onclick }, text);
 }
 
+/** @param {[name: string, value: string | number | null][]} pairs */
 function definitions(pairs) {
   const known = pairs.filter(([, value]) => value !== null && value !== '');
   return make(
@@ -265,16 +287,20 @@ function definitions(pairs) {
     {},
     ...known.flatMap(([name, value]) => [
       make('dt', {}, isolated(name)),
-      make('dd', {}, isolated(value)),
+      make('dd', {}, isolated(String(value))),
     ]),
   );
 }
 
+/** @param {object | null | undefined} value */
 function hasContent(value) {
   return value && Object.keys(value).length > 0;
 }
 
-/** Return the few nodes for which a number is largest, without sorting all. */
+/**
+ * Return the few nodes for which a number is largest, without sorting all.
+ * @param {number[]} nodes @param {NumberOf} numberOf @param {number} few
+ */
 function largest(nodes, numberOf, few) {
   const best = [];
   for (const node of nodes) {

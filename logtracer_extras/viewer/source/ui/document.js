@@ -7,7 +7,10 @@
 
 // ---- Small tools for the document ---------------------------------------------------------------
 
-const byId = (id) => document.getElementById(id);
+/** @template {keyof PageElements} Id @param {Id} id @returns {PageElements[Id]} */
+function byId(id) {
+  return /** @type {PageElements[Id]} */ (document.getElementById(id));
+}
 
 // What `make` may set. No `style`, no `on…`, and no address may ever come from a trace.
 const ATTRIBUTES = new Set([
@@ -31,29 +34,38 @@ const ATTRIBUTES = new Set([
   'aria-pressed',
 ]);
 
-/** Make an element: `make('button', {class: 'link', onclick: act}, 'Open')`. */
+/**
+ * Make an element: `make('button', {class: 'link', onclick: act}, 'Open')`.
+ * @template {keyof HTMLElementTagNameMap} Tag @param {Tag} tag
+ * @param {Record<string, AttributeValue | Action>} [options] @param {Child[]} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
 function make(tag, options = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(options)) {
-    if (name === 'onclick') element.addEventListener('click', value);
+    if (typeof value === 'function') element.addEventListener('click', () => value());
     else setAttribute(element, name, value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
+  for (const child of children) if (child) element.append(child);
   return element;
 }
 
+/** @param {Element} element @param {string} name @param {AttributeValue} value */
 function setAttribute(element, name, value) {
   if (!ATTRIBUTES.has(name)) throw new Error(`attribute ${name} is not on the list`);
-  if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+  if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value));
 }
 
-/** Name text of a trace, kept from turning the text around it right to left. */
+/**
+ * Name text of a trace, kept from turning the text around it right to left.
+ * @param {string} text
+ */
 function isolated(text) {
   return make('bdi', {}, show(text));
 }
 
-function linkTo(node, text = null) {
-  const label = text ?? nodeTitle(app.model, node);
+/** @param {number} node @param {string} [label] */
+function linkTo(node, label = nodeTitle(app.model, node)) {
   return make(
     'button',
     { type: 'button', class: 'link', onclick: () => app.select(node) },
@@ -61,14 +73,17 @@ function linkTo(node, text = null) {
   );
 }
 
+/** @param {HTMLElement} element @param {string} text */
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** @param {Model} model @param {number} node */
 function nodeTitle(model, node) {
   return `${model.typeOf(node)} ${model.nameOf(node)}`;
 }
 
+/** @type {Record<string, string>} */
 const GLYPHS = {
   completed: '✔',
   failed: '✖',
@@ -81,6 +96,7 @@ const GLYPHS = {
 
 /** Remember a choice of the reader, never a text of a trace; a page may be denied the storage. */
 const choices = {
+  /** @param {string} name */
   get(name) {
     try {
       return localStorage.getItem('logtracer.' + name);
@@ -88,6 +104,7 @@ const choices = {
       return null;
     }
   },
+  /** @param {string} name @param {string} value */
   set(name, value) {
     try {
       localStorage.setItem('logtracer.' + name, value);

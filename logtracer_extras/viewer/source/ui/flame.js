@@ -4,6 +4,7 @@ const WEIGHTS = ['time', 'tokens', 'cost'];
 
 /** Steps merged by their path; a frame is as wide as the sum below it. */
 class FlameView {
+  /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
     this.canvas = canvas;
     this.labels = new Labels();
@@ -31,6 +32,7 @@ class FlameView {
   refresh() {
     const { model } = app;
     const { selves } = app;
+    /** @type {Record<string, NumberOf>} */
     const weights = {
       time: (node) => selves[node],
       tokens: (node) => model.tokensOf(node),
@@ -64,7 +66,10 @@ class FlameView {
       this.drawFrame(context, frame, focus, scale, height);
   }
 
-  /** Walk the frames that are wide enough to see, from the root; never the whole graph. */
+  /**
+   * Walk the frames that are wide enough to see, from the root; never the whole graph.
+   * @param {Frame} focus @param {number} scale
+   */
   seen(focus, scale) {
     const { frames } = this.graph;
     const result = [];
@@ -73,8 +78,7 @@ class FlameView {
       above = frames[above.parent];
       result.push(above);
     }
-    while (waiting.length) {
-      const frame = waiting.pop();
+    for (let frame = waiting.pop(); frame; frame = waiting.pop()) {
       result.push(frame);
       for (const child of frame.children)
         if (frames[child].width * scale >= 1) waiting.push(frames[child]);
@@ -82,6 +86,10 @@ class FlameView {
     return result;
   }
 
+  /**
+   * @param {CanvasRenderingContext2D} context @param {Frame} frame @param {Frame} focus
+   * @param {number} scale @param {number} height
+   */
   drawFrame(context, frame, focus, scale, height) {
     if (frame.node < 0) return;
     const y = 6 + frame.level * LINE - this.scroll;
@@ -105,11 +113,13 @@ class FlameView {
     if (text) context.fillText(text, x + 4, y + 9);
   }
 
+  /** @param {number} x @param {number} y */
   frameAt(x, y) {
     return this.boxes?.find((box) => x >= box.x && x < box.right && y >= box.y && y < box.y + LINE)
       ?.frame;
   }
 
+  /** @param {MouseEvent} event */
   click(event) {
     const frame = this.frameAt(event.offsetX, event.offsetY);
     if (!frame) return;
@@ -118,8 +128,11 @@ class FlameView {
     this.draw();
   }
 
+  /** @param {Frame} frame */
   describe(frame) {
-    const format = { time: formatTime, tokens: formatTokens, cost: formatCost }[this.weight];
+    /** @type {Record<string, (sum: number) => string>} */
+    const formats = { time: formatTime, tokens: formatTokens, cost: formatCost };
+    const format = formats[this.weight];
     const lines = [
       show(nodeTitle(app.model, frame.node)),
       `${formatCount(frame.count)} × · total ${format(frame.width)} · own ${format(frame.own)}`,
@@ -128,6 +141,7 @@ class FlameView {
     return lines.join('\n');
   }
 
+  /** @param {number} distance */
   step(distance) {
     const { frames, frameOf } = this.graph;
     const frame = app.selected >= 0 ? frames[frameOf[app.selected]] : frames[0];

@@ -1,6 +1,7 @@
 // ---- Keys ---------------------------------------------------------------------------------------
 
 /** What each key does, and how `?` explains it. */
+/** @type {[key: string, meaning: string, act: Action][]} */
 const KEYS = [
   ['w', 'zoom in', () => app.zoom(0.6)],
   ['s', 'zoom out', () => app.zoom(1 / 0.6)],
@@ -38,8 +39,8 @@ const KEYS = [
   ['2', 'flame', () => app.showTab('flame')],
   ['3', 'table', () => app.showTab('table')],
   ['4', 'log', () => app.showTab('log')],
-  ['y', 'copy the node as JSON', () => app.selected >= 0 && app.copyNode(app.selected)],
-  ['Y', 'copy the path of the node', () => app.selected >= 0 && app.copyPath(app.selected)],
+  ['y', 'copy the node as JSON', () => app.selected >= 0 && copyNode(app.selected)],
+  ['Y', 'copy the path of the node', () => app.selected >= 0 && copyPath(app.selected)],
   ['m', 'set a mark', () => setMark()],
   ["'", 'go to the mark', () => goToMark()],
   ['k', 'live: pack the rows afresh', () => app.compact()],
@@ -47,6 +48,7 @@ const KEYS = [
   ['?', 'all keys', () => byId('help').showModal()],
 ];
 const KEY_ACTIONS = new Map(KEYS.map(([key, , act]) => [key, act]));
+/** @type {[key: string, meaning: string][]} */
 const MOVING = [
   ['↑ ↓', 'row above or below'],
   ['← →', 'fold or parent, unfold or child; on the timeline: node before or after'],
@@ -63,6 +65,7 @@ function focusQuery() {
   byId('query').select();
 }
 
+/** @param {number} direction */
 function selectNeighbour(direction) {
   if (app.selected < 0 || app.layout.row[app.selected] < 0) return;
   const node = app.timeline.neighbourInRow(app.selected, direction);
@@ -80,10 +83,12 @@ function goToMark() {
   app.setWindow(app.mark.window.from, app.mark.window.to);
 }
 
+/** @param {EventTarget | null} target */
 function isTyping(target) {
-  return target.matches('input:not([type="checkbox"]), textarea, select');
+  return /** @type {Element} */ (target).matches('input:not([type="checkbox"]), textarea, select');
 }
 
+/** @param {KeyboardEvent} event */
 function onKey(event) {
   if (!app.model || document.querySelector('dialog[open]')) return;
   if (event.key === 'Escape') {
@@ -106,9 +111,12 @@ function onKey(event) {
   act();
 }
 
-/** Undo one thing: leave the box or the panel, clear the selection, clear the filter. */
+/**
+ * Undo one thing: leave the box or the panel, clear the selection, clear the filter.
+ * @param {KeyboardEvent} event
+ */
 function stepBack(event) {
-  if (isTyping(event.target) || byId('detail').contains(event.target)) {
+  if (isTyping(event.target) || byId('detail').contains(/** @type {Element} */ (event.target))) {
     byId('tree').focus();
   } else if (app.selected >= 0 || app.area) {
     app.area = null;
@@ -121,6 +129,7 @@ function stepBack(event) {
   app.tooltip.hide();
 }
 
+/** @param {KeyboardEvent} event */
 function moveWithArrows(event) {
   const place = document.activeElement;
   if (place === byId('timeline')) return moveOnTimeline(event.key);
@@ -128,25 +137,29 @@ function moveWithArrows(event) {
   if (place === byId('flame')) return moveOnFlame(event.key);
   if (place === byId('log'))
     return moveInList(event.key, app.log.list.page, (distance) => app.log.step(distance));
-  if (place.closest('[role="tablist"]')) return moveOnTabs(event.key);
+  if (place?.closest('[role="tablist"]')) return moveOnTabs(event.key);
   if (place !== byId('tree') && place !== document.body) return false;
   return moveInTree(event.key);
 }
 
+/** @param {string} key @param {number} page @param {(distance: number) => void} step */
 function moveInList(key, page, step) {
-  const distance = {
+  /** @type {Record<string, number>} */
+  const distances = {
     ArrowDown: 1,
     ArrowUp: -1,
     PageDown: page,
     PageUp: -page,
     Home: -Infinity,
     End: Infinity,
-  }[key];
+  };
+  const distance = distances[key];
   if (distance === undefined) return key === 'Enter' && focusDetail();
   step(distance);
   return true;
 }
 
+/** @param {string} key */
 function moveInTree(key) {
   const { visible, selected, tree, model } = app;
   const isFolded = selected >= 0 && app.isFolded(selected);
@@ -164,6 +177,7 @@ function moveInTree(key) {
   return visible.length > 0 && moveInList(key, app.treeView.list.page, stepInTree);
 }
 
+/** @param {number} distance */
 function stepInTree(distance) {
   const { visible } = app;
   const here =
@@ -172,6 +186,7 @@ function stepInTree(distance) {
   app.select(visible[next], { from: 'tree' });
 }
 
+/** @param {string} key */
 function moveOnTimeline(key) {
   if (app.selected < 0) {
     if (!key.startsWith('Arrow')) return false;
@@ -190,28 +205,33 @@ function moveOnTimeline(key) {
   return key === 'Enter' && focusDetail();
 }
 
+/** @param {string} key */
 function moveOnOverview(key) {
-  const act = {
+  /** @type {Record<string, Action>} */
+  const actions = {
     ArrowLeft: () => app.panPart(-0.2),
     ArrowRight: () => app.panPart(0.2),
     ArrowUp: () => app.zoom(0.6),
     ArrowDown: () => app.zoom(1 / 0.6),
-  }[key];
+  };
+  const act = actions[key];
   act?.();
   return act !== undefined;
 }
 
+/** @param {string} key */
 function moveOnFlame(key) {
   if (key !== 'ArrowUp' && key !== 'ArrowDown') return key === 'Enter' && focusDetail();
   app.flame.step(key === 'ArrowDown' ? 1 : -1);
   return true;
 }
 
+/** @param {string} key */
 function moveOnTabs(key) {
   if (key !== 'ArrowLeft' && key !== 'ArrowRight') return false;
   const next = (TABS.indexOf(app.tab) + (key === 'ArrowRight' ? 1 : TABS.length - 1)) % TABS.length;
   app.showTab(TABS[next]);
-  byId(TABS[next] + '-tab').focus();
+  byId(`${TABS[next]}-tab`).focus();
   return true;
 }
 
@@ -221,9 +241,8 @@ function focusDetail() {
 }
 
 function fillHelp() {
-  const entries = [...KEYS.map(([key, meaning]) => [key, meaning]), ...MOVING];
   byId('keys').replaceChildren(
-    ...entries.flatMap(([key, meaning]) => [
+    ...[...KEYS, ...MOVING].flatMap(([key, meaning]) => [
       make('dt', {}, make('kbd', {}, key)),
       make('dd', {}, meaning),
     ]),

@@ -6,13 +6,16 @@ const TALLEST = 15e6; // pixels: browsers stop placing elements soon after
 
 /** Shows `count()` rows of one height; `render(element, index)` fills one that came into sight. */
 class VirtualList {
-  constructor(container, { count, render, rowClass = 'row', role = 'treeitem' }) {
+  /** @param {HTMLElement} container @param {ListOptions} options */
+  constructor(container, { count, render, role = 'treeitem' }) {
     this.container = container;
-    this.sizer = container.querySelector('.sizer');
+    this.sizer = /** @type {HTMLElement} */ (container.querySelector('.sizer'));
     this.count = count;
     this.render = render;
-    this.make = () => make('div', { class: rowClass, role });
-    this.rows = new Map(); // index to element
+    this.make = () => Object.assign(make('div', { class: 'row', role }), { shown: -1 });
+    /** @type {Map<number, Row>} */
+    this.rows = new Map(); // by index
+    /** @type {Row[]} */
     this.spare = [];
     this.active = -1; // stays in the document when out of sight: it may be the active descendant
     // Both are kept: asking the container between two changes would lay the page out each time.
@@ -75,12 +78,14 @@ class VirtualList {
     return { first, last: Math.min(this.count(), first + seen) };
   }
 
+  /** @param {number} index @param {Row} element */
   release(index, element) {
     this.rows.delete(index);
     element.hidden = true;
     this.spare.push(element);
   }
 
+  /** @param {number} index @param {number} first */
   place(index, first) {
     let element = this.rows.get(index);
     if (!element) {
@@ -96,12 +101,14 @@ class VirtualList {
     }
   }
 
+  /** @param {number} index @param {number} first */
   topOf(index, first) {
     if (this.step === ROW_HEIGHT) return index * ROW_HEIGHT;
     // Rows near the window keep their height, so that they do not overlap.
     return first * this.step + (index - first) * ROW_HEIGHT;
   }
 
+  /** @param {number} index */
   reveal(index) {
     const top = index * this.step;
     if (top < this.offset) this.scrollTo(top - ROW_HEIGHT);
@@ -109,6 +116,7 @@ class VirtualList {
       this.scrollTo(top - this.room + ROW_HEIGHT * 3);
   }
 
+  /** @param {number} top */
   scrollTo(top) {
     this.offset = Math.max(0, Math.min(top, this.height - this.room));
     this.mustScroll = true; // with the next drawing: doing it here would lay the page out now
@@ -118,4 +126,9 @@ class VirtualList {
   get page() {
     return Math.max(1, Math.floor(this.room / ROW_HEIGHT) - 1);
   }
+}
+
+/** Return the row of a list that an event happened in. @param {EventTarget | null} target */
+function rowAt(target) {
+  return /** @type {Row | null} */ (/** @type {Element} */ (target).closest('.row'));
 }

@@ -43,11 +43,14 @@ class LiveLink {
     this.showBadge();
   }
 
-  /** Take a batch of `[place in the journal, event]` pairs. */
+  /**
+   * Take a batch of `[place in the journal, event]` pairs.
+   * @param {[place: number, event: JournalEvent][]} batch
+   */
   take(batch) {
     for (const [place, event] of batch) {
       this.builder.addEvent(event);
-      const node = this.builder.indexOf.get(event.node?.id ?? event.id);
+      const node = this.builder.indexOf.get(event.node?.id ?? event.id ?? '');
       if (node !== undefined && event.node) this.places[node] = place;
       this.taken++;
     }
@@ -104,6 +107,7 @@ class LiveLink {
     this.isStale = performance.now() >= this.nextSecond; // the tree and the sums tell the time too
   }
 
+  /** @param {number} server */
   setClock(server) {
     this.clock = { server, here: performance.now() };
   }

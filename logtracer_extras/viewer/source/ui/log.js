@@ -2,6 +2,7 @@
 
 /** All nodes in the order they started, one line each. */
 class LogView {
+  /** @param {HTMLElement} container */
   constructor(container) {
     this.container = container;
     this.list = new VirtualList(container, {
@@ -9,16 +10,18 @@ class LogView {
       render: (element, index) => this.render(element, index),
       role: 'option',
     });
+    /** @type {Int32Array} */
     this.nodes = new Int32Array(0);
     container.addEventListener('click', (event) => {
-      const element = event.target.closest('.row');
+      const element = rowAt(event.target);
       if (element) app.select(this.nodes[element.shown], { from: 'log' });
     });
   }
 
   refresh() {
     const order = app.startOrder();
-    this.nodes = app.hidden ? order.filter((node) => !app.hidden[node]) : order;
+    const { hidden } = app;
+    this.nodes = hidden ? order.filter((node) => !hidden[node]) : order;
     this.list.active = app.selected >= 0 ? this.nodes.indexOf(app.selected) : -1;
     if (this.list.active >= 0) {
       this.container.setAttribute('aria-activedescendant', 'log-' + app.selected);
@@ -27,6 +30,7 @@ class LogView {
     this.list.refresh();
   }
 
+  /** @param {Row} element @param {number} index */
   render(element, index) {
     const { model } = app;
     const node = this.nodes[index];
@@ -48,12 +52,16 @@ class LogView {
     );
   }
 
+  /** @param {number} node */
   explain(node) {
     const error = app.model.strings[app.model.error[node]];
     return error ? make('span', { class: 'failed' }, '  ', isolated(error)) : '';
   }
 
-  /** Move the selection by rows; the list is in time order, not the tree's. */
+  /**
+   * Move the selection by rows; the list is in time order, not the tree's.
+   * @param {number} distance
+   */
   step(distance) {
     const at = this.nodes.indexOf(app.selected);
     const next = Math.max(0, Math.min(this.nodes.length - 1, at + distance));

@@ -1,16 +1,19 @@
 // ---- Opening a file -----------------------------------------------------------------------------
 
-/** Show the parts that speak of a run, or the area for opening one. */
+/** Show the parts that speak of a run, or the area for opening one. @param {boolean} hasRun */
 function showParts(hasRun) {
-  for (const part of ['main', 'search', 'overview', 'footer']) byId(part).hidden = !hasRun;
+  /** @type {(keyof PageElements)[]} */
+  const parts = ['main', 'search', 'overview', 'footer'];
+  for (const part of parts) byId(part).hidden = !hasRun;
   byId('drop').hidden = hasRun;
 }
 
 function showDropArea() {
   showParts(false);
-  byId('file').addEventListener('change', (event) => openFile(event.target.files[0]));
+  byId('file').addEventListener('change', () => openFile(byId('file').files?.[0]));
 }
 
+/** @param {File | undefined} file */
 async function openFile(file) {
   if (!file) return;
   try {
@@ -19,7 +22,8 @@ async function openFile(file) {
     app.land();
   } catch (error) {
     byId('drop').hidden = false;
-    setText(byId('drop-problem'), show(`${file.name}: ${clip(error.message, 200)}`));
+    const { message } = /** @type {Error} */ (error);
+    setText(byId('drop-problem'), show(`${file.name}: ${clip(message, 200)}`));
   }
 }
 
@@ -32,6 +36,6 @@ function acceptDrops() {
   document.addEventListener('drop', (event) => {
     event.preventDefault();
     document.body.classList.remove('dragging');
-    openFile(event.dataTransfer.files[0]);
+    openFile(event.dataTransfer?.files[0]);
   });
 }

@@ -2,6 +2,7 @@
 
 /** The whole run in one strip: load, errors, matches, and the window as a brush. */
 class OverviewView {
+  /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
     this.canvas = canvas;
     this.picture = document.createElement('canvas'); // all but the window, drawn once
@@ -14,18 +15,20 @@ class OverviewView {
     watchSize(canvas, () => this.refresh());
   }
 
+  /** @param {number} x */
   timeAt(x) {
     const { from, to } = app.span;
     return from + (x / this.canvas.room.width) * (to - from);
   }
 
+  /** @param {PointerEvent} event */
   brush(event) {
     if (this.grip === undefined || Math.abs(event.offsetX - this.grip) < 3) return;
-    app.setWindow(
-      ...[this.timeAt(this.grip), this.timeAt(event.offsetX)].sort((left, right) => left - right),
-    );
+    const [one, other] = [this.timeAt(this.grip), this.timeAt(event.offsetX)];
+    app.setWindow(Math.min(one, other), Math.max(one, other));
   }
 
+  /** @param {PointerEvent} event */
   release(event) {
     if (this.grip !== undefined && Math.abs(event.offsetX - this.grip) < 3) {
       const half = (app.window.to - app.window.from) / 2;
@@ -61,11 +64,12 @@ class OverviewView {
     );
   }
 
+  /** @param {number} width @param {number} height */
   redraw(width, height) {
     this.isStale = false;
     this.picture.width = this.canvas.width;
     this.picture.height = this.canvas.height;
-    const context = this.picture.getContext('2d');
+    const context = contextOf(this.picture);
     const ratio = this.canvas.width / Math.max(1, width);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.fillStyle = app.palette.ground;
@@ -76,6 +80,7 @@ class OverviewView {
     this.drawMarks(context, columns, app.errorList, app.palette.error, 0, 12);
   }
 
+  /** @param {CanvasRenderingContext2D} context @param {number} columns @param {number} height */
   drawLoad(context, columns, height) {
     const { from, to } = app.span;
     const curve = loadCurve(app.drawn, app.leaves(), from, to, columns);
@@ -87,7 +92,11 @@ class OverviewView {
     }
   }
 
-  /** Mark the pixels where nodes start; each pixel once, however many they are. */
+  /**
+   * Mark the pixels where nodes start; each pixel once, however many they are.
+   * @param {CanvasRenderingContext2D} context @param {number} columns @param {number[]} nodes
+   * @param {string} colour @param {number} top @param {number} tall
+   */
   drawMarks(context, columns, nodes, colour, top, tall) {
     const { from, to } = app.span;
     const marked = new Uint8Array(columns + 1);

@@ -23,12 +23,13 @@ class SearchBox {
     this.timer = setTimeout(() => this.run(), 80);
   }
 
+  /** @param {string} text */
   set(text) {
     this.input.value = text;
     this.run();
   }
 
-  /** Add a term to the filter, or take it out when it is there. */
+  /** Add a term to the filter, or take it out when it is there. @param {string} term */
   toggleTerm(term) {
     const terms = this.input.value.split(/\s+/).filter(Boolean);
     const without = terms.filter((each) => each !== term);
@@ -43,7 +44,7 @@ class SearchBox {
     try {
       search = text ? new Search(parseQuery(text), app.facts()) : null;
     } catch (error) {
-      this.complain(error.message); // the last good result stays
+      this.complain(/** @type {Error} */ (error).message); // the last good result stays
       return;
     }
     this.complain('');
@@ -55,6 +56,7 @@ class SearchBox {
     app.rememberPlace();
   }
 
+  /** @param {Search} search @param {number} turn */
   async searchDetails(search, turn) {
     const began = performance.now();
     let rested = began;
@@ -70,6 +72,7 @@ class SearchBox {
     if (turn === this.turn) app.setMatches(search.matches());
   }
 
+  /** @param {string} message */
   complain(message) {
     this.input.setAttribute('aria-invalid', String(message !== ''));
     byId('query-problem').hidden = message === '';
@@ -94,6 +97,7 @@ class SearchBox {
     setText(byId('errors-button'), `✖ ${formatCount(errors)} failed`);
   }
 
+  /** @param {string} type */
   chip(type) {
     const swatch = make('span', { class: 'swatch', 'aria-hidden': 'true' });
     swatch.style.background = app.palette.ofType(type);

@@ -1,9 +1,12 @@
 // ---- Splitters ----------------------------------------------------------------------------------
 
-/** Let a separator change the width of a panel, by dragging and by arrow keys. */
+/**
+ * Let a separator change the width of a panel, by dragging and by arrow keys.
+ * @param {'left-splitter' | 'right-splitter'} id @param {string} property @param {number} sign
+ */
 function makeSplitter(id, property, sign) {
   const splitter = byId(id);
-  const set = (percent) => {
+  const set = (/** @type {number} */ percent) => {
     const width = Math.max(15, Math.min(60, percent));
     splitter.setAttribute('aria-valuenow', String(Math.round(width)));
     byId('main').style.setProperty(property, width + '%');

@@ -1,6 +1,7 @@
 // ---- Start --------------------------------------------------------------------------------------
 
-let app = null;
+/** @type {App} */
+let app; // made by `start`
 
 async function start() {
   app = new App();
@@ -10,8 +11,8 @@ async function start() {
   app.palette.read();
   app.build();
   connectControls();
-  globalThis.logtracerApp = app; // for tests and the curious
-  if (byId('logtracer-live')) {
+  window.logtracerApp = app; // for tests and the curious
+  if (document.getElementById('logtracer-live')) {
     app.live = new LiveLink();
     return;
   }
@@ -20,6 +21,7 @@ async function start() {
   else await openEmbedded(JSON.parse(text));
 }
 
+/** @param {Head} head */
 async function openEmbedded(head) {
   const model = Model.fromHead(head);
   app.open(
@@ -29,8 +31,9 @@ async function openEmbedded(head) {
   );
   await painted();
   document.documentElement.dataset.painted = String(Math.round(performance.now()));
-  model.ids = readIds(await readBlock('logtracer-ids', LARGEST_HEAD), head.idLength);
-  if (app.diff) app.diff.fields = JSON.parse(await readBlock('logtracer-changes', LARGEST_HEAD));
+  model.ids = readIds((await readBlock('logtracer-ids', LARGEST_HEAD)) ?? '[]', head.idLength);
+  if (app.diff)
+    app.diff.fields = JSON.parse((await readBlock('logtracer-changes', LARGEST_HEAD)) ?? '{}');
   app.land();
   if (app.selected < 0) app.detail.refresh();
 }
@@ -43,14 +46,14 @@ function painted() {
 /** Wait until the browser has nothing more urgent to do, but not for long. */
 function idle() {
   return new Promise((later) => {
-    if (globalThis.requestIdleCallback) requestIdleCallback(later, { timeout: 200 });
+    if ('requestIdleCallback' in window) requestIdleCallback(later, { timeout: 200 });
     else setTimeout(later, 50);
   });
 }
 
 function connectControls() {
   document.addEventListener('keydown', onKey);
-  for (const tab of TABS) byId(tab + '-tab').addEventListener('click', () => app.showTab(tab));
+  for (const tab of TABS) byId(`${tab}-tab`).addEventListener('click', () => app.showTab(tab));
   byId('critical-button').addEventListener('click', () => app.toggleCritical());
   byId('compact-button').addEventListener('click', () => app.compact());
   byId('align-button').addEventListener('click', () => app.alignNext());
@@ -65,13 +68,10 @@ function connectControls() {
   acceptDrops();
 }
 
-/** Say on the page itself what went wrong: a blank page helps nobody. */
+/** Say on the page itself what went wrong: a blank page helps nobody. @param {unknown} error */
 function fail(error) {
   showDropArea();
-  setText(
-    byId('drop-problem'),
-    'This page cannot be shown: ' + show(clip(String(error.message), 300)),
-  );
+  setText(byId('drop-problem'), 'This page cannot be shown: ' + show(clip(String(error), 300)));
 }
 
 start().catch(fail);

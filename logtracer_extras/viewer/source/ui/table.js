@@ -4,6 +4,7 @@ const MOST_GROUPS = 300;
 
 /** Sums by name, by model, and the critical path. */
 class TableView {
+  /** @param {HTMLElement} panel */
   constructor(panel) {
     this.panel = panel;
   }
@@ -13,7 +14,7 @@ class TableView {
     const { selves } = app;
     const order = app.startOrder().filter((node) => !app.hidden || !app.hidden[node]);
     const distinct = model.strings.length;
-    const key = (node) =>
+    const key = (/** @type {number} */ node) =>
       // The run itself is left out: its time is the wall time.
       model.typeOf(node) === 'trace' ? null : model.type[node] * distinct + model.name[node];
     const byName = statistics(model, selves, order, key);
@@ -25,6 +26,7 @@ class TableView {
     );
   }
 
+  /** @param {NodeGroup[]} groups */
   nameTable(groups) {
     const wall = Math.max(1, app.model.wall);
     const heads = ['By name', 'N', 'Err', 'Total', 'Self', 'p50', 'p95', 'Share', 'Cost'];
@@ -48,6 +50,7 @@ class TableView {
     );
   }
 
+  /** @param {NodeGroup[]} groups */
   modelTable(groups) {
     const heads = ['By model', 'N', 'Err', 'In', 'Out', 'Cached', 'p50', 'p95', 'Cost'];
     return this.table(
@@ -98,6 +101,7 @@ class TableView {
     );
   }
 
+  /** @param {string} title @param {string[]} heads @param {Child[][]} rows @param {number} count */
   table(title, heads, rows, count) {
     const caption =
       count > rows.length ? `${title}: the first ${rows.length} of ${formatCount(count)}` : title;

@@ -10,13 +10,17 @@ const MOST_EDGES = 2000; // in one picture
 
 /** Bars over time: lanes, rows, edges, the critical path. */
 class TimelineView {
+  /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
     this.canvas = canvas;
     this.labels = new Labels();
     this.scroll = 0;
+    /** @type {Set<number>} */
     this.expanded = new Set(); // lanes shown with all their rows
+    /** @type {number[]} */
     this.drawTimes = [];
     this.showsAllFlow = false;
+    /** @type {Spot[]} */
     this.spots = []; // places that jump somewhere when clicked
     new PointerControl(this, canvas);
     watchSize(canvas, () => app.drawSoon());
@@ -59,24 +63,30 @@ class TimelineView {
     return { from: app.window.from, to: app.window.to, width: this.width };
   }
 
+  /** @param {number} x */
   timeAt(x) {
     const { from, to } = app.window;
     return from + ((x - GUTTER) / this.width) * (to - from);
   }
 
+  /** @param {number} time */
   xOf(time) {
     const { from, to } = app.window;
     return GUTTER + ((time - from) / (to - from)) * this.width;
   }
 
-  /** Top of a row on the canvas; of the "more rows" line for a row that is not shown. */
+  /**
+   * Top of a row on the canvas; of the "more rows" line for a row that is not shown.
+   * @param {number} row
+   */
   yOf(row) {
     const lane = this.laneOfRow(row);
     return AXIS + lane.top - this.scroll + Math.min(row - lane.first, lane.shown) * LINE;
   }
 
+  /** @param {number} row */
   laneOfRow(row) {
-    return this.lanes.findLast((lane) => lane.first <= row);
+    return /** @type {DrawnLane} */ (this.lanes.findLast((lane) => lane.first <= row));
   }
 
   draw() {
@@ -92,12 +102,13 @@ class TimelineView {
     if (app.critical) this.drawCritical(height);
     this.drawEdges(width, height);
     this.drawSelection();
-    if (app.area) this.drawArea(height);
+    if (app.area) this.drawArea(app.area, height);
     this.drawGutter(height);
     this.drawTimes.push(performance.now() - began);
     if (this.drawTimes.length > 600) this.drawTimes.shift();
   }
 
+  /** @param {number} width @param {number} height */
   drawAxis(width, height) {
     const { context } = this;
     const { from, to } = app.window;
@@ -112,6 +123,7 @@ class TimelineView {
     }
   }
 
+  /** @param {number} height */
   drawRows(height) {
     this.bars = new Map(); // fill to a flat list of x, y, width
     this.strips = []; // of errors, drawn last so that no bar covers one
@@ -128,6 +140,7 @@ class TimelineView {
     this.paintBars();
   }
 
+  /** @param {number} row @param {number} y */
   planLine(row, y) {
     const { layout, model } = app;
     planRow(layout, row, this.view, (x, width, first, last) => {
@@ -156,14 +169,19 @@ class TimelineView {
         if (app.palette.isOutlined && width > 3) this.outline(bars[at], bars[at + 1], width);
       }
     }
-    for (const text of this.texts) this.paintText(text);
-    for (let at = 0; at < this.strips.length; at += 3)
-      this.paintStrip(...this.strips.slice(at, at + 3));
+    for (const text of this.texts) {
+      if ('torn' in text) this.paintTornEdge(GUTTER + text.x, text.y);
+      else this.paintText(text);
+    }
+    const { strips } = this;
+    for (let at = 0; at < strips.length; at += 3)
+      this.paintStrip(strips[at], strips[at + 1], strips[at + 2]);
   }
 
   /**
    * An error is a red edge that is taller than its bar, for readers who do not see red, and set
    * off by a line of the ground, since red beside blue is hard to see for all.
+   * @param {number} x @param {number} y @param {number} width
    */
   paintStrip(x, y, width) {
     const { context } = this;
@@ -182,7 +200,10 @@ class TimelineView {
     context.fillRect(left, y + BAR - 3, width - 1, 3);
   }
 
-  /** For readers who asked for more contrast: bars have an edge. */
+  /**
+   * For readers who asked for more contrast: bars have an edge.
+   * @param {number} x @param {number} y @param {number} width
+   */
   outline(x, y, width) {
     const { context } = this;
     context.strokeStyle = app.palette.ink;
@@ -190,12 +211,9 @@ class TimelineView {
     context.strokeRect(GUTTER + x + 0.5, y + 0.5, width - 2, BAR - 1);
   }
 
-  paintText({ node, x, y, width, fill, failed, torn }) {
+  /** @param {BarText} text */
+  paintText({ node, x, y, width, fill, failed }) {
     const { context } = this;
-    if (torn) {
-      this.paintTornEdge(GUTTER + x, y);
-      return;
-    }
     const left = Math.max(0, x) + 5 + (failed ? 4 : 0);
     const folded = app.hiddenBelow(node);
     const mark = (failed ? '✖ ' : '') + (folded ? `+${formatCount(folded)} ` : '');
@@ -205,7 +223,10 @@ class TimelineView {
     if (text) context.fillText(text, GUTTER + left, y + BAR / 2);
   }
 
-  /** An open node has no right edge yet: teeth in the colour of the ground. */
+  /**
+   * An open node has no right edge yet: teeth in the colour of the ground.
+   * @param {number} x @param {number} y
+   */
   paintTornEdge(x, y) {
     const { context } = this;
     context.fillStyle = app.palette.ground;
@@ -218,7 +239,10 @@ class TimelineView {
     }
   }
 
-  /** Draw the rows that are not shown as one: how busy they are, and where they failed. */
+  /**
+   * Draw the rows that are not shown as one: how busy they are, and where they failed.
+   * @param {DrawnLane} lane @param {number} y
+   */
   drawDensity(lane, y) {
     lane.density ??= this.densityOf(lane);
     const { starts, ends, errors } = lane.density;
@@ -243,6 +267,7 @@ class TimelineView {
     }
   }
 
+  /** @param {DrawnLane} lane */
   densityOf(lane) {
     const { layout, drawn: model } = app;
     const first = layout.rowStart[lane.first + lane.shown];
@@ -257,6 +282,7 @@ class TimelineView {
     };
   }
 
+  /** @param {number} height */
   drawCritical(height) {
     const { context } = this;
     context.fillStyle = app.palette.critical;
@@ -272,6 +298,7 @@ class TimelineView {
 
   // ---- Edges: retry, fallback and data flow, told apart by dash and glyph too
 
+  /** @param {number} width @param {number} height */
   drawEdges(width, height) {
     let drawn = 0;
     for (const edge of app.edgesInOrder()) {
@@ -282,12 +309,14 @@ class TimelineView {
     if (drawn > MOST_EDGES) this.tellHiddenEdges(drawn - MOST_EDGES, width, height);
   }
 
+  /** @param {number} count @param {number} width @param {number} height */
   tellHiddenEdges(count, width, height) {
     const text = `${formatCount(count)} edges hidden`;
     const half = this.context.measureText(text).width / 2;
     this.drawBadge(text, width - half - 8, height - 18, app.palette.soft);
   }
 
+  /** @param {Edge} edge @param {number} height */
   isEdgeWanted(edge, height) {
     const { layout, selected } = app;
     if (layout.row[edge.source] < 0 || layout.row[edge.target] < 0) return false;
@@ -306,11 +335,13 @@ class TimelineView {
     );
   }
 
+  /** @param {number} row @param {number} height */
   isLineSeen(row, height) {
     const y = this.yOf(row);
     return y > AXIS - LINE && y < height;
   }
 
+  /** @param {Edge} edge @param {number} width @param {number} height */
   drawEdge(edge, width, height) {
     const style = edgeStyle(edge.kind);
     const { context } = this;
@@ -331,7 +362,7 @@ class TimelineView {
       return;
     }
     const ends = [from, to].map((end) => this.atBorder(end, width, height));
-    this.drawCurve(...ends);
+    this.drawCurve(ends[0], ends[1]);
     if (ends[1] === to) this.drawArrowHead(to);
     const middle = { x: (ends[0].x + ends[1].x) / 2, y: (ends[0].y + ends[1].y) / 2 };
     this.drawBadge(style.glyph + this.attemptOf(edge), middle.x, middle.y - 6, style.colour);
@@ -339,16 +370,19 @@ class TimelineView {
     if (ends[1] !== to) this.drawChip(edge.target, '→ ', ends[1], width, height);
   }
 
+  /** @param {Edge} edge */
   attemptOf(edge) {
     return edge.kind === RETRY ? String((app.edges.attempts.get(edge.target) ?? 2) - 1) : '';
   }
 
+  /** @param {Point} end @param {number} width @param {number} height */
   atBorder(end, width, height) {
     const x = Math.max(GUTTER + 2, Math.min(width - 2, end.x));
     const y = Math.max(AXIS + 8, Math.min(height - 8, end.y));
     return x === end.x && y === end.y ? end : { x, y };
   }
 
+  /** @param {Point} from @param {Point} to */
   drawCurve(from, to) {
     const { context } = this;
     context.beginPath();
@@ -362,6 +396,7 @@ class TimelineView {
     context.setLineDash([]);
   }
 
+  /** @param {Point} end */
   drawArrowHead({ x, y }) {
     const { context } = this;
     context.beginPath();
@@ -371,6 +406,7 @@ class TimelineView {
     context.fill();
   }
 
+  /** @param {string} text @param {number} x @param {number} y @param {string} colour */
   drawBadge(text, x, y, colour) {
     const { context } = this;
     const room = context.measureText(text).width + 6;
@@ -381,7 +417,11 @@ class TimelineView {
     context.fillText(text, x - room / 2 + 3, y + 6);
   }
 
-  /** Name the end of an edge that is out of sight; a click goes there. */
+  /**
+   * Name the end of an edge that is out of sight; a click goes there.
+   * @param {number} node @param {string} arrow @param {Point} end @param {number} width
+   * @param {number} height
+   */
   drawChip(node, arrow, { x, y }, width, height) {
     const { context } = this;
     const text =
@@ -411,7 +451,7 @@ class TimelineView {
     const { context } = this;
     const row = app.selected >= 0 ? app.layout.row[app.selected] : -1;
     if (row < 0) return;
-    if (app.diff) this.drawBand();
+    if (app.diff) this.drawBand(app.selected, app.diff.partner(app.selected));
     const x = Math.max(GUTTER - 2, this.xOf(app.drawn.start[app.selected]));
     const right = Math.min(GUTTER + this.width, this.xOf(app.drawn.endOf(app.selected)));
     const y = this.yOf(row);
@@ -422,10 +462,13 @@ class TimelineView {
     context.strokeRect(x - 1, y + 1, Math.max(4, right - x) + 1, BAR + 2);
   }
 
-  /** Join the selected node with its counterpart in the other run. */
-  drawBand() {
+  /**
+   * Join the selected node with its counterpart in the other run.
+   * @param {number} selected @param {number} partner
+   */
+  drawBand(selected, partner) {
     const { context } = this;
-    const ends = [app.selected, app.diff.partner(app.selected)];
+    const ends = [selected, partner];
     if (ends.some((node) => node < 0 || app.layout.row[node] < 0)) return;
     context.fillStyle = app.palette.focus;
     context.globalAlpha = 0.2;
@@ -446,15 +489,17 @@ class TimelineView {
     context.globalAlpha = 1;
   }
 
-  drawArea(height) {
+  /** @param {Span} area @param {number} height */
+  drawArea({ from, to }, height) {
     const { context } = this;
     context.fillStyle = app.palette.focus;
     context.globalAlpha = 0.15;
-    const x = this.xOf(app.area.from);
-    context.fillRect(x, AXIS, this.xOf(app.area.to) - x, height);
+    const x = this.xOf(from);
+    context.fillRect(x, AXIS, this.xOf(to) - x, height);
     context.globalAlpha = 1;
   }
 
+  /** @param {number} height */
   drawGutter(height) {
     const { context } = this;
     context.fillStyle = app.palette.panel;
@@ -466,6 +511,7 @@ class TimelineView {
     context.fillRect(0, 0, GUTTER - 2, AXIS);
   }
 
+  /** @param {DrawnLane} lane @param {number} height */
   drawLaneName(lane, height) {
     const { context } = this;
     const top = AXIS + lane.top - this.scroll;
@@ -498,7 +544,7 @@ class TimelineView {
     });
   }
 
-  /** Show all that a lane did, from its first start to its last end. */
+  /** Show all that a lane did, from its first start to its last end. @param {DrawnLane} lane */
   fitLane({ first, rows }) {
     const { layout } = app;
     let [from, to] = [Infinity, -Infinity];
@@ -514,6 +560,7 @@ class TimelineView {
     if (row >= 0) this.fitLane(this.laneOfRow(row));
   }
 
+  /** @param {number} lane */
   toggleLane(lane) {
     if (!this.expanded.delete(lane)) this.expanded.add(lane);
     this.arrange();
@@ -522,7 +569,10 @@ class TimelineView {
 
   // ---- Finding and showing nodes
 
-  /** Return the node under a point, -1 for none; a pixel or two beside it counts. */
+  /**
+   * Return the node under a point, -1 for none; a pixel or two beside it counts.
+   * @param {number} x @param {number} y
+   */
   nodeAt(x, y) {
     const { layout } = app;
     const lane = this.lanes.findLast((candidate) => AXIS + candidate.top - this.scroll <= y);
@@ -537,7 +587,10 @@ class TimelineView {
     return slot < stop && layout.from[slot] <= time + slack ? layout.nodes[slot] : -1;
   }
 
-  /** Return the node on the row above or below that is nearest in time, -1 for none. */
+  /**
+   * Return the node on the row above or below that is nearest in time, -1 for none.
+   * @param {number} node @param {number} direction
+   */
   neighbourRow(node, direction) {
     const { layout, drawn: model } = app;
     const middle = (model.start[node] + model.endOf(node)) / 2;
@@ -551,6 +604,7 @@ class TimelineView {
     return -1;
   }
 
+  /** @param {number} node @param {number} direction */
   neighbourInRow(node, direction) {
     const { layout } = app;
     const slot = layout.slot[node] + direction;
@@ -560,6 +614,7 @@ class TimelineView {
       : -1;
   }
 
+  /** @param {number} node */
   reveal(node) {
     const row = app.layout.row[node];
     if (row < 0) return;
@@ -572,6 +627,7 @@ class TimelineView {
   }
 }
 
+/** @param {string} kind */
 function edgeStyle(kind) {
   const { palette } = app;
   if (kind === RETRY) return { colour: palette.retry, dash: [], glyph: '↻' };
@@ -580,89 +636,10 @@ function edgeStyle(kind) {
   return { colour: palette.edge, dash: [], glyph: '→', isThin: true };
 }
 
-/** Count the values of a sorted array that are less than a limit. */
+/**
+ * Count the values of a sorted array that are less than a limit.
+ * @param {Float64Array} sorted @param {number} limit
+ */
 function countBelow(sorted, limit) {
   return firstAtLeast(sorted, 0, sorted.length, limit);
-}
-
-/** Mouse, wheel and touch on a timeline: pan, zoom, select, mark an area, hover. */
-class PointerControl {
-  constructor(view, canvas) {
-    this.view = view;
-    this.canvas = canvas;
-    this.pointers = new Map();
-    canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
-    canvas.addEventListener('pointerdown', (event) => this.down(event));
-    canvas.addEventListener('pointermove', (event) => this.move(event));
-    canvas.addEventListener('pointerup', (event) => this.up(event));
-    canvas.addEventListener('pointercancel', (event) => this.pointers.delete(event.pointerId));
-    canvas.addEventListener('pointerleave', () => app.tooltip.hide());
-    canvas.addEventListener('dblclick', (event) => {
-      const node = view.nodeAt(event.offsetX, event.offsetY);
-      if (node >= 0) app.fit(node);
-    });
-  }
-
-  wheel(event) {
-    event.preventDefault();
-    const { view } = this;
-    if (event.ctrlKey || event.metaKey) {
-      app.zoom(Math.exp(event.deltaY * 0.004), view.timeAt(event.offsetX));
-      return;
-    }
-    const perPixel = (app.window.to - app.window.from) / view.width;
-    app.pan((event.shiftKey ? event.deltaX + event.deltaY : event.deltaX) * perPixel);
-    if (!event.shiftKey) view.scroll += event.deltaY;
-    app.drawSoon();
-  }
-
-  down(event) {
-    this.canvas.setPointerCapture(event.pointerId);
-    this.pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
-    this.origin = { x: event.offsetX, y: event.offsetY, moved: false, isArea: event.shiftKey };
-    app.tooltip.hide();
-  }
-
-  move(event) {
-    const before = this.pointers.get(event.pointerId);
-    if (!before) {
-      app.tooltip.over(this.view.nodeAt(event.offsetX, event.offsetY), event);
-      return;
-    }
-    const { x, y } = before;
-    this.pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
-    if (Math.abs(event.offsetX - this.origin.x) + Math.abs(event.offsetY - this.origin.y) > 3)
-      this.origin.moved = true;
-    if (!this.origin.moved) return;
-    if (this.pointers.size === 2) this.pinch(event, before);
-    else if (this.origin.isArea)
-      app.setArea(this.view.timeAt(this.origin.x), this.view.timeAt(event.offsetX));
-    else this.drag(event.offsetX - x, event.offsetY - y);
-  }
-
-  drag(x, y) {
-    app.pan((-x * (app.window.to - app.window.from)) / this.view.width);
-    this.view.scroll -= y;
-    app.drawSoon();
-  }
-
-  pinch(event, before) {
-    const [other] = [...this.pointers]
-      .filter(([id]) => id !== event.pointerId)
-      .map(([, point]) => point);
-    const was = Math.max(20, Math.abs(before.x - other.x));
-    const is = Math.max(20, Math.abs(event.offsetX - other.x));
-    app.zoom(was / is, this.view.timeAt((event.offsetX + other.x) / 2));
-  }
-
-  up(event) {
-    this.pointers.delete(event.pointerId);
-    if (this.origin.moved) return;
-    const { offsetX: x, offsetY: y } = event;
-    const spot = this.view.spots.find(
-      (place) => x >= place.left && x <= place.right && y >= place.top && y <= place.bottom,
-    );
-    if (spot) spot.act();
-    else app.select(this.view.nodeAt(x, y), { from: 'timeline' });
-  }
 }

@@ -4,9 +4,9 @@ const DEEPEST_INDENT = 24; // levels; deeper rows say their level instead of mov
 
 const MOST_NUMBERS = 4; // columns of a row: of a comparison, time and three differences
 
-/** Make the parts of a row, in their order. */
+/** Make the parts of a row, in their order. @param {HTMLElement} element */
 function treeRowParts(element) {
-  const part = (kind) => make('span', { class: kind, 'aria-hidden': 'true' });
+  const part = (/** @type {string} */ kind) => make('span', { class: kind, 'aria-hidden': 'true' });
   const parts = {
     sign: part('sign'),
     indent: part('indent'),
@@ -26,6 +26,7 @@ function treeRowParts(element) {
 
 /** The nodes as a tree: the twin of the canvas that a keyboard and a screen reader can use. */
 class TreeView {
+  /** @param {HTMLElement} container */
   constructor(container) {
     this.container = container;
     this.list = new VirtualList(container, {
@@ -39,19 +40,21 @@ class TreeView {
     });
   }
 
+  /** @param {EventTarget | null} target */
   indexOf(target) {
-    const element = target.closest('.row');
-    return element ? element.shown : -1;
+    return rowAt(target)?.shown ?? -1;
   }
 
+  /** @param {MouseEvent} event */
   click(event) {
     const index = this.indexOf(event.target);
     if (index < 0) return;
     const node = app.visible[index];
-    if (event.target.closest('.fold')) app.toggleFold(node);
+    if (/** @type {Element} */ (event.target).closest('.fold')) app.toggleFold(node);
     else app.select(node, { from: 'tree' });
   }
 
+  /** @param {Row} element @param {number} index */
   render(element, index) {
     const { tree } = app;
     const node = app.visible[index];
@@ -64,6 +67,9 @@ class TreeView {
     this.fill(element.parts, node, isParent, isFolded);
   }
 
+  /**
+   * @param {Row} element @param {number} node @param {boolean} isParent @param {boolean} isFolded
+   */
   describe(element, node, isParent, isFolded) {
     const { tree } = app;
     const siblings = app.siblingPlace(node);
@@ -77,6 +83,7 @@ class TreeView {
     else element.removeAttribute('aria-expanded');
   }
 
+  /** @param {number} node */
   spoken(node) {
     const { model } = app;
     const parts = [
@@ -92,7 +99,11 @@ class TreeView {
     return group ? app.diff.groupTitle(group) : [app.diff.wordOf(node), ...parts].join(', ');
   }
 
-  /** Fill the parts of a row: they are kept, since making them takes longer than anything else. */
+  /**
+   * Fill the parts of a row: they are kept, since making them takes longer than anything else.
+   * @param {RowParts} parts @param {number} node @param {boolean} isParent
+   * @param {boolean} isFolded
+   */
   fill(parts, node, isParent, isFolded) {
     const { model } = app;
     const group = app.diff?.groupAt(node);
@@ -107,21 +118,24 @@ class TreeView {
     parts.swatch.style.background = app.fillOf(node);
     setAttribute(parts.name, 'title', clip(show(nodeTitle(model, node)), 300));
     setText(parts.label, group ? '' : show(clip(model.nameOf(node), 200)));
-    setText(parts.after, group ? app.diff.groupTitle(group) : this.remarks(node));
+    setText(parts.after, (group && app.diff?.groupTitle(group)) ?? this.remarks(node));
     this.fillNumbers(parts.numbers, group ? [] : this.numbersOf(node));
   }
 
+  /** @param {HTMLElement} element @param {number} level */
   indent(element, level) {
     setText(element, level > DEEPEST_INDENT ? `${level}·` : '');
     element.style.width = Math.min(level, DEEPEST_INDENT) * 12 + 'px';
   }
 
+  /** @param {number} node */
   numbersOf(node) {
     if (app.diff) return app.diff.numbersOf(node);
     const { model, rolled } = app;
     return [formatTime(model.endOf(node) - model.start[node]), formatTokens(rolled.tokens[node])];
   }
 
+  /** @param {HTMLElement[]} cells @param {string[]} texts */
   fillNumbers(cells, texts) {
     const kinds = this.kinds();
     cells.forEach((cell, at) => {
@@ -140,7 +154,10 @@ class TreeView {
     return app.diff ? app.diff.columns() : [{ head: 'TOK', kind: ' small' }];
   }
 
-  /** What stands behind a name: how much is folded below, and which attempt it is. */
+  /**
+   * What stands behind a name: how much is folded below, and which attempt it is.
+   * @param {number} node
+   */
   remarks(node) {
     const folded = app.hiddenBelow(node);
     return (folded ? ` +${formatCount(folded)}` : '') + this.attemptOf(node);
@@ -155,6 +172,7 @@ class TreeView {
     );
   }
 
+  /** @param {number} node */
   attemptOf(node) {
     const edge = (app.edges.incoming.get(node) ?? []).find(
       (each) => each.kind === RETRY || each.kind === FALLBACK,
@@ -171,6 +189,7 @@ class TreeView {
     else this.container.removeAttribute('aria-activedescendant');
   }
 
+  /** @param {number} node */
   reveal(node) {
     const index = app.visibleIndex(node);
     if (index >= 0) this.list.reveal(index);

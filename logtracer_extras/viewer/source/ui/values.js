@@ -2,7 +2,7 @@
 
 const IMAGE = /^data:image\/([a-z0-9.+-]+);base64,/i;
 
-/** The entries of a mapping, one under the other; short ones in a line. */
+/** The entries of a mapping, one under the other; short ones in a line. @param {object} value */
 function mappingView(value) {
   return Object.entries(value).map(([key, item]) =>
     make(
@@ -14,6 +14,7 @@ function mappingView(value) {
   );
 }
 
+/** @param {unknown} value */
 function valueView(value) {
   if (typeof value === 'string') return textView(value);
   if (value === null || typeof value !== 'object') return make('span', {}, String(value));
@@ -23,7 +24,10 @@ function valueView(value) {
   return foldingView(value, size);
 }
 
-/** A folded container; what is in it is made when it is opened, and a page at a time. */
+/**
+ * A folded container; what is in it is made when it is opened, and a page at a time.
+ * @param {object} value @param {number} size
+ */
 function foldingView(value, size) {
   const brief = Array.isArray(value) ? `[${formatCount(size)}]` : `{${formatCount(size)}} `;
   const details = make(
@@ -47,6 +51,7 @@ function foldingView(value, size) {
   return details;
 }
 
+/** @param {HTMLElement} parent @param {[string, unknown][]} entries @param {number} first */
 function addPage(parent, entries, first) {
   const page = entries.slice(first, first + PAGE_OF_CHILDREN);
   parent.append(
@@ -68,6 +73,7 @@ function addPage(parent, entries, first) {
   parent.append(more);
 }
 
+/** @param {unknown} value @returns {value is Message[]} */
 function isChat(value) {
   return (
     Array.isArray(value) &&
@@ -77,6 +83,7 @@ function isChat(value) {
   );
 }
 
+/** @param {Message} message */
 function messageView(message) {
   const rest = Object.entries(message).filter(([key]) => key !== 'role' && key !== 'content');
   const block = make('div', { class: 'role' }, make('b', {}, isolated(message.role)));
@@ -85,6 +92,7 @@ function messageView(message) {
   return block;
 }
 
+/** @param {string} text */
 function textView(text) {
   const image = IMAGE.exec(text.slice(0, 100));
   if (image) return imageView(text, image);
@@ -92,7 +100,10 @@ function textView(text) {
   return longText(text);
 }
 
-/** Pictures are not drawn: they come from the trace. Their size is told, and they can be saved. */
+/**
+ * Pictures are not drawn: they come from the trace. Their size is told, and they can be saved.
+ * @param {string} text @param {RegExpExecArray} found
+ */
 function imageView(text, [head, kind]) {
   const size = Math.round((text.length - head.length) * 0.75);
   return make(
@@ -103,7 +114,10 @@ function imageView(text, [head, kind]) {
   );
 }
 
-/** Give the tracer's own marks a colour, so that they do not pass for recorded text. */
+/**
+ * Give the tracer's own marks a colour, so that they do not pass for recorded text.
+ * @param {string} text
+ */
 function marked(text) {
   const kept = /\[REDACTED\]|\[NON-SERIALIZABLE\]|\[CIRCULAR\]|\[TRUNCATED[^\]]{0,60}\]/.exec(text);
   if (!kept) return isolated(text);
@@ -116,7 +130,7 @@ function marked(text) {
   );
 }
 
-/** A text of many lines: wrapped or not, its first part first. */
+/** A text of many lines: wrapped or not, its first part first. @param {string} text */
 function longText(text) {
   const body = make('pre', { tabindex: '0' }, showLines(text.slice(0, LONGEST_TEXT)));
   const box = make('div', {}, body);
@@ -134,6 +148,7 @@ function longText(text) {
   return box;
 }
 
+/** @param {string} name @param {Blob} blob */
 function saveFile(name, blob) {
   const link = make('a', { download: name });
   link.href = URL.createObjectURL(blob); // an address of this page's own making
@@ -143,16 +158,19 @@ function saveFile(name, blob) {
 
 /** What the pointer is on; every fact of it stands in the detail panel too. */
 class Tooltip {
+  /** @param {HTMLElement} element */
   constructor(element) {
     this.element = element;
   }
 
+  /** @param {number} node @param {MouseEvent} event */
   over(node, event) {
     clearTimeout(this.timer);
     if (node < 0) this.hide();
     else this.timer = setTimeout(() => this.show(this.describe(node), event), 80);
   }
 
+  /** @param {number} node */
   describe(node) {
     const { model } = app;
     const parts = [formatTime(model.endOf(node) - model.start[node])];
@@ -168,6 +186,7 @@ class Tooltip {
       .join('\n');
   }
 
+  /** @param {string} text @param {MouseEvent} event */
   show(text, event) {
     this.element.hidden = !text;
     setText(this.element, text);
