@@ -17,6 +17,7 @@ from viewer.browser import PAGE
 
 HERE = Path(__file__).parent
 VECTORS = HERE / "data" / "query_vectors.json"
+WRITING = HERE / "data" / "writing_vectors.json"
 
 
 def blocks_of(page: str) -> dict[str, Any]:
@@ -53,6 +54,7 @@ def test_core_passes_its_tests_under_node(tmp_path: Path) -> None:
     places = {
         "VIEWER_CORE": str(tmp_path / "core.js"),
         "VIEWER_VECTORS": str(tmp_path / "vectors.json"),
+        "VIEWER_WRITING": str(WRITING),
     }
     result = subprocess.run(
         [node, "--test", str(HERE / "viewer" / "core.test.mjs")],

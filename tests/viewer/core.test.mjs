@@ -213,10 +213,22 @@ test('axis marks stay short and apart however near they stand', () => {
   assert.deepEqual(said, ['40µs', '4.1802s', '4.1804s', '1.5ms', '20ms', '1.5s', '1m30s']);
 });
 
-test('times read as people say them', () => {
-  const said = [412, 4120, 80e3, 1.5e6, 62.5e6, 1300e6, 10930e6].map(core.formatTime);
-  assert.deepEqual(said, ['412µs', '4.1ms', '80ms', '1.50s', '62.50s', '21m40s', '3h02m']);
-  assert.equal(core.formatCost(-1), '–');
+/** The cases of data/writing_vectors.json, which the terminal writes the same way. */
+const written = JSON.parse(readFileSync(process.env.VIEWER_WRITING, 'utf8'));
+
+test('times are written as in the shared vectors', () => {
+  for (const [milliseconds, text] of written.times)
+    assert.equal(core.formatTime(milliseconds === null ? null : milliseconds * 1000), text);
+});
+
+test('token counts and costs are written as in the shared vectors', () => {
+  for (const [count, text] of written.counts) assert.equal(core.formatTokens(count), text);
+  for (const [dollars, text] of written.costs) assert.equal(core.formatCost(dollars), text);
+  assert.equal(core.formatCost(-1), '-', 'a cost that no column holds');
+});
+
+test('a moment before the start of the run is written with a sign', () => {
+  assert.equal(core.formatTime(-1.5e6), '-1.50s');
 });
 
 test('a dropped journal with a torn last line opens, its open step as interrupted', () => {

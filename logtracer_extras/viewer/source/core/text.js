@@ -40,16 +40,24 @@ function clip(text, length) {
   return text.length <= length ? text : text.slice(0, length - 1) + '…';
 }
 
-/** Write a duration given in microseconds the way a person says it. @param {number} micros */
+// Times, token counts and costs are written as the terminal writes them: both are held to
+// tests/data/writing_vectors.json.
+
+/**
+ * Write a duration given in microseconds: `400µs`, `812ms`, `12.40s`, `21m40s`, `3h02m`.
+ * @param {number | null} micros @returns {string}
+ */
 function formatTime(micros) {
-  if (!(micros >= 0)) return '–';
-  if (micros < 1000) return Math.round(micros) + 'µs';
-  if (micros < 999500) return (micros / 1000).toFixed(micros < 9950 ? 1 : 0) + 'ms';
-  const seconds = micros / 1e6;
-  if (seconds < 99.995) return seconds.toFixed(2) + 's';
-  const whole = Math.round(seconds);
-  if (whole < 3600) return Math.floor(whole / 60) + 'm' + pad2(whole % 60) + 's';
-  return Math.floor(whole / 3600) + 'h' + pad2(Math.floor(whole / 60) % 60) + 'm';
+  if (micros === null || Number.isNaN(micros)) return 'open';
+  if (micros < 0) return '-' + formatTime(-micros); // a step from before the run's start
+  const whole = Math.round(micros);
+  if (whole > 0 && whole < 1000) return whole + 'µs';
+  if (whole < 999500) return Math.round(whole / 1000) + 'ms';
+  if (whole < 59995e3) return withPoint(Math.round(whole / 1e4), 2) + 's';
+  const seconds = Math.round(whole / 1e6);
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return minutes + 'm' + pad2(seconds % 60) + 's';
+  return Math.floor(minutes / 60) + 'h' + pad2(minutes % 60) + 'm';
 }
 
 /** @param {number} number */
@@ -57,26 +65,38 @@ function pad2(number) {
   return String(number).padStart(2, '0');
 }
 
-/** @param {number} number */
-function formatCount(number) {
-  return String(Math.round(number)).replace(/\B(?=(\d{3})+$)/g, ',');
+/** Write `parts` hundredths (digits 2), thousandths ... @param {number} parts @param {number} digits */
+function withPoint(parts, digits) {
+  const text = String(parts).padStart(digits + 1, '0');
+  return text.slice(0, -digits) + '.' + text.slice(-digits);
 }
 
-/** Write a number of tokens in at most five characters. @param {number} number */
+/** Write a number exactly, its thousands apart. @param {number} number */
+function formatCount(number) {
+  return separated(String(Math.round(number)));
+}
+
+/** @param {string} digits */
+function separated(digits) {
+  return digits.replace(/\B(?=(\d{3})+(?!\d))/g, ',');
+}
+
+/** Write a number of tokens in few characters: `812`, `21.1k`, `3.2M`. @param {number} number */
 function formatTokens(number) {
-  if (!(number > 0)) return '';
   if (number < 1000) return String(Math.round(number));
-  if (number < 999500) return (number / 1000).toFixed(number < 99950 ? 1 : 0) + 'k';
-  return (number / 1e6).toFixed(1) + 'M';
+  if (number < 999950) return withPoint(Math.round(number / 100), 1) + 'k';
+  return withPoint(Math.round(number / 1e5), 1) + 'M';
 }
 
 /**
  * Write a cost in dollars; one that is not known is a dash, never a zero.
- * @param {number} dollars
+ * @param {number | null} dollars
  */
 function formatCost(dollars) {
-  if (!(dollars >= 0)) return '–';
-  return '$' + dollars.toFixed(dollars >= 100 ? 0 : dollars >= 1 ? 2 : 4);
+  if (dollars === null || !(dollars >= 0)) return '-';
+  const parts = Math.round(dollars * 1e4);
+  if (parts < 1e4) return '$' + withPoint(parts, 4);
+  return '$' + separated(withPoint(Math.round(dollars * 100), 2));
 }
 
 /** @param {number} bytes */

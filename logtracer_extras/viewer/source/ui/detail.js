@@ -221,7 +221,7 @@ class DetailView {
       [
         `${formatCount(group.count)} ×`,
         formatTime(group.total),
-        `${formatTokens(group.tokensIn + group.tokensOut) || '0'} tok`,
+        `${formatTokens(group.tokensIn + group.tokensOut)} tok`,
         group.cost >= 0 ? formatCost(group.cost) : '',
       ]
         .filter(Boolean)

@@ -24,6 +24,7 @@ function addUpRun({ model, tree, rolled, selves, errorList, lanes, diff }, first
   const priced = roots.filter((root) => rolled.cost[root] >= 0);
   const wall = diff ? Math.max(0, ...roots.map((root) => model.endOf(root))) : model.now;
   const work = selves.subarray(first, end).reduce((total, own) => total + own, 0);
+  const tokens = sumOf(roots, rolled.tokens);
   const edges = model.edges.filter((edge) => isOurs(edge.source));
   return [
     ['time', formatTime(wall)],
@@ -33,7 +34,7 @@ function addUpRun({ model, tree, rolled, selves, errorList, lanes, diff }, first
     ['lanes', String(new Set(lanes.laneOf.subarray(first, end)).size)],
     ['retries', String(edges.filter(({ kind }) => kind === RETRY).length || '')],
     ['fallbacks', String(edges.filter(({ kind }) => kind === FALLBACK).length || '')],
-    ['tokens', roots.length ? formatTokens(sumOf(roots, rolled.tokens)) : ''],
+    ['tokens', tokens ? formatTokens(tokens) : ''],
     ['cost', priced.length ? formatCost(sumOf(priced, rolled.cost)) : ''],
   ];
 }

@@ -132,7 +132,9 @@ class TreeView {
   numbersOf(node) {
     if (app.diff) return app.diff.numbersOf(node);
     const { model, rolled } = app;
-    return [formatTime(model.endOf(node) - model.start[node]), formatTokens(rolled.tokens[node])];
+    const tokens = rolled.tokens[node];
+    const time = formatTime(model.endOf(node) - model.start[node]);
+    return [time, tokens ? formatTokens(tokens) : ''];
   }
 
   /** @param {HTMLElement[]} cells @param {string[]} texts */
