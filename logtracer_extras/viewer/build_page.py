@@ -16,11 +16,14 @@ PAGE = HERE / "viewer.html"
 SOURCE = HERE / "source"
 
 # What each mark stands for. All scripts share one scope; a class stands before one that extends it.
-CORE = "text model builder tree layout analysis pairing query search measure"
-UI = (
-    "document details list colours timeline pointer overview tree_view log table flame detail"
-    " values live comparison search_box totals app copying keys splitters opening start"
-)
+CORE = """
+    text model builder tree layout analysis pairing differences query search measure
+"""
+UI = """
+    document details list colours timeline pointer overview tree_view log table flame
+    detail texts values tooltip live differences comparison
+    search_box totals app copying keys splitters opening start
+"""
 PARTS = {
     "style": ["style.css"],
     "boot": ["boot.js"],

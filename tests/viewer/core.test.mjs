@@ -349,3 +349,18 @@ test('two fans of 100,000 equal steps are grouped in one walk', () => {
   const pairing = pairingOf(searches(100000), searches(100000), rows);
   assert.equal(pairing.visibleNodes(null).length, 100001);
 });
+
+test('two texts differ in the characters that were exchanged, and both can be read back', () => {
+  const random = randomSource(9);
+  for (let round = 0; round < 500; round++) {
+    const text = () => Array.from({ length: Math.floor(random() * 14) }, () => 'ab -🙂😀'.match(/./gu)[Math.floor(random() * 6)]).join('');
+    const [before, after] = [text(), text()];
+    const parts = core.textChanges(before, after);
+    const side = (sign) => parts.filter(([each]) => each !== sign).map(([, part]) => part).join('');
+    assert.deepEqual([side('+'), side('-')], [before, after]);
+    for (let at = 1; at < parts.length; at++) assert.notEqual(parts[at][0], parts[at - 1][0], 'no two of one sign touch');
+  }
+  assert.deepEqual(core.textChanges('BLU-CHAIR', 'BLU-CHAIR '), [[' ', 'BLU-CHAIR'], ['+', ' ']]);
+  assert.deepEqual(core.textChanges('the colour red', 'the color red'), [[' ', 'the colo'], ['-', 'u'], [' ', 'r red']]);
+  assert.deepEqual(core.textChanges('😀', '🙂'), [['-', '😀'], ['+', '🙂']]);
+});

@@ -118,14 +118,7 @@ class Comparison extends Pairing {
   /** @param {FieldChange} change */
   fieldView({ path, before, after }) {
     const key = make('span', { class: 'key' }, isolated(clip(path, 200)));
-    return make(
-      'div',
-      { class: 'value' },
-      key,
-      typeof before === 'string' && typeof after === 'string' && /\n/.test(before + after)
-        ? lineView(before, after)
-        : sidesView(before, after),
-    );
+    return make('div', { class: 'value' }, key, differenceView(before, after));
   }
 
   counts() {
@@ -135,38 +128,6 @@ class Comparison extends Pairing {
       .filter(([word]) => word !== 'same')
       .map(([word, count]) => `${formatCount(count)} ${word}`);
   }
-}
-
-/** @param {unknown} before @param {unknown} after */
-function sidesView(before, after) {
-  const side = (/** @type {Sign} */ sign, /** @type {unknown} */ value) =>
-    make(
-      'div',
-      {},
-      make('b', { class: sign === '+' ? 'added' : 'removed' }, sign),
-      value === undefined ? ' absent' : valueView(value),
-    );
-  return make('div', { class: 'sides' }, side('-', before), side('+', after));
-}
-
-const NEAR_LINES = 2; // unchanged lines that are shown around changed ones
-const LINE_CLASSES = { '-': 'removed', '+': 'added', ' ': '' };
-
-/**
- * Two texts of several lines: what differs, line by line, with a little around it.
- * @param {string} before @param {string} after
- */
-function lineView(before, after) {
-  const lines = lineChanges(before.slice(0, LONGEST_TEXT), after.slice(0, LONGEST_TEXT));
-  const isNear = lines.map((_, at) =>
-    lines.slice(Math.max(0, at - NEAR_LINES), at + NEAR_LINES + 1).some(([sign]) => sign !== ' '),
-  );
-  const shown = lines.flatMap(([sign, line], at) => {
-    if (isNear[at])
-      return [make('div', { class: LINE_CLASSES[sign] }, `${sign} ${showLines(line)}`)];
-    return at === 0 || isNear[at - 1] ? [make('div', {}, '⋯')] : [];
-  });
-  return make('pre', { tabindex: '0' }, ...shown);
 }
 
 /**

@@ -1,6 +1,5 @@
 // ---- Detail panel -------------------------------------------------------------------------------
 
-const LONGEST_TEXT = 20000; // characters shown before "Show all"
 const PAGE_OF_CHILDREN = 200;
 
 /** Everything known about the selected node, or a summary of the run. */

@@ -46,8 +46,13 @@ function make(tag, options = {}, ...children) {
     if (typeof value === 'function') element.addEventListener('click', () => value());
     else setAttribute(element, name, value);
   }
-  for (const child of children) if (child) element.append(child);
+  append(element, children);
   return element;
+}
+
+/** @param {Element} element @param {Child[]} children */
+function append(element, children) {
+  for (const child of children) if (child) element.append(child);
 }
 
 /** @param {Element} element @param {string} name @param {AttributeValue} value */
