@@ -15,6 +15,7 @@ import gc
 import importlib
 import itertools
 import json
+import math
 import os
 import re
 import shlex
@@ -832,34 +833,41 @@ def measured(trace: TraceGraph, options: argparse.Namespace) -> Run:
 # ---- Facts: what is said about a node or a run -------------------------------------------------
 
 
+# Times, counts and costs are written as on the page: tests/data/writing_vectors.json holds for both.
+
+
 def duration_text(milliseconds: float | None) -> str:
     """Return a time: `812ms`, `12.40s`, `21m40s`, `3h02m`; `open` without one."""
     if milliseconds is None:
         return "open"
-    if milliseconds < 999.5:
-        return f"{milliseconds:.0f}ms"
-    if milliseconds < 59_995:
-        return f"{milliseconds / 1000:.2f}s"
-    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    micros = math.floor(milliseconds * 1_000 + 0.5)
+    if micros < 999_500:
+        return f"{(micros + 500) // 1_000}ms"
+    if micros < 59_995_000:
+        seconds, hundredths = divmod((micros + 5_000) // 10_000, 100)
+        return f"{seconds}.{hundredths:02}s"
+    minutes, seconds = divmod((micros + 500_000) // 1_000_000, 60)
     if minutes < 60:
         return f"{minutes}m{seconds:02}s"
-    return f"{minutes // 60:,}h{minutes % 60:02}m"
+    return f"{minutes // 60}h{minutes % 60:02}m"
 
 
 def count_text(number: int) -> str:
     """Return a large number in few characters: `812`, `21.1k`, `3.2M`."""
     if number < 1_000:
         return str(number)
-    if number < 999_950:
-        return f"{number / 1_000:.1f}k"
-    return f"{number / 1_000_000:,.1f}M"
+    unit, letter = (1_000, "k") if number < 999_950 else (1_000_000, "M")
+    whole, tenths = divmod((number * 10 + unit // 2) // unit, 10)
+    return f"{whole}.{tenths}{letter}"
 
 
 def cost_text(cost: float | None) -> str:
     """Return money in dollars, to a hundredth of a cent below one; `-` when it is not known."""
     if cost is None:
         return "-"
-    return f"${cost:.4f}" if cost < 0.99995 else f"${cost:,.2f}"
+    if cost < 0.99995:
+        return f"${math.floor(cost * 10_000 + 0.5) / 10_000:.4f}"
+    return f"${math.floor(cost * 100 + 0.5) / 100:,.2f}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from needs import needs
 
+PAGE = Path(__file__).parents[2] / "logtracer_extras" / "viewer" / "viewer.html"
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",

@@ -7,7 +7,8 @@ import { test } from 'node:test';
 import { runInThisContext } from 'node:vm';
 
 runInThisContext(readFileSync(process.env.VIEWER_CORE, 'utf8'), { filename: 'core.js' });
-const core = globalThis.LogtracerCore;
+// A script's functions are global, its constants and classes only known to other scripts.
+const core = new Proxy({}, { get: (_, name) => runInThisContext(name) });
 
 /** A small random source with a seed, so that a failure can be repeated. */
 function randomSource(seed) {
@@ -212,10 +213,22 @@ test('axis marks stay short and apart however near they stand', () => {
   assert.deepEqual(said, ['40µs', '4.1802s', '4.1804s', '1.5ms', '20ms', '1.5s', '1m30s']);
 });
 
-test('times read as people say them', () => {
-  const said = [412, 4120, 80e3, 1.5e6, 62.5e6, 1300e6, 10930e6].map(core.formatTime);
-  assert.deepEqual(said, ['412µs', '4.1ms', '80ms', '1.50s', '62.50s', '21m40s', '3h02m']);
-  assert.equal(core.formatCost(-1), '–');
+/** The cases of data/writing_vectors.json, which the terminal writes the same way. */
+const written = JSON.parse(readFileSync(process.env.VIEWER_WRITING, 'utf8'));
+
+test('times are written as in the shared vectors', () => {
+  for (const [milliseconds, text] of written.times)
+    assert.equal(core.formatTime(milliseconds === null ? null : milliseconds * 1000), text);
+});
+
+test('token counts and costs are written as in the shared vectors', () => {
+  for (const [count, text] of written.counts) assert.equal(core.formatTokens(count), text);
+  for (const [dollars, text] of written.costs) assert.equal(core.formatCost(dollars), text);
+  assert.equal(core.formatCost(-1), '-', 'a cost that no column holds');
+});
+
+test('a moment before the start of the run is written with a sign', () => {
+  assert.equal(core.formatTime(-1.5e6), '-1.50s');
 });
 
 test('a dropped journal with a torn last line opens, its open step as interrupted', () => {
@@ -335,4 +348,19 @@ test('two fans of 100,000 equal steps are grouped in one walk', () => {
   const rows = Array.from({ length: 100001 }, (_, at) => [at, at + 100001, at % 2 ? 'changed' : 'same']);
   const pairing = pairingOf(searches(100000), searches(100000), rows);
   assert.equal(pairing.visibleNodes(null).length, 100001);
+});
+
+test('two texts differ in the characters that were exchanged, and both can be read back', () => {
+  const random = randomSource(9);
+  for (let round = 0; round < 500; round++) {
+    const text = () => Array.from({ length: Math.floor(random() * 14) }, () => 'ab -🙂😀'.match(/./gu)[Math.floor(random() * 6)]).join('');
+    const [before, after] = [text(), text()];
+    const parts = core.textChanges(before, after);
+    const side = (sign) => parts.filter(([each]) => each !== sign).map(([, part]) => part).join('');
+    assert.deepEqual([side('+'), side('-')], [before, after]);
+    for (let at = 1; at < parts.length; at++) assert.notEqual(parts[at][0], parts[at - 1][0], 'no two of one sign touch');
+  }
+  assert.deepEqual(core.textChanges('BLU-CHAIR', 'BLU-CHAIR '), [[' ', 'BLU-CHAIR'], ['+', ' ']]);
+  assert.deepEqual(core.textChanges('the colour red', 'the color red'), [[' ', 'the colo'], ['-', 'u'], [' ', 'r red']]);
+  assert.deepEqual(core.textChanges('😀', '🙂'), [['-', '😀'], ['+', '🙂']]);
 });

@@ -17,9 +17,10 @@ import pytest
 from logtracer import Node, TraceGraph
 from logtracer_extras.viewer import PageError, comparison_page, trace_page, write_page
 from logtracer_extras.viewer import page as viewer
+from viewer.browser import PAGE
 from viewer.traces import ATTACKS, START, chain, hostile_trace, reference_trace
 
-SOURCE = Path(viewer.__file__).with_name("viewer.html").read_text(encoding="utf-8")
+SOURCE = PAGE.read_text(encoding="utf-8")
 FORBIDDEN = (
     r"innerHTML",
     r"outerHTML",

@@ -19,7 +19,7 @@ from logtracer import Edge, EdgeType, TraceGraph
 from logtracer_extras.diff import diff
 from logtracer_extras.viewer import comparison_page, trace_page, write_page
 from logtracer_extras.viewer import page as viewer
-from viewer.browser import Visitor, chromium, visit
+from viewer.browser import PAGE, Visitor, chromium, visit
 from viewer.traces import TraceMaker, chain, fail, fan, hostile_trace, reference_trace
 
 PROBES = Path(__file__).parent
@@ -427,10 +427,9 @@ def test_nothing_is_lost_on_a_narrow_screen(
 
 
 def test_dropped_file_opens_in_the_page_as_it_is(page: Visitor, tmp_path: Path) -> None:
-    source = Path(viewer.__file__).with_name("viewer.html")
     trace = tmp_path / "trace.json"
     trace.write_text(json.dumps(small_trace().to_dict()))
-    page.page.goto(source.as_uri())
+    page.page.goto(PAGE.as_uri())
     page.until("() => !document.getElementById('drop').hidden")
     page.page.set_input_files("#file", trace)
     page.until("() => window.logtracerApp && logtracerApp.model")
@@ -442,7 +441,7 @@ def test_dropped_file_opens_in_the_page_as_it_is(page: Visitor, tmp_path: Path) 
 def test_file_that_is_no_trace_is_refused_in_words(page: Visitor, tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text('{"nodes": 3}')
-    page.page.goto(Path(viewer.__file__).with_name("viewer.html").as_uri())
+    page.page.goto(PAGE.as_uri())
     page.page.set_input_files("#file", other)
     problem = page.until("() => document.getElementById('drop-problem').textContent")
     assert problem.startswith("other.json: ")

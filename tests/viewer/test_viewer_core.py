@@ -13,9 +13,11 @@ from logtracer import trace_from_json
 from logtracer_extras.analysis import PriceTable, measure
 from logtracer_extras.viewer import trace_page
 from needs import needs
+from viewer.browser import PAGE
 
 HERE = Path(__file__).parents[1]
 VECTORS = HERE / "data" / "query_vectors.json"
+WRITING = HERE / "data" / "writing_vectors.json"
 
 
 def blocks_of(page: str) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def vector_traces(vectors: dict[str, Any]) -> dict[str, Any]:
 
 def test_core_passes_its_tests_under_node(tmp_path: Path) -> None:
     node = needs("node")
-    page = (HERE.parent / "logtracer_extras" / "viewer" / "viewer.html").read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
     core = page.partition('<script id="core">')[2].partition("</script>")[0]
     (tmp_path / "core.js").write_text(core, encoding="utf-8")
     vectors = json.loads(VECTORS.read_text(encoding="utf-8"))
@@ -52,6 +54,7 @@ def test_core_passes_its_tests_under_node(tmp_path: Path) -> None:
     places = {
         "VIEWER_CORE": str(tmp_path / "core.js"),
         "VIEWER_VECTORS": str(tmp_path / "vectors.json"),
+        "VIEWER_WRITING": str(WRITING),
     }
     result = subprocess.run(
         [node, "--test", str(HERE / "viewer" / "core.test.mjs")],
