@@ -15,12 +15,14 @@ from typing import Any
 from logtracer import EdgeType, Span, current_span
 
 from ._installing import Adapter, quietly
+from ._tracer_parts import end_at
 
 # ---- The parent: the nearest span that anybody knows of ------------------------------------------
 
 Resolver = Callable[[], "Span | None"]
 _resolvers: list[Resolver] = []
 _opened_below: weakref.WeakKeyDictionary[Span, Span | None] = weakref.WeakKeyDictionary()
+_above_calls: weakref.WeakSet[Span] = weakref.WeakSet()
 
 
 def add_resolver(adapter: Adapter, resolver: Resolver) -> None:
@@ -97,9 +99,12 @@ class Step:
         is_other = isinstance(error, GeneratorExit) or id(error) == self._handled
         return None if is_other else error
 
-    def end(self, error: BaseException | None = None) -> None:
-        """End the span, and the trace that was opened for it."""
-        self.span.end(error)
+    def end(self, error: BaseException | None = None, at: int | None = None) -> None:
+        """End the span, now or at a time, and the trace that was opened for it."""
+        if at is None:
+            self.span.end(error)
+        else:
+            end_at(self.span, error, at)
         if self._root is not None:
             self._root.end(error)
 
@@ -119,7 +124,14 @@ def open_step(
         parent = root
     span = parent.node(name, node_type).start()
     _opened_below[span] = None if root is not None else parent
+    if node_type == "llm_call":
+        _above_calls.add(parent)
     return Step(span, root)
+
+
+def has_call_below(span: Span) -> bool:
+    """Tell whether a model call has been opened right below a span."""
+    return span in _above_calls
 
 
 # ---- Pauses: what waits for a person, and what goes on later -------------------------------------
@@ -196,13 +208,28 @@ class ModelCall:
         self.is_taken = False  # an SDK's request has been merged into it
         self._step = step
         self._retries: list[dict[str, Any]] = []
+        self._told: set[str] = set()
 
     def add(self, **facts: Any) -> None:
         """Add facts, unless the call has ended."""
         if self.is_open:
-            self.span.metadata(
-                **{name: value for name, value in facts.items() if value is not None}
-            )
+            known = {name: value for name, value in facts.items() if value is not None}
+            self._told.update(known)
+            self.span.metadata(**known)
+
+    def complete(self, facts: dict[str, Any]) -> None:
+        """Add what a framework tells, but for the counts that the SDK inside has told itself.
+
+        Frameworks make the counts of all providers alike, and lose some on the way.
+        """
+        has_usage = any(name.startswith(_USAGE) for name in self._told)
+        self.span.metadata(
+            **{
+                name: value
+                for name, value in facts.items()
+                if value is not None and not (has_usage and name.startswith(_USAGE))
+            }
+        )
 
     def error_in_flight(self) -> BaseException | None:
         """Return the exception that ends the call, as a step does."""
@@ -214,13 +241,14 @@ class ModelCall:
         self._retries.append({name: fact for name, fact in facts.items() if fact is not None})
         self.add(retries=self._retries)
 
-    def end(self, error: BaseException | None = None) -> None:
-        """End the call; a second end does nothing."""
+    def end(self, error: BaseException | None = None, at: int | None = None) -> None:
+        """End the call, now or at a time; a second end does nothing."""
         if self.is_open:
             self.is_open = False
-            self._step.end(error)
+            self._step.end(error, at)
 
 
+_USAGE = "gen_ai.usage."
 _calls: weakref.WeakKeyDictionary[Span, ModelCall] = weakref.WeakKeyDictionary()
 _requesting: contextvars.ContextVar[ModelCall | None] = contextvars.ContextVar(
     "logtracer_request", default=None
