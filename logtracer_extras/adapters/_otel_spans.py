@@ -16,7 +16,7 @@ from typing import Any
 from logtracer_extras.conventions import to_json
 
 from ._installing import quietly
-from ._model_facts import read
+from ._reading import read
 
 
 @dataclass(slots=True)
@@ -60,7 +60,12 @@ class SpanMethods:
         self._start_time = given.get("start_time") or time.time_ns()
         self._end_time: int | None = None
         self.kind = given.get("kind") or api.SpanKind.INTERNAL
-        scope = {"name": given.get("scope"), "version": "", "schema_url": "", "attributes": {}}
+        scope: dict[str, Any] = {
+            "name": given.get("scope"),
+            "version": "",
+            "schema_url": "",
+            "attributes": {},
+        }
         self.instrumentation_scope = self.instrumentation_info = SimpleNamespace(**scope)
         self.resource = SimpleNamespace(attributes=MappingProxyType({}), schema_url="")
         above = given.get("above")

@@ -79,6 +79,14 @@ class ReportedError(Exception):
     """A failure that a framework tells as text, without an exception."""
 
 
+def reported(kind: str, text: str) -> ReportedError:
+    """Return an error of a type that has the name of the one that was reported."""
+    made: type[ReportedError] = ReportedError
+    if kind.isidentifier():
+        made = type(kind, (ReportedError,), {})
+    return made(text)
+
+
 class Step:
     """A span that an adapter opened, with the trace that was opened for it, if one was."""
 
@@ -127,6 +135,21 @@ def open_step(
     if node_type == "llm_call":
         _above_calls.add(parent)
     return Step(span, root)
+
+
+_ids: weakref.WeakKeyDictionary[Span, list[str]] = weakref.WeakKeyDictionary()
+
+
+def note_ids(span: Span, **ids: Any) -> None:
+    """Record what identifies this run alone, and say that it does: equal runs differ in it.
+
+    The names of these facts stand in the node's metadata as `logtracer.per_run`.
+    """
+    found = {name: value for name, value in ids.items() if value}
+    names = _ids.setdefault(span, [])
+    names += [name for name in found if name not in names]
+    if found:
+        span.metadata(**found, **{"logtracer.per_run": list(names)})
 
 
 def has_call_below(span: Span) -> bool:
@@ -209,6 +232,7 @@ class ModelCall:
         self._step = step
         self._retries: list[dict[str, Any]] = []
         self._told: set[str] = set()
+        self._problem: BaseException | None = None
 
     def add(self, **facts: Any) -> None:
         """Add facts, unless the call has ended."""
@@ -235,6 +259,15 @@ class ModelCall:
         """Return the exception that ends the call, as a step does."""
         return self._step.error_in_flight()
 
+    def note_request_id(self, request_id: Any) -> None:
+        """Add what the provider calls this request."""
+        if self.is_open:
+            note_ids(self.span, request_id=request_id)
+
+    def fail_unless_retried(self, error: BaseException | None) -> None:
+        """Remember that the answer was a failure, in case the framework does not say so."""
+        self._problem = error
+
     def note_retry(self, attempt: int | None, status: Any, error: str | None = None) -> None:
         """Add a failed attempt that is tried again; without a status there was no answer."""
         facts = {"attempt": attempt, "status": status, "error": error}
@@ -245,7 +278,7 @@ class ModelCall:
         """End the call, now or at a time; a second end does nothing."""
         if self.is_open:
             self.is_open = False
-            self._step.end(error, at)
+            self._step.end(error or self._problem, at)
 
 
 _USAGE = "gen_ai.usage."

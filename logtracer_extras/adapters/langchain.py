@@ -17,7 +17,7 @@ from typing import Any
 from logtracer import EdgeType, NodeStatus, Span
 
 from ._installing import Adapter, quietly
-from ._model_facts import read
+from ._reading import read
 from ._steps import (
     ModelCall,
     Pauses,

@@ -32,8 +32,8 @@ from logtracer_extras.conventions import (
 
 from . import autogen
 from ._installing import Adapter, Patch, quietly, report
-from ._model_facts import first, read
 from ._otel_spans import SpanMethods, Told, problem_of
+from ._reading import first, read
 from ._steps import (
     ModelCall,
     ReportedError,
@@ -44,6 +44,7 @@ from ._steps import (
     open_model_call,
     open_step,
     parent_span,
+    reported,
     request_in_progress,
     trace_of,
 )
@@ -226,16 +227,8 @@ def _error_of(told: Told, in_flight: BaseException | None) -> BaseException | No
         if event.name == "exception":
             kind = str(event.attributes.get("exception.type") or "").rpartition(".")[2]
             text = str(event.attributes.get("exception.message") or told.problem)
-            return _reported(kind, text)
+            return reported(kind, text)
     return ReportedError(told.problem or str(told.attributes.get("error.type") or "error"))
-
-
-def _reported(kind: str, text: str) -> ReportedError:
-    """Return an error of a type that has the name of the one that was reported."""
-    made: type[ReportedError] = ReportedError
-    if kind.isidentifier():
-        made = type(kind, (ReportedError,), {})
-    return made(text)
 
 
 def _is_told_by_autogen(name: str, attributes: dict[str, Any]) -> bool:
