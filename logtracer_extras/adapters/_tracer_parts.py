@@ -10,7 +10,7 @@ import sys
 import time
 from types import FrameType
 
-from logtracer import Span, _current, _fail, _generator_frame, _set_current
+from logtracer import Span, _current, _fail, _generator_frame, _set_current, _strand
 
 _BETWEEN = ("contextlib", "opentelemetry.", str(__package__))  # the host and its span
 
@@ -76,6 +76,16 @@ def rename(span: Span, name: str, node_type: str) -> None:
     if not span._end and (span.name, span.node_type) != (name, node_type):
         span.name, span.node_type = name, node_type
         _tell_again(span)
+
+
+def parent_of(span: Span) -> Span | None:
+    """Return the span above one, None for the root of a trace."""
+    return span._parent
+
+
+def join_lane(span: Span) -> None:
+    """Let what runs here be in the lane of a span, though it may be another task or thread."""
+    span._strand = _strand()
 
 
 def link_by_id(span: Span, earlier: str, edge_type: str, label: str) -> None:
