@@ -1,37 +1,21 @@
 """What requests and answers of model APIs say, in one form for all of them.
 
 Input is `messages` (and `tools`), output is `message`; facts go under their OpenTelemetry GenAI
-names. Answers may be the SDK's objects or plain dictionaries: `read` takes both.
+names. A message's `content` is its text, or the list of its parts as they came and in their order
+where there is more than text. Answers may be the SDK's objects or plain dictionaries.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-
-def read(value: Any, *names: str) -> Any:
-    """Return a field of an object or a dictionary, nested ones too; None when it is not there."""
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
-    return value
-
-
-def read_extra(value: Any, *names: str) -> Any:
-    """Return the first of some fields that only some servers send.
-
-    Asking an SDK's object for what it has not costs more than all that it has, so this looks
-    where such objects keep what they do not know.
-    """
-    extra = value if isinstance(value, dict) else getattr(value, "model_extra", None)
-    return first(*map(extra.get, names)) if extra else None
-
-
-def first(*values: Any) -> Any:
-    """Return the first value that is not None."""
-    return next((value for value in values if value is not None), None)
+from ._reading import fields_of, first, known, plain, read, read_extra
+from ._streams import AnthropicEvents, ChatChunks, Chunks, ResponseEvents
+from ._usage import usage_facts
 
 
 @dataclass(slots=True)
@@ -40,16 +24,7 @@ class Answer:
 
     output: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
-
-
-class Chunks(Protocol):
-    """Puts the chunks of a stream together into what one answer would have been."""
-
-    def add(self, chunk: Any) -> None:
-        """Take one chunk."""
-
-    def whole(self) -> dict[str, Any]:
-        """Return the answer so far, in the form of the whole one."""
+    problem: tuple[str, str] | None = None  # it failed: the word for what, and the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +42,20 @@ class Api:
         """Return what a request asks for besides its messages."""
         facts = {"gen_ai.operation.name": self.operation, "gen_ai.request.model": body.get("model")}
         for name, value in body.items():
-            if name not in _CONTENT and value is not None:
+            if name not in _CONTENT:
                 facts[f"gen_ai.request.{_PARAMETERS.get(name, name)}"] = value
-        return facts
+        return known(facts)
 
     def answer(self, value: Any) -> Answer:
         """Return what an answer holds."""
         facts = {
             "gen_ai.response.id": read(value, "id"),
             "gen_ai.response.model": read(value, "model"),
+            "gen_ai.response.service_tier": read(value, "service_tier"),
+            **usage_facts(read(value, "usage")),
             **self.read_facts(value),
         }
-        known = {name: fact for name, fact in facts.items() if fact is not None}
-        return Answer(self.read_output(value), known)
+        return Answer(self.read_output(value), known(facts), problem_in(value))
 
 
 _CONTENT = frozenset(
@@ -92,6 +68,21 @@ _PARAMETERS = {
     "n": "choice.count",
 }
 
+
+def problem_in(answer: Any) -> tuple[str, str] | None:
+    """Return the code and the message of an answer that says it failed, None for others."""
+    error = read(answer, "error")
+    choices = read(answer, "choices")
+    if error is None and isinstance(choices, (list, tuple)):
+        error = first(*(read_extra(choice, "error") for choice in choices))
+    if not error:
+        return ("failed", "failed") if read(answer, "status") == "failed" else None
+    if isinstance(error, str):
+        return "", error
+    code = first(read(error, "code"), read(error, "type"), "")
+    return str(code), str(first(read(error, "message"), plain(error)))
+
+
 # ---- Requests ----------------------------------------------------------------------------------
 
 
@@ -101,7 +92,9 @@ def _with_tools(messages: list[Any], body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _chat_input(body: dict[str, Any]) -> dict[str, Any]:
-    return _with_tools(list(body.get("messages") or ()), body)
+    given = _with_tools(list(body.get("messages") or ()), body)
+    functions = body.get("functions")  # the older form of tools
+    return {**given, "functions": functions} if functions else given
 
 
 def _anthropic_input(body: dict[str, Any]) -> dict[str, Any]:
@@ -119,15 +112,16 @@ def _responses_input(body: dict[str, Any]) -> dict[str, Any]:
         messages = [_response_item(item) for item in given or ()]
     if body.get("instructions"):
         messages.insert(0, {"role": "system", "content": body["instructions"]})
-    return _with_tools(messages, body)
+    whole = _with_tools(messages, body)
+    return {**whole, "prompt": body["prompt"]} if body.get("prompt") else whole
 
 
 def _response_item(item: Any) -> Any:
     """Return an item of the Responses API as a chat message, where it is one."""
     kind = read(item, "type")
-    if kind == "function_call":
-        return {"role": "assistant", "tool_calls": [_called(item, read(item, "call_id"))]}
-    if kind == "function_call_output":
+    if kind in ("function_call", "custom_tool_call"):
+        return {"role": "assistant", "tool_calls": [_item_call(item)]}
+    if kind in ("function_call_output", "custom_tool_call_output"):
         content = read(item, "output")
         return {"role": "tool", "tool_call_id": read(item, "call_id"), "content": content}
     return item
@@ -140,75 +134,171 @@ def _plain_input(body: dict[str, Any]) -> dict[str, Any]:
 # ---- Answers -----------------------------------------------------------------------------------
 
 
-def _called(function: Any, call_id: Any, arguments: str = "arguments") -> dict[str, Any]:
-    called = {"name": read(function, "name"), "arguments": read(function, arguments)}
-    return {"id": call_id, "type": "function", "function": called}
+def called(call_id: Any, name: Any, arguments: Any, kind: str = "function") -> dict[str, Any]:
+    """Return a tool call as chat completions have it."""
+    return {"id": call_id, "type": kind, "function": {"name": name, "arguments": arguments}}
 
 
-def _message(
-    content: Any, tool_calls: list[dict[str, Any]], reasoning: Any = None, refusal: Any = None
-) -> dict[str, Any]:
+def message_of(content: Any, tool_calls: Any = None, **more: Any) -> dict[str, Any]:
+    """Return a message of the model; what there is nothing of is left out."""
     message: dict[str, Any] = {"role": "assistant", "content": content}
-    extras = {"reasoning": reasoning, "refusal": refusal, "tool_calls": tool_calls}
-    message.update((name, value) for name, value in extras.items() if value)
+    more["tool_calls"] = tool_calls
+    message.update((name, value) for name, value in more.items() if value)
     return message
 
 
-def _messages(messages: list[dict[str, Any]]) -> dict[str, Any]:
+def output_of(messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return messages as an output: one by itself, several as a list."""
     if len(messages) == 1:
         return {"message": messages[0]}
     return {"messages": messages} if messages else {}
 
 
 def _chat_output(answer: Any) -> dict[str, Any]:
-    return _messages([_choice_message(choice) for choice in read(answer, "choices") or ()])
+    return output_of([_choice_message(choice) for choice in read(answer, "choices") or ()])
+
+
+_READ_ALREADY = {"role", "content", "tool_calls", "reasoning", "reasoning_content", "parsed"}
 
 
 def _choice_message(choice: Any) -> dict[str, Any]:
     message = read(choice, "message")
-    calls = [
-        _called(read(call, "function") or read(call, "custom"), read(call, "id"))
-        for call in read(message, "tool_calls") or ()
-    ]
+    calls = [_chat_call(call) for call in read(message, "tool_calls") or ()]
+    others = {
+        name: plain(value)
+        for name, value in fields_of(message).items()
+        if value and name not in _READ_ALREADY
+    }
+    if "audio" in others:
+        others["audio"] = _without_sound(others["audio"])
     reasoning = read_extra(message, "reasoning_content", "reasoning")
-    return _message(read(message, "content"), calls, reasoning, read(message, "refusal"))
+    return message_of(read(message, "content"), calls, reasoning=reasoning, **others)
+
+
+def _chat_call(call: Any) -> dict[str, Any]:
+    custom = read(call, "custom")
+    body = first(custom, read(call, "function"))
+    arguments = first(read(body, "arguments"), read(body, "input"))
+    is_custom = custom is not None or read(call, "type") == "custom"
+    kind = "custom" if is_custom else "function"
+    return called(read(call, "id"), read(body, "name"), arguments, kind)
+
+
+def _without_sound(audio: Any) -> Any:
+    """Return what was said, and of the sound its size: its letters tell a reader nothing."""
+    data = read(audio, "data")
+    if not isinstance(data, str) or not isinstance(audio, dict):
+        return audio
+    return {**audio, "data": f"[{len(data)} characters of base64]"}
 
 
 def _text_output(answer: Any) -> dict[str, Any]:
     texts = [read(choice, "text") for choice in read(answer, "choices") or ()]
-    return _messages([_message(text, []) for text in texts])
+    return output_of([message_of(text) for text in texts])
+
+
+_CALLS_OF_BLOCKS = ("tool_use", "server_tool_use", "mcp_tool_use")
 
 
 def _anthropic_output(answer: Any) -> dict[str, Any]:
-    blocks = read(answer, "content") or ()
-    texts = [read(block, "text") for block in blocks if read(block, "type") == "text"]
-    thoughts = [read(block, "thinking") for block in blocks if read(block, "type") == "thinking"]
-    calls = [
-        _called(block, read(block, "id"), "input")
-        for block in blocks
-        if read(block, "type") in ("tool_use", "server_tool_use", "mcp_tool_use")
-    ]
-    if not (texts or calls or thoughts):
+    blocks = list(read(answer, "content") or ())
+    if not blocks:
         return {}
-    return {"message": _message("".join(texts) or None, calls, "".join(thoughts))}
+    calls = [
+        called(read(block, "id"), read(block, "name"), read(block, "input"))
+        for block in blocks
+        if read(block, "type") in _CALLS_OF_BLOCKS
+    ]
+    content: Any = [plain(block) for block in blocks]
+    if _is_simple(blocks, ("thinking",), "text", ("tool_use",), "citations"):
+        content = _text_of(blocks, "text") or None
+    return {"message": message_of(content, calls, reasoning=_text_of(blocks, "thinking"))}
+
+
+def _is_simple(
+    parts: Iterable[Any], before: tuple[str, ...], text: str, after: tuple[str, ...], mark: str
+) -> bool:
+    """Tell whether parts are at most thoughts, one text without marks, and calls, in that order."""
+    place = 0
+    for part in parts:
+        kind = read(part, "type")
+        if read(part, "encrypted_content"):
+            return False
+        if kind == text and place < 1 and not read(part, mark):
+            place = 1
+        elif kind in after:
+            place = 2
+        elif kind not in before or place:
+            return False
+    return True
+
+
+_SILENT = ("reasoning", "refusal", "function_call")  # parts that say no text
 
 
 def _responses_output(answer: Any) -> dict[str, Any]:
-    items = read(answer, "output") or ()
-    calls = [
-        _called(item, read(item, "call_id"))
-        for item in items
-        if read(item, "type") == "function_call"
-    ]
-    parts = [part for item in items for part in read(item, "content") or ()]
-    summaries = [part for item in items for part in read(item, "summary") or ()]
-    text, refusal, reasoning = (
-        "".join(filter(None, (read(part, name) for part in some)))
-        for some, name in ((parts, "text"), (parts, "refusal"), (summaries, "text"))
-    )
-    if not (text or refusal or reasoning or calls):
+    items = list(read(answer, "output") or ())
+    if not items:
         return {}
-    return {"message": _message(text or None, calls, reasoning, refusal)}
+    calls = [_item_call(item) for item in items if str(read(item, "type")).endswith("_call")]
+    parts = _parts_of(items)
+    kinds = ("reasoning",), "output_text", ("function_call",)
+    is_simple = _is_simple(parts, *kinds, "annotations")
+    if is_simple or all(read(part, "type") in _SILENT for part in parts):
+        content: Any = _text_of(parts, "text") or None
+    else:
+        content = [plain(part) for part in parts]
+    thoughts = [
+        part
+        for item in items
+        if read(item, "type") == "reasoning"
+        for part in (*(read(item, "summary") or ()), *(read(item, "content") or ()))
+    ]
+    return {
+        "message": message_of(
+            content, calls, reasoning=_text_of(thoughts, "text"), refusal=_text_of(parts, "refusal")
+        )
+    }
+
+
+def _text_of(parts: Iterable[Any], name: str) -> str:
+    return "".join(filter(None, (read(part, name) for part in parts)))
+
+
+def _parts_of(items: list[Any]) -> list[Any]:
+    """Return the items in their order, a message as the parts that it has."""
+    parts: list[Any] = []
+    for item in items:
+        if read(item, "type") == "message":
+            parts.extend(read(item, "content") or ())
+        else:
+            parts.append(item)
+    return parts
+
+
+_NOT_ARGUMENTS = {"id", "call_id", "type", "status", "name", "output", "error", "role"}
+
+
+def _item_call(item: Any) -> dict[str, Any]:
+    """Return a call among the items: of the host's tools, or of the provider's own.
+
+    The provider's own have their results with them. Those without a name are named after their
+    kind, and what they tell is their arguments.
+    """
+    kind = str(read(item, "type"))
+    arguments = first(read(item, "arguments"), read(item, "input"))
+    call_id = first(read(item, "call_id"), read(item, "id"))
+    name = read(item, "name") or kind.removesuffix("_call")
+    if kind in _HOSTS_CALLS:
+        return called(call_id, name, arguments, _HOSTS_CALLS[kind])
+    if arguments is None:
+        fields = plain(item)
+        arguments = {name: field for name, field in fields.items() if name not in _NOT_ARGUMENTS}
+    results = {name: plain(read(item, name)) for name in ("output", "error", "status")}
+    return {**called(call_id, name, arguments, kind), **known(results)}
+
+
+_HOSTS_CALLS = {"function_call": "function", "custom_tool_call": "custom"}
 
 
 def _embeddings_output(answer: Any) -> dict[str, Any]:
@@ -219,196 +309,22 @@ def _embeddings_output(answer: Any) -> dict[str, Any]:
     return {"embeddings": len(vectors), "dimensions": dimensions}
 
 
-# ---- Usage and how it ended --------------------------------------------------------------------
-
-
-def usage_facts(usage: Any) -> dict[str, Any]:
-    """Return the token counts of an OpenAI-like usage, whichever of its two spellings it has."""
-    sent, received = "prompt_tokens", "completion_tokens"
-    if read(usage, sent) is None:
-        sent, received = "input_tokens", "output_tokens"
-    reasoning = read(usage, f"{received}_details", "reasoning_tokens")
-    return {
-        "gen_ai.usage.input_tokens": read(usage, sent),
-        "gen_ai.usage.output_tokens": read(usage, received),
-        "gen_ai.usage.cache_read.input_tokens": read(usage, f"{sent}_details", "cached_tokens"),
-        "gen_ai.usage.reasoning.output_tokens": reasoning,
-    }
+# ---- How it ended ------------------------------------------------------------------------------
 
 
 def _anthropic_facts(answer: Any) -> dict[str, Any]:
-    usage = read(answer, "usage")
     reason = read(answer, "stop_reason")
-    cache_read = read(usage, "cache_read_input_tokens")
-    cache_written = read(usage, "cache_creation_input_tokens")
-    sent = read(usage, "input_tokens")
-    if sent is not None:  # Anthropic's count leaves out what the cache took part in
-        sent += (cache_read or 0) + (cache_written or 0)
-    return {
-        "gen_ai.response.finish_reasons": [reason] if reason else None,
-        "gen_ai.usage.input_tokens": sent,
-        "gen_ai.usage.output_tokens": read(usage, "output_tokens"),
-        "gen_ai.usage.cache_read.input_tokens": cache_read,
-        "gen_ai.usage.cache_creation.input_tokens": cache_written,
-    }
+    return {"gen_ai.response.finish_reasons": [reason] if reason else None}
 
 
 def _chat_facts(answer: Any) -> dict[str, Any]:
     reasons = [read(choice, "finish_reason") for choice in read(answer, "choices") or ()]
-    known = [reason for reason in reasons if reason]
-    facts = usage_facts(read(answer, "usage"))
-    return {"gen_ai.response.finish_reasons": known or None, **facts}
+    return {"gen_ai.response.finish_reasons": [reason for reason in reasons if reason] or None}
 
 
 def _responses_facts(answer: Any) -> dict[str, Any]:
     reason = read(answer, "incomplete_details", "reason") or read(answer, "status")
-    facts = usage_facts(read(answer, "usage"))
-    return {"gen_ai.response.finish_reasons": [reason] if reason else None, **facts}
-
-
-# ---- Streams -----------------------------------------------------------------------------------
-
-
-class ChatChunks:
-    """Chunks of chat completions, and of the older text completions."""
-
-    def __init__(self) -> None:
-        self._answer: dict[str, Any] = {}
-        self._choices: dict[int, _Choice] = {}
-
-    def add(self, chunk: Any) -> None:
-        """Take one chunk."""
-        if not self._answer:  # both are the same in every chunk
-            self._answer.update(id=read(chunk, "id"), model=read(chunk, "model"))
-        usage = read(chunk, "usage")
-        if usage:
-            self._answer["usage"] = usage
-        for choice in read(chunk, "choices") or ():
-            index = read(choice, "index") or 0
-            known = self._choices.get(index)
-            if known is None:
-                known = self._choices[index] = _Choice()
-            known.add(choice)
-
-    def whole(self) -> dict[str, Any]:
-        """Return the answer so far, in the form of the whole one."""
-        choices = [self._choices[index].whole() for index in sorted(self._choices)]
-        return {**self._answer, "choices": choices}
-
-
-class _Choice:
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._thoughts: list[str] = []
-        self._calls: dict[int, dict[str, Any]] = {}
-        self._finish_reason: str | None = None
-
-    def add(self, choice: Any) -> None:
-        delta = read(choice, "delta")
-        text = read(choice, "text") if delta is None else read(delta, "content")
-        if text:
-            self._texts.append(text)
-        thought = read_extra(delta, "reasoning_content", "reasoning")
-        if isinstance(thought, str):
-            self._thoughts.append(thought)
-        for call in read(delta, "tool_calls") or ():
-            self._add_call(call)
-        self._finish_reason = read(choice, "finish_reason") or self._finish_reason
-
-    def _add_call(self, call: Any) -> None:
-        empty = {"id": None, "function": {"name": "", "arguments": ""}}
-        known = self._calls.setdefault(read(call, "index") or 0, empty)
-        known["id"] = known["id"] or read(call, "id")
-        for name in ("name", "arguments"):
-            known["function"][name] += read(call, "function", name) or ""
-
-    def whole(self) -> dict[str, Any]:
-        text = "".join(self._texts)
-        message = {
-            "content": text or None,
-            "reasoning": "".join(self._thoughts) or None,
-            "tool_calls": list(self._calls.values()),
-        }
-        return {"message": message, "text": text, "finish_reason": self._finish_reason}
-
-
-class ResponseEvents:
-    """Events of the Responses API: the last one holds the whole answer, if it comes."""
-
-    def __init__(self) -> None:
-        self._response: Any = None
-        self._texts: list[str] = []
-
-    def add(self, chunk: Any) -> None:
-        """Take one event."""
-        response = read(chunk, "response")
-        if response is not None:
-            self._response = response
-        elif read(chunk, "type") == "response.output_text.delta":
-            self._texts.append(read(chunk, "delta") or "")
-
-    def whole(self) -> dict[str, Any]:
-        """Return the answer so far, in the form of the whole one."""
-        names = ("id", "model", "status", "usage", "incomplete_details", "output")
-        answer = {name: read(self._response, name) for name in names}
-        if not answer["output"] and self._texts:
-            answer["output"] = [{"type": "message", "content": [{"text": "".join(self._texts)}]}]
-        return answer
-
-
-class AnthropicEvents:
-    """Events of Anthropic's messages."""
-
-    def __init__(self) -> None:
-        self._answer: dict[str, Any] = {}
-        self._blocks: dict[int, dict[str, Any]] = {}
-
-    def add(self, chunk: Any) -> None:
-        """Take one event."""
-        kind = read(chunk, "type")
-        if kind == "message_start":
-            names = ("id", "model", "usage")
-            self._answer = {name: read(chunk, "message", name) for name in names}
-        elif kind == "content_block_start":
-            start = read(chunk, "content_block")
-            block = {name: read(start, name) for name in ("type", "id", "name", "input")}
-            block["pieces"] = [first(read(start, "text"), read(start, "thinking")) or ""]
-            self._blocks[read(chunk, "index")] = block
-        elif kind == "content_block_delta":
-            self._add_delta(self._blocks.get(read(chunk, "index")), read(chunk, "delta"))
-        elif kind == "message_delta":
-            self._answer["stop_reason"] = read(chunk, "delta", "stop_reason")
-            self._merge_usage(read(chunk, "usage"))
-
-    def _add_delta(self, block: dict[str, Any] | None, delta: Any) -> None:
-        names = ("text", "partial_json", "thinking")
-        piece = first(*(read(delta, name) for name in names))
-        if block is not None and isinstance(piece, str):
-            block["pieces"].append(piece)
-
-    def _merge_usage(self, usage: Any) -> None:
-        """Take the later counts where there are any: most are only sent at the start."""
-        began = self._answer.get("usage")
-        names = (
-            "input_tokens",
-            "output_tokens",
-            "cache_read_input_tokens",
-            "cache_creation_input_tokens",
-        )
-        self._answer["usage"] = {
-            name: first(read(usage, name), read(began, name)) for name in names
-        }
-
-    def whole(self) -> dict[str, Any]:
-        """Return the answer so far, in the form of the whole one."""
-        return {**self._answer, "content": [_joined(block) for block in self._blocks.values()]}
-
-
-def _joined(block: dict[str, Any]) -> dict[str, Any]:
-    text = "".join(block["pieces"])
-    if block["type"] in ("text", "thinking"):
-        return {"type": block["type"], block["type"]: text}
-    return {**block, "input": text or block["input"], "pieces": None}
+    return {"gen_ai.response.finish_reasons": [reason] if reason else None}
 
 
 # ---- The endpoints -----------------------------------------------------------------------------
@@ -425,17 +341,18 @@ EMBEDDINGS = Api(
     "embeddings", "retrieval", _plain_input, _embeddings_output, _chat_facts, ChatChunks
 )
 
+# Whole paths, but for what proxies and clouds put before them: an assistant's thread has messages.
 _ENDPOINTS = (
-    ("/chat/completions", CHAT),
-    ("/completions", TEXT),
-    ("/responses", RESPONSES),
-    ("/messages", ANTHROPIC),
-    ("/embeddings", EMBEDDINGS),
+    (r".*/chat/completions", CHAT),
+    (r".*/completions", TEXT),
+    (r"(?:/openai)?(?:/v\d+\w*)?/responses", RESPONSES),
+    (r"(?:/anthropic)?(?:/v\d+)?/messages", ANTHROPIC),
+    (r".*/embeddings", EMBEDDINGS),
 )
 
 
 @functools.lru_cache(maxsize=256)
 def api_of(path: str) -> Api | None:
     """Return how the endpoint at a path reads, None for one that is no model call."""
-    path = path.partition("?")[0].rstrip("/")
-    return next((api for ending, api in _ENDPOINTS if path.endswith(ending)), None)
+    path = re.sub(r"^https?://[^/]*", "", path).partition("?")[0].rstrip("/")
+    return next((api for form, api in _ENDPOINTS if re.fullmatch(form, path)), None)

@@ -9,24 +9,60 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+from logtracer import NodeStatus
+
 from ._installing import Adapter, Patch, quietly
-from ._model_facts import Api, api_of, read
+from ._model_facts import ANTHROPIC, Api, api_of
+from ._reading import read, without_gaps
 from ._steps import (
     ModelCall,
     enter_request,
     leave_request,
     open_step,
     parent_span,
+    reported,
     request_in_progress,
     shared_call,
 )
 
 _CLOUDS = (("azure", "azure.ai.openai"), ("bedrock", "aws.bedrock"), ("vertex", "gcp.vertex_ai"))
+_HOSTS = (  # who serves at an address, by a part of it
+    ("openai.azure.com", "azure.ai.openai"),
+    ("services.ai.azure.com", "azure.ai.inference"),
+    ("models.inference.ai.azure.com", "azure.ai.inference"),
+    ("api.openai.com", "openai"),
+    ("api.anthropic.com", "anthropic"),
+    ("openrouter.ai", "openrouter"),
+    ("api.groq.com", "groq"),
+    ("api.deepseek.com", "deepseek"),
+    ("api.x.ai", "x_ai"),
+    ("api.mistral.ai", "mistral_ai"),
+    ("api.perplexity.ai", "perplexity"),
+    ("api.cohere", "cohere"),
+    ("api.together", "together"),
+    ("api.fireworks.ai", "fireworks"),
+    ("api.cerebras.ai", "cerebras"),
+    ("api.sambanova.ai", "sambanova"),
+    ("api.moonshot", "moonshot"),
+    ("api.deepinfra.com", "deepinfra"),
+    ("integrate.api.nvidia.com", "nvidia"),
+    ("dashscope", "alibaba_cloud"),
+    ("huggingface.co", "huggingface"),
+    ("models.github.ai", "github"),
+    ("generativelanguage.googleapis.com", "gcp.gemini"),
+    ("aiplatform.googleapis.com", "gcp.vertex_ai"),
+    ("bedrock", "aws.bedrock"),
+    (":11434", "ollama"),
+)
+_BACKGROUND = ("queued", "in_progress")  # of a response that somebody asks for later
+_RESPONSE = re.compile(r".*/responses/([^/?]+)(?:/cancel)?/?(?:\?.*)?")
+_MAX_WAITING = 1_000  # responses in the background; some are never asked for
 
 
 def connect_sdk(adapter: Adapter, module: str, provider: str) -> None:
@@ -43,7 +79,7 @@ def connect_sdk(adapter: Adapter, module: str, provider: str) -> None:
 
 
 def _make_request(
-    begin: Callable[..., _Request | None], original: Any, patch: Patch
+    begin: Callable[..., _Request | _Poll | None], original: Any, patch: Patch
 ) -> Callable[..., Any]:
     def request(self: Any, *args: Any, **kwargs: Any) -> Any:
         recorded = begin(self, *args, **kwargs) if patch.is_active else None
@@ -64,7 +100,7 @@ def _make_request(
 
 
 def _make_async_request(
-    begin: Callable[..., _Request | None], original: Any, patch: Patch
+    begin: Callable[..., _Request | _Poll | None], original: Any, patch: Patch
 ) -> Callable[..., Any]:
     async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
         recorded = begin(self, *args, **kwargs) if patch.is_active else None
@@ -100,41 +136,60 @@ def _make_sleep(original: Any, patch: Patch) -> Callable[..., Any]:
 
 def _begin(
     adapter: Adapter, provider: str, client: Any, cast_to: Any, options: Any = None, **how: Any
-) -> _Request | None:
+) -> _Request | _Poll | None:
     """Open the node of a request, or join the framework's; None when it is not to be recorded."""
     with quietly(adapter.name):
+        waiting = _waiting_for(str(options.url))
+        if waiting is not None:
+            return _Poll(waiting)
         api = api_of(str(options.url)) if str(options.method).lower() == "post" else None
         body = options.json_data
-        if api is None or not isinstance(body, dict) or request_in_progress() is not None:
+        is_foreign = (api is ANTHROPIC) is not (adapter.name == "anthropic")
+        if api is None or is_foreign or not isinstance(body, dict):
+            return None
+        if request_in_progress() is not None:
             return None
         extra = getattr(options, "extra_json", None)
-        if extra:
-            body = {**body, **extra}
-        facts = api.request_facts(body)
-        facts["gen_ai.provider.name"] = _provider_of(client.__class__, provider)
-        facts["server.address"] = read(client, "base_url", "host")
-        parent = parent_span()
-        shared = shared_call(parent)
-        if shared is None:
-            name = f"{api.operation} {body.get('model') or ''}".rstrip()
-            step = open_step(adapter, name, api.node_type, parent)
-            if step is None:
-                return None
-            call = ModelCall(step)
-        else:
-            call = shared
-            call.is_taken = True
+        body = without_gaps({**body, **extra} if isinstance(extra, dict) else body)
+        call, is_shared = _call_of(adapter, api, body)
+        if call is None:
+            return None
         with quietly(adapter.name):  # recorded badly or well: what is open must be ended
             call.span.input(**api.read_input(body))  # not every framework tells of its tools
+            facts = api.request_facts(body)
+            facts["gen_ai.provider.name"] = _provider_of(client, provider)
+            facts["server.address"] = read(client, "base_url", "host")
             call.add(**facts)
-        return _Request(call, api, owns_call=shared is None)
+        return _Request(call, api, owns_call=not is_shared)
     return None
 
 
-@functools.lru_cache(maxsize=64)
-def _provider_of(client_class: type, provider: str) -> str:
+def _call_of(adapter: Adapter, api: Api, body: dict[str, Any]) -> tuple[ModelCall | None, bool]:
+    """Return the model call of a request, and whether it is a framework's."""
+    parent = parent_span()
+    shared = shared_call(parent)
+    if shared is not None:
+        shared.is_taken = True
+        shared.fail_unless_retried(None)
+        return shared, True
+    name = f"{api.operation} {body.get('model') or ''}".rstrip()
+    step = open_step(adapter, name, api.node_type, parent)
+    return (None if step is None else ModelCall(step)), False
+
+
+def _provider_of(client: Any, provider: str) -> str:
+    """Return who serves a client's requests: its class says, or the address that it asks."""
+    return _provider_at(client.__class__, str(read(client, "base_url") or ""), provider)
+
+
+@functools.lru_cache(maxsize=256)
+def _provider_at(client_class: type, address: str, provider: str) -> str:
     name = client_class.__name__.lower()
-    return next((cloud for part, cloud in _CLOUDS if part in name), provider)
+    place = address.partition("://")[2].partition("/")[0].lower()
+    return next(
+        (cloud for part, cloud in _CLOUDS if part in name),
+        next((serving for part, serving in _HOSTS if part in place), provider),
+    )
 
 
 @functools.lru_cache(maxsize=256)
@@ -145,6 +200,30 @@ def _is_stream(answer_class: type) -> bool:
 @functools.lru_cache(maxsize=256)
 def _is_raw(answer_class: type) -> bool:
     return hasattr(answer_class, "http_request") and hasattr(answer_class, "parse")
+
+
+_waiting: dict[str, _Request] = {}  # responses in the background, by their id
+
+
+def _waiting_for(url: str) -> _Request | None:
+    """Return the call whose response in the background a request asks for or cancels."""
+    found = _RESPONSE.fullmatch(url) if _waiting else None
+    return None if found is None else _waiting.get(found[1])
+
+
+class _Poll:
+    """A request for a response that was made in the background: it is part of that call."""
+
+    def __init__(self, request: _Request) -> None:
+        self.call = request.call
+        self._request = request
+
+    def fail(self, error: BaseException) -> None:
+        """Do nothing: the host may ask again."""
+
+    def take(self, answer: Any) -> None:
+        """Take the response, which may be there by now."""
+        self._request.take(answer)
 
 
 class _Request:
@@ -164,8 +243,8 @@ class _Request:
         """Take an error instead of an answer."""
         with quietly("request"):
             status = read(error, "status_code")
-            facts = {"http.response.status_code": status, "request_id": read(error, "request_id")}
-            self.call.add(**facts)
+            self.call.add(**{"http.response.status_code": status})
+            self.call.note_request_id(read(error, "request_id"))
             if self._owns_call:
                 self.call.end(error)
             else:  # the framework may try again, and will say how it ended
@@ -180,26 +259,47 @@ class _Request:
             elif _is_stream(answer.__class__):
                 self._watch_stream(answer)
             else:
-                self._finish(answer, read(answer, "_request_id"))
+                self.call.note_request_id(read(answer, "_request_id"))
+                self._finish(answer)
 
-    def _finish(self, answer: Any, request_id: Any = None) -> None:
+    def _finish(self, answer: Any) -> None:
         self._is_finished = True
+        error: BaseException | None = None
+        is_waiting = False
         try:
             found = self._api.answer(answer)
-            self.call.add(**found.facts, request_id=request_id)
+            error = reported(*found.problem) if found.problem else None
+            self.call.add(**found.facts)
+            is_waiting = self._owns_call and self._is_waiting(answer)
             if self._owns_call and self.call.is_open and found.output:
                 self.call.span.output(**found.output)
+            if self._owns_call and read(answer, "status") == "cancelled":
+                self.call.span.set_status(NodeStatus.CANCELLED)
         finally:
-            if self._owns_call:
-                self.call.end()
+            if not self._owns_call:
+                self.call.fail_unless_retried(error)
+                self.call.is_taken = error is None
+            elif not is_waiting:
+                self.call.end(error)
+
+    def _is_waiting(self, answer: Any) -> bool:
+        """Tell whether an answer is made in the background; the host will ask for it."""
+        name = str(read(answer, "id"))
+        is_waiting = read(answer, "status") in _BACKGROUND and read(answer, "background") is True
+        if is_waiting and (name in _waiting or len(_waiting) < _MAX_WAITING):
+            _waiting[name] = self
+            self._is_finished = False
+            self._chunks = self._api.chunks()
+            return True
+        _waiting.pop(name, None)
+        return False
 
     # Raw responses: read already, or to be read by whoever asked for them.
 
     def _take_raw(self, answer: Any) -> None:
         response = answer.http_response
         headers = response.headers
-        request_id = headers.get("x-request-id") or headers.get("request-id")
-        self.call.add(request_id=request_id)
+        self._note_request_id(response)
         if response.is_closed and "event-stream" not in headers.get("content-type", ""):
             self._finish(json.loads(response.content))
             return
@@ -233,7 +333,12 @@ class _Request:
 
     # Streams
 
+    def _note_request_id(self, response: Any) -> None:
+        headers = response.headers
+        self.call.note_request_id(headers.get("x-request-id") or headers.get("request-id"))
+
     def _watch_stream(self, stream: Any) -> None:
+        self._note_request_id(stream.response)
         self._end_on_close(stream.response)
         is_async = hasattr(type(stream), "__anext__")
         watched: Any = _AsyncWatch if is_async else _Watch
@@ -264,6 +369,9 @@ class _Request:
             facts: dict[str, Any] = {"stream.chunks": self._count}
             if is_early:
                 facts["stream.ended_early"] = True
+            elif error is None and not self._chunks.is_complete():
+                facts["stream.cut_short"] = True
+                self.call.span.annotate(_CUT_SHORT)
             self.call.add(**facts)
             whole = self._chunks.whole()
             if (error is not None or is_early) and self.call.is_open:
@@ -274,6 +382,9 @@ class _Request:
                 self.call.end(error)
             else:
                 self._finish(whole)
+
+
+_CUT_SHORT = "the stream ended without a word on how the answer ended: it may have been cut short"
 
 
 def _body_of(response: Any) -> Any:

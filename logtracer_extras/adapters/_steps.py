@@ -15,12 +15,14 @@ from typing import Any
 from logtracer import EdgeType, Span, current_span
 
 from ._installing import Adapter, quietly
+from ._tracer_parts import end_at
 
 # ---- The parent: the nearest span that anybody knows of ------------------------------------------
 
 Resolver = Callable[[], "Span | None"]
 _resolvers: list[Resolver] = []
 _opened_below: weakref.WeakKeyDictionary[Span, Span | None] = weakref.WeakKeyDictionary()
+_above_calls: weakref.WeakSet[Span] = weakref.WeakSet()
 
 
 def add_resolver(adapter: Adapter, resolver: Resolver) -> None:
@@ -77,6 +79,14 @@ class ReportedError(Exception):
     """A failure that a framework tells as text, without an exception."""
 
 
+def reported(kind: str, text: str) -> ReportedError:
+    """Return an error of a type that has the name of the one that was reported."""
+    made: type[ReportedError] = ReportedError
+    if kind.isidentifier():
+        made = type(kind, (ReportedError,), {})
+    return made(text)
+
+
 class Step:
     """A span that an adapter opened, with the trace that was opened for it, if one was."""
 
@@ -97,9 +107,12 @@ class Step:
         is_other = isinstance(error, GeneratorExit) or id(error) == self._handled
         return None if is_other else error
 
-    def end(self, error: BaseException | None = None) -> None:
-        """End the span, and the trace that was opened for it."""
-        self.span.end(error)
+    def end(self, error: BaseException | None = None, at: int | None = None) -> None:
+        """End the span, now or at a time, and the trace that was opened for it."""
+        if at is None:
+            self.span.end(error)
+        else:
+            end_at(self.span, error, at)
         if self._root is not None:
             self._root.end(error)
 
@@ -119,7 +132,29 @@ def open_step(
         parent = root
     span = parent.node(name, node_type).start()
     _opened_below[span] = None if root is not None else parent
+    if node_type == "llm_call":
+        _above_calls.add(parent)
     return Step(span, root)
+
+
+_ids: weakref.WeakKeyDictionary[Span, list[str]] = weakref.WeakKeyDictionary()
+
+
+def note_ids(span: Span, **ids: Any) -> None:
+    """Record what identifies this run alone, and say that it does: equal runs differ in it.
+
+    The names of these facts stand in the node's metadata as `logtracer.per_run`.
+    """
+    found = {name: value for name, value in ids.items() if value}
+    names = _ids.setdefault(span, [])
+    names += [name for name in found if name not in names]
+    if found:
+        span.metadata(**found, **{"logtracer.per_run": list(names)})
+
+
+def has_call_below(span: Span) -> bool:
+    """Tell whether a model call has been opened right below a span."""
+    return span in _above_calls
 
 
 # ---- Pauses: what waits for a person, and what goes on later -------------------------------------
@@ -196,17 +231,42 @@ class ModelCall:
         self.is_taken = False  # an SDK's request has been merged into it
         self._step = step
         self._retries: list[dict[str, Any]] = []
+        self._told: set[str] = set()
+        self._problem: BaseException | None = None
 
     def add(self, **facts: Any) -> None:
         """Add facts, unless the call has ended."""
         if self.is_open:
-            self.span.metadata(
-                **{name: value for name, value in facts.items() if value is not None}
-            )
+            known = {name: value for name, value in facts.items() if value is not None}
+            self._told.update(known)
+            self.span.metadata(**known)
+
+    def complete(self, facts: dict[str, Any]) -> None:
+        """Add what a framework tells, but for the counts that the SDK inside has told itself.
+
+        Frameworks make the counts of all providers alike, and lose some on the way.
+        """
+        has_usage = any(name.startswith(_USAGE) for name in self._told)
+        self.span.metadata(
+            **{
+                name: value
+                for name, value in facts.items()
+                if value is not None and not (has_usage and name.startswith(_USAGE))
+            }
+        )
 
     def error_in_flight(self) -> BaseException | None:
         """Return the exception that ends the call, as a step does."""
         return self._step.error_in_flight()
+
+    def note_request_id(self, request_id: Any) -> None:
+        """Add what the provider calls this request."""
+        if self.is_open:
+            note_ids(self.span, request_id=request_id)
+
+    def fail_unless_retried(self, error: BaseException | None) -> None:
+        """Remember that the answer was a failure, in case the framework does not say so."""
+        self._problem = error
 
     def note_retry(self, attempt: int | None, status: Any, error: str | None = None) -> None:
         """Add a failed attempt that is tried again; without a status there was no answer."""
@@ -214,13 +274,14 @@ class ModelCall:
         self._retries.append({name: fact for name, fact in facts.items() if fact is not None})
         self.add(retries=self._retries)
 
-    def end(self, error: BaseException | None = None) -> None:
-        """End the call; a second end does nothing."""
+    def end(self, error: BaseException | None = None, at: int | None = None) -> None:
+        """End the call, now or at a time; a second end does nothing."""
         if self.is_open:
             self.is_open = False
-            self._step.end(error)
+            self._step.end(error or self._problem, at)
 
 
+_USAGE = "gen_ai.usage."
 _calls: weakref.WeakKeyDictionary[Span, ModelCall] = weakref.WeakKeyDictionary()
 _requesting: contextvars.ContextVar[ModelCall | None] = contextvars.ContextVar(
     "logtracer_request", default=None

@@ -20,7 +20,7 @@ from logtracer import NodeStatus, Span
 
 from ._calls import Call, watch_calls
 from ._installing import Adapter
-from ._model_facts import first, read
+from ._reading import first, read
 from ._steps import Pauses, ReportedError
 
 _RUNS = (

@@ -17,7 +17,7 @@ from logtracer import Span
 
 from ._calls import Call, keep_nothing, keep_result, watch_calls
 from ._installing import Adapter
-from ._model_facts import read
+from ._reading import read
 
 _TEAMS = "autogen_agentchat.teams._group_chat"
 

@@ -16,7 +16,7 @@ from typing import Any
 from logtracer import Span
 
 from ._installing import Adapter, Patch, quietly
-from ._model_facts import read, usage_facts
+from ._reading import read
 from ._steps import (
     ModelCall,
     Pauses,
@@ -26,6 +26,7 @@ from ._steps import (
     open_step,
     parent_span,
 )
+from ._usage import usage_facts
 
 _TYPES = {
     "crew_kickoff": "sub_agent",

@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 from logtracer import NodeStatus, Span
 
 from ._installing import Adapter, Patch, quietly
-from ._model_facts import read, usage_facts
+from ._reading import read
 from ._steps import ReportedError, Step, open_step, parent_span
+from ._usage import usage_facts
 
 T = TypeVar("T")
 

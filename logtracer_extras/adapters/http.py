@@ -19,7 +19,7 @@ from logtracer import Span
 
 from ._calls import Call, watch_calls
 from ._installing import Adapter, is_importable
-from ._model_facts import read
+from ._reading import read
 from ._steps import is_model_call, parent_span, request_in_progress
 
 _requests: weakref.WeakSet[Span] = weakref.WeakSet()

@@ -10,14 +10,27 @@ and task has it. With an SDK's adapter installed too, a model call is one node.
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+import importlib
+import inspect
 import time
 from typing import Any
 
-from logtracer import EdgeType, NodeStatus, Span
+from logtracer import EdgeType, NodeStatus, Span, current_span
 
-from ._installing import Adapter, quietly
-from ._model_facts import read
+from ._installing import Adapter, Patch, is_importable, quietly
+from ._langchain_reading import (
+    answer_facts,
+    answer_output,
+    generations_of,
+    is_agent,
+    is_plumbing,
+    message_of,
+    plain_state,
+    starter,
+)
+from ._reading import known, read
 from ._steps import (
     ModelCall,
     Pauses,
@@ -27,9 +40,12 @@ from ._steps import (
     open_step,
     parent_span,
 )
+from ._tracer_parts import join_lane, parent_of, rename
 
-_ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
 _HIDDEN = "langsmith:hidden"  # the product's own tag for runs that nobody wants to see
+_batch: contextvars.ContextVar[tuple[int, Span | None]] = contextvars.ContextVar(
+    "logtracer_langchain_batch", default=(0, None)
+)  # of a batch of model calls that start one after the other: how many are to come, and where
 _model_run: contextvars.ContextVar[ModelCall | None] = contextvars.ContextVar(
     "logtracer_langchain", default=None
 )
@@ -51,7 +67,38 @@ class _Run:
         self.is_ours = is_ours  # a hidden run stands for its parent's
         self.key = key
         self.began = time.perf_counter()
+        self.pieces: list[str] = []  # of a stream
         self.has_chunks = False
+        self.open_below = 0
+        self.cancelled: list[tuple[_Run, BaseException, int]] = []  # below it, with the time
+        self.task = _task()
+
+    def is_given_up(self, above: _Run) -> bool:
+        """Tell whether a call must be over, now that its task or what awaited it is.
+
+        The product does not tell of a call that a timeout of the user's has cancelled.
+        """
+        if self.task is None or self.has_chunks or not isinstance(self.step, ModelCall):
+            return False
+        return self.task is above.task or bool(getattr(self.task, "done")())
+
+    def is_left(self, error: BaseException | None) -> bool:
+        """Tell whether a cancellation means that the consumer of a stream left it.
+
+        Nobody has cancelled its task then: the event loop cleans up what was left.
+        """
+        cancelling = getattr(self.task, "cancelling", None)
+        if not isinstance(error, asyncio.CancelledError) or cancelling is None:
+            return False
+        return not (cancelling() or getattr(self.task, "cancelled")())
+
+
+def _task() -> object:
+    """Return the task that runs now, None outside any."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 class _Handler:
@@ -81,37 +128,66 @@ class _Handler:
         node_type: str,
         is_current: bool = True,
         key: object = None,
+        parent: Span | None = None,
     ) -> Span | None:
         if not self.is_active:
             return None
         above = self._runs.get(parent_run_id)
-        parent = parent_span() if above is None else above.span
+        if above is not None:
+            parent = above.span
+            if not above.open_below:  # nothing runs beside it, whichever task or thread this is
+                join_lane(parent)
+        elif parent is None:
+            parent = parent_span()
         open_one = open_model_call if node_type == "llm_call" else open_step
         step = open_one(self._adapter, name, node_type, parent)
         if step is None:
             return None
         self._runs[run_id] = _Run(step, above, key=key)
+        if above is not None:
+            above.open_below += 1
         if is_current:
             step.span.__enter__()
         return step.span
 
     def _close(self, run_id: Any, error: BaseException | None = None, **output: Any) -> None:
         run = self._runs.pop(run_id, None)
-        if run is None or not run.is_ours:
+        if run is None:
             return
-        if error is not None:  # a cancelled task says nothing of what was inside it
-            inside = [key for key, other in self._runs.items() if other.above is run]
-            for key in inside:
+        for key in [key for key, other in self._runs.items() if other.above is run]:
+            if error is not None:  # a cancelled task says nothing of what was inside it
                 self._close(key, error)
-        known = {name: value for name, value in output.items() if value is not None}
+            elif self._runs[key].is_given_up(run):
+                self._close(key, asyncio.CancelledError())
+        if not run.is_ours:
+            return
+        if run.above is not None:
+            run.above.open_below -= 1
+        if run.pieces and error is not None and not output:
+            output = {"message": {"role": "assistant", "content": "".join(run.pieces)}}
         with quietly("langchain"):  # recorded badly or well: what is open must be ended
-            run.span.output(**known)
+            values = {name: value for name, value in output.items() if value is not None}
+            run.span.output(**values)
             if _is_a("GraphInterrupt", error):
                 self._pause(run, error)
         if _is_a("GraphBubbleUp", error):  # no failure: an interrupt, or a command to the graph
             error = None
         elif error is not None and run.key is not None:
             self._failed[run.key] = run.span
+        self._end(run, error)
+
+    def _end(self, run: _Run, error: BaseException | None) -> None:
+        """End a run, and what was cancelled below it: when its consumer left it, so were they."""
+        above = run.above
+        while above is not None and not above.is_ours:
+            above = above.above
+        if above is not None and isinstance(error, asyncio.CancelledError):
+            above.cancelled += [*run.cancelled, (run, error, time.time_ns())]
+            return
+        if run.is_left(error):
+            error = GeneratorExit()
+        for below, its_error, moment in run.cancelled:
+            below.step.end(error if isinstance(error, GeneratorExit) else its_error, moment)
         run.step.end(error)
 
     # Graphs, their nodes, and chains
@@ -135,26 +211,36 @@ class _Handler:
         """
         with quietly("langchain"):
             above = self._runs.get(parent_run_id)
+            runnable = starter()
             if above is not None and (_HIDDEN in (tags or ()) or _repeats(name, above, metadata)):
-                self._runs[run_id] = _Run(above.step, above, is_ours=False)
+                self._hide(run_id, above, runnable)
                 return
             place = metadata or {}
             key = None
             if above is not None and name == place.get("langgraph_node"):
                 key = (parent_run_id, place.get("langgraph_checkpoint_ns"))
-            node_type = "sub_agent" if parent_run_id is None else "custom"
+            node_type = "sub_agent" if is_agent(runnable) else "custom"
             title = str(name or read(serialized, "name") or "chain")
             span = self._open(run_id, parent_run_id, title, node_type, above is not None, key)
             if span is None:
                 return
-            span.input(value=_plain(inputs))
+            span.input(value=plain_state(inputs))
             names = ("langgraph_node", "langgraph_step", "thread_id")
             span.metadata(**{name: place[name] for name in names if name in place})
+            if is_plumbing(runnable):
+                span.metadata(**{"logtracer.plumbing": True})
             failed = self._failed.pop(key, None)
             if failed is not None:
                 failed.link(span, EdgeType.RETRY_OF)
             if above is None and "thread_id" in place:
                 self._resume(span, place["thread_id"], read(inputs, "resume") is not None)
+
+    def _hide(self, run_id: Any, above: _Run, runnable: Any) -> None:
+        """Let a run stand for its parent's; a graph that is a graph's node makes it an agent."""
+        hidden = self._runs[run_id] = _Run(above.step, above, is_ours=False)
+        hidden.key = None
+        if is_agent(runnable):
+            rename(above.span, above.span.name, "sub_agent")
 
     def _resume(self, span: Span, thread_id: str, is_answer: bool) -> None:
         """Join a graph that goes on to where it stopped."""
@@ -164,7 +250,7 @@ class _Handler:
     def on_chain_end(self, outputs: Any, *, run_id: Any, **rest: Any) -> None:
         """End the node; a graph that was interrupted returns, and is paused."""
         with quietly("langchain"):
-            self._close(run_id, value=_plain(outputs))
+            self._close(run_id, value=plain_state(outputs))
 
     def on_chain_error(self, error: BaseException, *, run_id: Any, **rest: Any) -> None:
         """End the node with its error; an interrupt is a pause."""
@@ -176,11 +262,22 @@ class _Handler:
         outermost = run
         while outermost.above is not None:
             outermost = outermost.above
-        values = [read(interrupt, "value") for interrupt in (error and error.args[0]) or ()]
-        run.span.pause("; ".join(map(str, values)) or "interrupt")
+        run.span.pause(_question_of(error))
         thread_id = outermost.span.node_record.metadata.get("thread_id")
         if thread_id is not None:
             self._pauses.pause(outermost.span, thread_id, "a node was interrupted")
+
+    def pause_within(self, interrupt: BaseException) -> None:
+        """End the user's own steps between here and the graph's node that is interrupted."""
+        spans = {run.span for run in self._runs.values()}
+        within = []
+        span = current_span()
+        while span is not None and span not in spans:
+            within.append(span)
+            span = parent_of(span)
+        for step in within if span is not None else ():
+            step.pause(_question_of(interrupt))
+            step.end()
 
     # Model calls
 
@@ -195,8 +292,8 @@ class _Handler:
     ) -> None:
         """Open a chat call."""
         with quietly("langchain"):
-            known = [_message(message) for message in messages[0]]
-            self._open_model_call(run_id, parent_run_id, {"messages": known}, rest)
+            said = [message_of(message) for message in messages[0]]
+            self._open_model_call(run_id, parent_run_id, {"messages": said}, rest)
 
     def on_llm_start(
         self,
@@ -218,7 +315,8 @@ class _Handler:
         metadata = rest.get("metadata") or {}
         model = parameters.get("model") or metadata.get("ls_model_name")
         title = f"chat {model or ''}".rstrip()
-        span = self._open(run_id, parent_run_id, title, "llm_call", is_current=False)
+        parent = self._parent_of_batch(parent_run_id, rest.get("batch_size") or 1)
+        span = self._open(run_id, parent_run_id, title, "llm_call", False, parent=parent)
         if span is None:
             return
         # Not current, as a streamed call outlives this one; only adapters look here.
@@ -233,38 +331,64 @@ class _Handler:
             "gen_ai.request.temperature": metadata.get("ls_temperature"),
             "gen_ai.request.max_tokens": metadata.get("ls_max_tokens"),
         }
-        span.metadata(**{name: fact for name, fact in facts.items() if fact is not None})
+        span.metadata(**known(facts))
 
-    def on_llm_new_token(self, token: Any, *, run_id: Any, **rest: Any) -> None:
-        """Note when the first piece of a stream came."""
+    def _parent_of_batch(self, parent_run_id: Any, size: int) -> Span | None:
+        """Return what the calls of a batch, which all start before the first ends, are below."""
+        if parent_run_id in self._runs:
+            return None
+        left, parent = _batch.get()
+        if left <= 0 or size == 1:
+            left, parent = size, parent_span()
+        _batch.set((left - 1, parent))
+        return parent
+
+    def enter_call(self, run_manager: Any) -> None:
+        """Say which of several calls the work that follows is for."""
+        run = self._runs.get(read(run_manager, "run_id"))
+        if run is not None and isinstance(run.step, ModelCall):
+            _model_run.set(run.step)
+
+    def on_llm_new_token(self, token: Any, *, run_id: Any, chunk: Any = None, **rest: Any) -> None:
+        """Keep a piece of a stream, in case it never ends, and note when the first one came."""
         with quietly("langchain"):
             run = self._runs.get(run_id)
-            if run is not None and not run.has_chunks:
+            if run is None:
+                return
+            if isinstance(token, str) and token:
+                run.pieces.append(token)
+            if not run.has_chunks:
                 run.has_chunks = True
                 seconds = time.perf_counter() - run.began
                 run.span.metadata(**{"gen_ai.response.time_to_first_chunk": seconds})
 
     def on_llm_end(self, response: Any, *, run_id: Any, **rest: Any) -> None:
-        """End a model call with its answer."""
+        """End a model call with its answer, even an empty one."""
         with quietly("langchain"):
             _model_run.set(None)
-            run = self._runs.get(run_id)
-            if run is None:
-                return
-            generation = response.generations[0][0]
-            message = read(generation, "message")
-            if message is None:
-                self._close(run_id, text=generation.text)
-                return
+            self._take_answer(run_id, response)
+            output: dict[str, Any] = {}
             with quietly("langchain"):
-                run.span.metadata(**_answer_facts(message))
-            self._close(run_id, message=_message(message))
+                output = answer_output(generations_of(response))
+            self._close(run_id, **output)
 
-    def on_llm_error(self, error: BaseException, *, run_id: Any, **rest: Any) -> None:
-        """End a model call with its error."""
+    def _take_answer(self, run_id: Any, response: Any) -> None:
+        run = self._runs.get(run_id)
+        with quietly("langchain"):
+            if run is not None and isinstance(run.step, ModelCall):
+                run.step.complete(answer_facts(response))
+
+    def on_llm_error(
+        self, error: BaseException, *, run_id: Any, response: Any = None, **rest: Any
+    ) -> None:
+        """End a model call with its error and what had come by then."""
         with quietly("langchain"):
             _model_run.set(None)
-            self._close(run_id, error)
+            self._take_answer(run_id, response)
+            output: dict[str, Any] = {}
+            with quietly("langchain"):
+                output = answer_output(generations_of(response))
+            self._close(run_id, error, **output)
 
     # Tools and retrievers
 
@@ -293,7 +417,7 @@ class _Handler:
             run = self._runs.get(run_id)
             if run is not None and read(output, "status") == "error":
                 run.span.set_status(NodeStatus.FAILED)
-            self._close(run_id, result=_plain(read(output, "content") or output))
+            self._close(run_id, result=plain_state(read(output, "content") or output))
 
     def on_tool_error(self, error: BaseException, *, run_id: Any, **rest: Any) -> None:
         """End a tool call with its error."""
@@ -329,6 +453,12 @@ class _Handler:
             self._close(run_id, error)
 
 
+def _question_of(interrupt: BaseException | None) -> str:
+    """Return what an interrupt asks a person."""
+    asked = [read(one, "value") for one in (interrupt and interrupt.args[0]) or ()]
+    return "; ".join(map(str, asked)) or "interrupt"
+
+
 def _repeats(name: Any, above: _Run, metadata: Any) -> bool:
     """Tell whether a run is the function inside a graph's node of the same name."""
     return above.key is not None and name == read(metadata, "langgraph_node") == above.span.name
@@ -338,56 +468,41 @@ def _is_a(name: str, error: BaseException | None) -> bool:
     return any(base.__name__ == name for base in type(error).__mro__)
 
 
-def _message(message: Any) -> dict[str, Any]:
-    """Return a message of the product as a chat message."""
-    kind = read(message, "type")
-    known = {"role": _ROLES.get(kind, kind), "content": read(message, "content")}
-    calls = [
-        {
-            "id": read(call, "id"),
-            "type": "function",
-            "function": {"name": read(call, "name"), "arguments": read(call, "args")},
-        }
-        for call in read(message, "tool_calls") or ()
-    ]
-    if calls:
-        known["tool_calls"] = calls
-    if read(message, "tool_call_id"):
-        known["tool_call_id"] = read(message, "tool_call_id")
-    return known
+def _make_generate(handler: Any, original: Any, patch: Patch) -> Any:
+    """Say whose work it is, before it is done in the context of here or in a task of its own."""
+
+    def generate(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with quietly("langchain"):
+            if patch.is_active:
+                handler.enter_call(kwargs.get("run_manager"))
+        return original(self, *args, **kwargs)
+
+    async def agenerate(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with quietly("langchain"):
+            if patch.is_active:
+                handler.enter_call(kwargs.get("run_manager"))
+        return await original(self, *args, **kwargs)
+
+    return agenerate if inspect.iscoroutinefunction(original) else generate
 
 
-def _plain(value: Any) -> Any:
-    """Return a graph's state with its messages as chat messages."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "goto") and hasattr(value, "update"):  # what to write, and where to go on
-        fields = {name: read(value, name) for name in ("graph", "update", "resume", "goto")}
-        return {name: _plain(field) for name, field in fields.items() if field not in (None, ())}
-    if hasattr(value, "content") and hasattr(value, "type"):
-        return _message(value)
-    return value
+def _interrupt_class() -> Any:
+    """Return the exception of LangGraph that waits for a person, None without LangGraph."""
+    if not is_importable("langgraph"):
+        return None
+    return getattr(importlib.import_module("langgraph.errors"), "GraphInterrupt", None)
 
 
-def _answer_facts(message: Any) -> dict[str, Any]:
-    usage = read(message, "usage_metadata")
-    about = read(message, "response_metadata")
-    reason = read(about, "finish_reason") or read(about, "stop_reason") or read(about, "status")
-    facts = {
-        "gen_ai.response.id": read(about, "id") or read(message, "id"),
-        "gen_ai.response.model": read(about, "model_name"),
-        "gen_ai.response.finish_reasons": [reason] if reason else None,
-        "gen_ai.usage.input_tokens": read(usage, "input_tokens"),
-        "gen_ai.usage.output_tokens": read(usage, "output_tokens"),
-        "gen_ai.usage.cache_read.input_tokens": read(usage, "input_token_details", "cache_read"),
-        "gen_ai.usage.cache_creation.input_tokens": read(
-            usage, "input_token_details", "cache_creation"
-        ),
-        "gen_ai.usage.reasoning.output_tokens": read(usage, "output_token_details", "reasoning"),
-    }
-    return {name: fact for name, fact in facts.items() if fact is not None}
+def _make_interrupt(handler: Any, original: Any, patch: Patch) -> Any:
+    """Let the steps that an interrupt passes through wait, rather than fail with its exception."""
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        with quietly("langchain"):
+            if patch.is_active:
+                handler.pause_within(self)
+
+    return __init__
 
 
 def _connect(adapter: Adapter) -> None:
@@ -399,6 +514,14 @@ def _connect(adapter: Adapter) -> None:
     # As the variable's default the handler is there in every thread, without any setting up.
     variable = contextvars.ContextVar("logtracer_handler", default=handler)
     tracers.register_configure_hook(variable, True)
+
+    model = adapter.load("langchain_core.language_models.chat_models").BaseChatModel
+    for name in ("_generate_with_cache", "_agenerate_with_cache"):
+        if hasattr(model, name):  # several calls at once go through it, one by one
+            adapter.patch(model, name, lambda *of: _make_generate(handler, *of))
+    interrupt = _interrupt_class()
+    if interrupt is not None:
+        adapter.patch(interrupt, "__init__", lambda *of: _make_interrupt(handler, *of))
 
     def current() -> Span | None:
         call = _model_run.get()

@@ -15,7 +15,8 @@ from typing import Any
 from logtracer import Span
 
 from ._installing import Adapter, quietly
-from ._model_facts import RESPONSES, read, usage_facts
+from ._model_facts import RESPONSES
+from ._reading import read
 from ._steps import (
     ModelCall,
     Pauses,
@@ -26,6 +27,7 @@ from ._steps import (
     open_step,
     parent_span,
 )
+from ._usage import usage_facts
 
 _TYPES = {
     "agent": "sub_agent",

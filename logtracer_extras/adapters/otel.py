@@ -5,166 +5,181 @@
     otel.install()
     pydantic_ai.Agent.instrument_all()      # or whatever switches the product's spans on
 
-It needs opentelemetry-api alone, and becomes the process's tracer provider; where there is one
-already, it refuses. A model call that another adapter records too is one node. OpenTelemetry
-has no way to unset a provider: after `uninstall` it stays, and its spans record nothing.
+It takes nobody's place. Where there is a tracer provider, before or after `install`, it adds a span
+processor to it, and what that provider exports it goes on to export. Where there is none, which
+needs opentelemetry-api alone, spans are nodes and no more. A model call that another adapter
+records too is one node, and a span that is current for OpenTelemetry is so for logtracer.
 """
 
 from __future__ import annotations
 
-import contextlib
+import contextvars
 import itertools
-import sys
+import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from logtracer import Span
-from logtracer_extras.conventions import facts_of, parse_json, to_json, type_of
+from logtracer import EdgeType, Span
+from logtracer_extras.conventions import (
+    add_message_events,
+    facts_of,
+    is_message_event,
+    parse_json,
+    to_json,
+    type_of,
+)
 
 from . import autogen
-from ._installing import Adapter, quietly
-from ._model_facts import read
+from ._installing import Adapter, Patch, quietly, report
+from ._otel_spans import SpanMethods, Told, problem_of
+from ._reading import first, read
 from ._steps import (
     ModelCall,
     ReportedError,
     Step,
     add_resolver,
+    has_call_below,
     is_model_call,
     open_model_call,
     open_step,
     parent_span,
+    reported,
     request_in_progress,
+    trace_of,
 )
+from ._tracer_parts import is_explicit, leave, link_by_id, make_current, rename, set_start
 
 _ALL_MESSAGES = "pydantic_ai.all_messages"
-_NAMES = ("gen_ai.tool.name", "gen_ai.agent.name")
+_NAMES = {
+    "tool_call": ("gen_ai.tool.name", "tool.name"),
+    "sub_agent": ("gen_ai.agent.name", "agent.name"),
+}
 _NAMED_AFTER = ("execute_tool", "invoke_agent")  # before the name of the tool or agent
+_TYPE_OF_FIRST_WORD = {
+    "chat": "llm_call",
+    "generate_content": "llm_call",
+    "text_completion": "llm_call",
+    "embeddings": "retrieval",
+}  # of names like "chat MODEL"; many spans say no more before they end
 _USAGE = "gen_ai.usage."
 _TOKENS = (f"{_USAGE}input_tokens", f"{_USAGE}output_tokens")
+_REASONS = "gen_ai.response.finish_reasons"
+_DETAILS = "gen_ai.client.inference.operation.details"
 _NO_STEPS = ("execute_tool (merged)",)  # Google ADK's: it repeats the tools that ran in parallel
+_MAX_IDS = 10_000  # spans that have ended, to which others may link
 
 
-class _SpanMethods:
-    """A span of OpenTelemetry's interface that is a node."""
+class _Recorded:
+    """A span that is a node, whoever made the span."""
 
-    def record_in(self, api: Any, step: Step | ModelCall, name: str, above: Any) -> None:
-        """Begin; the interface is made without arguments."""
-        self._api = api
+    def __init__(self, bridge: _Bridge, step: Step | ModelCall, above: _Recorded | None) -> None:
+        self.span = step.span
+        self._bridge = bridge
         self._step = step
-        self._name = name
         self._above = above
         self._usage_below: tuple[Any, ...] | None = None
-        self._attributes: dict[str, Any] = {}
-        self._error: BaseException | None = None
         self._is_open = True
-        _, trace_id, span_id, _ = step.span.traceparent.split("-")
-        self._context = api.SpanContext(
-            int(trace_id, 16), int(span_id, 16), False, api.TraceFlags(1)
-        )
+        self.is_timed = False
+        self.span_id = 0
 
     @property
     def node(self) -> Span | None:
         """The node, None when it has ended."""
-        return self._step.span if self._is_open else None
+        return self.span if self._is_open else None
 
-    def get_span_context(self) -> Any:
-        """Return the ids, which are the node's own."""
-        return self._context
-
-    def is_recording(self) -> bool:
-        """Tell whether the span is open."""
-        return self._is_open
-
-    def set_attribute(self, key: str, value: Any) -> None:
-        """Keep an attribute for the end."""
-        self._attributes[key] = value
-
-    def set_attributes(self, attributes: Any) -> None:
-        """Keep attributes for the end."""
-        self._attributes.update(attributes or {})
-
-    def update_name(self, name: str) -> None:
-        """Keep the new name as a fact: a node has the name it began with."""
-        self._attributes["otel.name"] = name
-
-    def add_event(self, name: str, attributes: Any = None, timestamp: Any = None) -> None:
-        """Note an event."""
-        with quietly("otel"):
-            if self._is_open:
-                self._step.span.annotate(f"{name}: {dict(attributes)}" if attributes else name)
-
-    def add_link(self, context: Any, attributes: Any = None) -> None:
-        """Pass over links: what they lead to is seldom a node."""
-
-    def record_exception(
-        self, exception: Any, attributes: Any = None, timestamp: Any = None, escaped: bool = False
-    ) -> None:
-        """Keep an exception, in case the status says that the span failed."""
-        self._error = exception
-
-    def set_status(self, status: Any, description: str | None = None) -> None:
-        """Take the status: only an error means anything here."""
-        code = read(status, "status_code") or status
-        if code is self._api.StatusCode.ERROR:
-            text = description or read(status, "description") or self._attributes.get("error.type")
-            self._error = self._error or ReportedError(str(text or "error"))
-        elif code is self._api.StatusCode.OK:
-            self._error = None
-
-    def end(self, end_time: int | None = None) -> None:
-        """Record the attributes and end the node."""
+    def close(self, told: Told) -> None:
+        """Record what the span tells and end the node."""
         if not self._is_open:
             return
         self._is_open = False
+        error: BaseException | None = None
         with quietly("otel"):
-            try:
-                self._note_cancellation()
-                _forget_answers(self._attributes)
-                self._tell_usage_once()
-                facts = facts_of(self._attributes, self._name)
-                span = self._step.span
-                for add, values in (
-                    (span.input, facts.input_data),
-                    (span.output, facts.output_data),
-                    (span.metadata, facts.metadata),
-                ):
-                    if values:
-                        add(**values)
-            finally:
-                self._step.end(self._error)
+            error = _error_of(told, self._step.error_in_flight())
+        with quietly("otel"):
+            self._record(told)
+        with quietly("otel"):  # recorded badly or well: what is open must be ended
+            self._step.end(error, told.end_time)
 
-    def _tell_usage_once(self) -> None:
+    def _record(self, told: Told) -> None:
+        self._take_events(told)
+        attributes = told.attributes
+        _forget_answers(attributes)
+        node_type = self._settle_type(told)
+        self._tell_usage_once(attributes)
+        rename(self.span, _title_of(told.name, node_type, attributes), node_type)
+        facts = facts_of(attributes, told.name)
+        _make_reasons_plain(facts.metadata)
+        for add, values in (
+            (self.span.input, facts.input_data),
+            (self.span.output, facts.output_data),
+        ):
+            if values:
+                add(**values)
+        if isinstance(self._step, ModelCall):
+            self._step.complete(facts.metadata)
+        elif facts.metadata:
+            self.span.metadata(**facts.metadata)
+        self._bridge.link(self.span, told.links)
+
+    def _take_events(self, told: Told) -> None:
+        """Take messages as messages, and note what else happened."""
+        said: list[dict[str, Any]] = []
+        for event in told.events:
+            about = dict(read(event, "attributes") or {})
+            if is_message_event(event.name):
+                said.append({"event.name": event.name, **about})
+            elif event.name == _DETAILS:
+                told.attributes.update({**about, **told.attributes})
+            elif event.name != "exception" or told.problem is None:
+                self.span.annotate(f"{event.name}: {about}" if about else event.name)
+        if type_of(told.attributes, told.name) == "tool_call":
+            _take_tool_events(told.attributes, said)
+        else:
+            add_message_events(told.attributes, said)
+
+    def _settle_type(self, told: Told) -> str:
+        """Return what the span turns out to be, now that it has told everything."""
+        node_type = _type_of(told.attributes, told.name)
+        is_second = node_type == "llm_call" and not isinstance(self._step, ModelCall)
+        if not (is_second and has_call_below(self.span)):
+            return node_type
+        # An SDK's adapter has recorded the call below, before this span said that it is the same.
+        self.span.metadata(**{"logtracer.plumbing": True})
+        _forget_usage(told.attributes)
+        return "custom"
+
+    def _tell_usage_once(self, attributes: dict[str, Any]) -> None:
         """Leave tokens to the model call right below: Google ADK's older format repeats them."""
-        usage = tuple(map(self._attributes.get, _TOKENS))
+        usage = tuple(map(attributes.get, _TOKENS))
         if usage == (None, None):
             return
         if usage == self._usage_below:
-            for key in [key for key in self._attributes if key.startswith(_USAGE)]:
-                del self._attributes[key]
-        elif isinstance(self._step, ModelCall) and isinstance(self._above, _SpanMethods):
+            _forget_usage(attributes)
+        elif isinstance(self._step, ModelCall) and self._above is not None:
             self._above._usage_below = usage
 
-    def _note_cancellation(self) -> None:
-        """Notice what is no Exception, such as a cancellation: use_span passes over it."""
-        error = self._step.error_in_flight()
-        if not isinstance(error, Exception):
-            self._error = self._error or error
 
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if error is not None and self._is_open:
-            self._error = error
-        self.end()
+def _type_of(attributes: dict[str, Any], name: str) -> str:
+    node_type = str(type_of(attributes, name))
+    words = name.split(" ")
+    if node_type == "custom" and len(words) <= 2:
+        return _TYPE_OF_FIRST_WORD.get(words[0], node_type)
+    return node_type
 
 
-def _title_of(name: str, attributes: dict[str, Any]) -> str:
+def _title_of(name: str, node_type: str, attributes: dict[str, Any]) -> str:
     """Return the name of the tool or agent, if the span tells it by now."""
     operation, _, target = name.partition(" ")
     if target and operation in _NAMED_AFTER:
         return target
-    return next((str(attributes[key]) for key in _NAMES if attributes.get(key)), name)
+    names = _NAMES.get(node_type, ())
+    return next((str(attributes[key]) for key in names if attributes.get(key)), name)
+
+
+def _forget_usage(attributes: dict[str, Any]) -> None:
+    for key in [key for key in attributes if key.startswith((_USAGE, "llm.token_count."))]:
+        del attributes[key]
 
 
 def _forget_answers(attributes: dict[str, Any]) -> None:
@@ -175,60 +190,45 @@ def _forget_answers(attributes: dict[str, Any]) -> None:
         attributes[_ALL_MESSAGES] = to_json(list(asked))
 
 
-class _TracerMethods:
-    """A tracer of OpenTelemetry's interface."""
-
-    def record_for(self, bridge: _Bridge) -> None:
-        """Begin; the interface is made without arguments."""
-        self._bridge = bridge
-
-    def start_span(self, name: str, context: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Open a span that is not current."""
-        attributes = kwargs.get("attributes") or (args[1] if len(args) > 1 else None)
-        return self._bridge.start(name, context, dict(attributes or {}))
-
-    @contextlib.contextmanager
-    def start_as_current_span(
-        self, name: str, context: Any = None, *args: Any, **kwargs: Any
-    ) -> Iterator[Any]:
-        """Open a span that is current within the block, for OpenTelemetry and for logtracer."""
-        wanted = ("record_exception", "set_status_on_exception", "end_on_exit")
-        how = {name: kwargs.pop(name) for name in wanted if name in kwargs}
-        span = self.start_span(name, context, *args, **kwargs)
-        node = read(span, "node")
-        if node is not None and _is_called_by_a_proxy():
-            _enter(node)
-        elif node is not None:
-            node.__enter__()
-        with self._bridge.api.use_span(span, **{"end_on_exit": True, **how}) as current:
-            yield current
+def _make_reasons_plain(facts: dict[str, Any]) -> None:
+    """Turn reasons that are JSON text, or the text of an enumeration, into a list of words."""
+    reasons = parse_json(facts.get(_REASONS))
+    if isinstance(reasons, str):
+        reasons = [reasons]
+    if isinstance(reasons, (list, tuple)):
+        facts[_REASONS] = [
+            text.rpartition(".")[2].lower() if text.startswith("FinishReason.") else text
+            for text in map(str, reasons)
+        ]
 
 
-def _is_called_by_a_proxy() -> bool:
-    """Tell whether the tracer that began this block was made before our provider was there.
+def _take_tool_events(attributes: dict[str, Any], said: list[dict[str, Any]]) -> None:
+    """Read what a tool was given and what it returned, where messages tell it."""
+    for event in said:
+        content = first(event.get("content"), event.get("message"))
+        is_result = event["event.name"] == "gen_ai.choice"
+        name = "gen_ai.tool.call.result" if is_result else "gen_ai.tool.call.arguments"
+        if content is not None:
+            attributes.setdefault(name, content)
 
-    Frames: this one, the tracer's method, contextlib's `__enter__`, and who wants the span.
+
+def _error_of(told: Told, in_flight: BaseException | None) -> BaseException | None:
+    """Return what a span failed with: the exception itself, or else what the span says of it.
+
+    What is no Exception, such as a cancellation, is passed over by OpenTelemetry.
     """
-    caller = sys._getframe(2).f_back
-    name = None if caller is None else caller.f_globals.get("__name__")
-    return str(name).startswith("opentelemetry.")
-
-
-def _enter(node: Span) -> None:
-    """Enter a node from no generator: the proxy's own would pass for one that its user consumes."""
-    node.__enter__()
-
-
-class _ProviderMethods:
-    """A tracer provider of OpenTelemetry's interface."""
-
-    def record_for(self, bridge: _Bridge) -> None:
-        """Begin; the interface is made without arguments."""
-        self._bridge = bridge
-
-    def get_tracer(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the one tracer there is."""
-        return self._bridge.tracer
+    if in_flight is not None and not isinstance(in_flight, Exception):
+        return in_flight
+    if told.problem is None:
+        return None
+    if told.error is not None or in_flight is not None:
+        return told.error or in_flight
+    for event in reversed(told.events):
+        if event.name == "exception":
+            kind = str(event.attributes.get("exception.type") or "").rpartition(".")[2]
+            text = str(event.attributes.get("exception.message") or told.problem)
+            return reported(kind, text)
+    return ReportedError(told.problem or str(told.attributes.get("error.type") or "error"))
 
 
 def _is_told_by_autogen(name: str, attributes: dict[str, Any]) -> bool:
@@ -238,64 +238,304 @@ def _is_told_by_autogen(name: str, attributes: dict[str, Any]) -> bool:
 
 
 class _Bridge:
-    """OpenTelemetry's classes with our methods, made when it is imported."""
+    """What turns spans into nodes while the adapter is installed."""
 
     def __init__(self, adapter: Adapter, api: Any) -> None:
         self.is_active = True
         self.api = api
         self._adapter = adapter
-        self._span_class: Any = type("LogtracerSpan", (_SpanMethods, api.Span), {})
-        self.tracer: Any = type("LogtracerTracer", (_TracerMethods, api.Tracer), {})()
-        self.provider: Any = type("LogtracerProvider", (_ProviderMethods, api.TracerProvider), {})()
-        self.tracer.record_for(self)
-        self.provider.record_for(self)
+        self._span_class: Any = type("LogtracerSpan", (SpanMethods, api.Span), {})
+        self._open: weakref.WeakValueDictionary[int, _Recorded] = weakref.WeakValueDictionary()
+        self._ids: dict[int, tuple[str, str]] = {}  # of spans: trace and node
 
     def current(self) -> Span | None:
         """Return the node of OpenTelemetry's current span."""
-        span: Span | None = read(self.api.get_current_span(), "node")
-        return span
+        recorded = self.recorded(self.api.get_current_span())
+        return None if recorded is None else recorded.node
 
-    def start(self, name: str, context: Any, attributes: dict[str, Any]) -> Any:
-        """Open the node of a span; one that is not recorded passes its parent's ids on."""
-        above = self.api.get_current_span(context)
-        with quietly("otel"):
-            step = self._open(
-                name, read(above, "node") if context is not None else None, attributes
-            )
-            if step is not None:
-                span = self._span_class()
-                span.record_in(self.api, step, name, above)
-                span.set_attributes(attributes)
-                return span
-        return self.api.NonRecordingSpan(above.get_span_context())
+    def recorded(self, span: Any) -> _Recorded | None:
+        """Return what is recorded of an open span, or of the one nearest above it that is."""
+        return self._open.get(span.get_span_context().span_id)
 
-    def _open(
-        self, name: str, parent: Span | None, attributes: dict[str, Any]
-    ) -> Step | ModelCall | None:
+    def know(self, span: Any, recorded: _Recorded, is_own: bool = True) -> None:
+        """Remember which node a span is, or is below."""
+        span_id = span.get_span_context().span_id
+        self._open[span_id] = recorded
+        if is_own:
+            recorded.span_id = span_id
+            self._ids[span_id] = (trace_of(recorded.span), recorded.span.id)
+            if len(self._ids) > _MAX_IDS:
+                self._ids.pop(next(iter(self._ids)), None)
+
+    def link(self, span: Span, links: list[Any]) -> None:
+        """Link the nodes that led to a span; what leads elsewhere is noted."""
+        foreign = []
+        for one in links:
+            trace_id, node_id = self._ids.get(one.context.span_id, ("", ""))
+            if trace_id == trace_of(span):
+                link_by_id(span, node_id, EdgeType.DATA_FLOW, "link")
+            else:
+                ids = {"trace_id": one.context.trace_id, "span_id": one.context.span_id}
+                shown = {name: format(number, "x") for name, number in ids.items()}
+                foreign.append({**shown, **dict(one.attributes or {})})
+        if foreign:
+            span.metadata(**{"otel.links": foreign})
+
+    def begin(
+        self,
+        name: str,
+        above: Any,
+        is_explicit_parent: bool,
+        attributes: dict[str, Any],
+        start_time: int | None,
+    ) -> _Recorded | None:
+        """Open the node of a span; None when it is not to be one."""
         if not self.is_active or name in _NO_STEPS or _is_told_by_autogen(name, attributes):
             return None
-        node_type = type_of(attributes, name)
+        above_it = self.recorded(above)
+        parent = above_it.node if above_it is not None and is_explicit_parent else None
+        step = self._open_step(name, parent, attributes)
+        if step is None:
+            return None
+        recorded = _Recorded(self, step, above_it)
+        if start_time is not None:
+            recorded.is_timed = True
+            set_start(step.span, start_time)
+        return recorded
+
+    def _open_step(
+        self, name: str, parent: Span | None, attributes: dict[str, Any]
+    ) -> Step | ModelCall | None:
+        node_type = _type_of(attributes, name)
         if node_type != "llm_call":
-            return open_step(self._adapter, _title_of(name, attributes), node_type, parent)
+            title = _title_of(name, node_type, attributes)
+            return open_step(self._adapter, title, node_type, parent)
         if request_in_progress() is not None or is_model_call(parent or parent_span()):
             return None  # an SDK tells of a call that is recorded already
         return open_model_call(self._adapter, name, "llm_call", parent)
 
+    # Programs without a provider
 
-_bridges: list[_Bridge] = []  # at most one: a provider cannot be taken back
+    def start(self, tracer: Any, name: str, context: Any = None, *args: Any, **given: Any) -> Any:
+        """Start a span of our own; one that is no node passes its parent's ids on."""
+        given.update(zip(("kind", "attributes", "links", "start_time"), args))
+        above = self.api.get_current_span(context)
+        with quietly("otel"):
+            attributes = dict(given.get("attributes") or {})
+            start_time = given.get("start_time")
+            recorded = self.begin(name, above, context is not None, attributes, start_time)
+            if recorded is not None:
+                span = self._span_class()
+                scope = read(tracer, "_instrumenting_module_name")
+                ids = above.get_span_context()
+                span.begin(self.api, recorded, name, above=ids, scope=scope, **given)
+                self.know(span, recorded)
+                return span
+        return self.api.NonRecordingSpan(above.get_span_context())
+
+    def has_provider(self) -> bool:
+        """Tell whether the program has a tracer provider by now."""
+        return not isinstance(self.api.get_tracer_provider(), self.api.ProxyTracerProvider)
+
+
+class _Processor:
+    """Tells the bridge of a provider's spans; it has the methods of an SDK's span processor."""
+
+    def __init__(self, bridge: _Bridge) -> None:
+        self._bridge = bridge
+        self._alive: weakref.WeakKeyDictionary[Any, _Recorded] = weakref.WeakKeyDictionary()
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        """Open the node of a span."""
+        with quietly("otel"):
+            bridge = self._bridge
+            above = bridge.api.get_current_span(parent_context)
+            start_time = span.start_time if is_explicit(span.start_time) else None
+            attributes = dict(span.attributes or {})
+            recorded = bridge.begin(
+                span.name, above, parent_context is not None, attributes, start_time
+            )
+            nearest = recorded or bridge.recorded(above)
+            if nearest is not None:
+                self._alive[span] = nearest
+                bridge.know(span, nearest, is_own=recorded is not None)
+
+    def _on_ending(self, span: Any) -> None:
+        """Do nothing yet: other processors may still add to the span."""
+
+    def on_end(self, span: Any) -> None:
+        """End the node."""
+        with quietly("otel"):
+            recorded = self._bridge.recorded(span)
+            if recorded is not None and recorded.span_id == span.get_span_context().span_id:
+                recorded.close(_told_by(span, recorded.is_timed or is_explicit(span.end_time)))
+
+    def shutdown(self) -> None:
+        """Do nothing: what is open ends with its spans."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Do nothing: nothing is buffered here."""
+        return True
+
+
+def _told_by(span: Any, is_timed: bool) -> Told:
+    """Return what an SDK's span tells."""
+    return Told(
+        span.name,
+        dict(span.attributes or {}),
+        list(span.events),
+        list(span.links),
+        None,
+        problem_of(span.status),
+        span.end_time if is_timed else None,
+    )
+
+
+# ---- Where spans become current: OpenTelemetry's context ---------------------------------------
+
+# What has been attached here: token, node, what was current before, and the same for the one below.
+_attached: contextvars.ContextVar[Any] = contextvars.ContextVar("logtracer_otel", default=None)
+
+
+def _make_attach(bridge: _Bridge, original: Any, patch: Patch) -> Any:
+    def attach(self: Any, context: Any) -> Any:
+        node = None
+        if patch.is_active:
+            with quietly("otel"):
+                node = _newly_current(bridge, context)
+        token = original(self, context)
+        if node is not None:
+            with quietly("otel"):
+                _attached.set((token, node, make_current(node), _attached.get()))
+        return token
+
+    return attach
+
+
+def _newly_current(bridge: _Bridge, context: Any) -> Span | None:
+    """Return the node of the span that a context makes current, if another one was before."""
+    span = bridge.api.get_current_span(context)
+    if span is bridge.api.get_current_span():
+        return None
+    recorded = bridge.recorded(span)
+    return None if recorded is None else recorded.node
+
+
+def _make_detach(original: Any, patch: Patch) -> Any:
+    def detach(self: Any, token: Any) -> Any:
+        with quietly("otel"):
+            entry = _attached.get()
+            while entry is not None and entry[0] is not token:
+                entry = entry[3]
+            if entry is not None:
+                leave(entry[1], entry[2])
+                _attached.set(entry[3])
+        return original(self, token)
+
+    return detach
+
+
+# ---- Who makes spans: a provider, before or after us, or nobody ----------------------------------
+
+
+class _Providers:
+    """The tracer providers that have our processor."""
+
+    def __init__(self, adapter: Adapter, bridge: _Bridge) -> None:
+        self._adapter = adapter
+        self._bridge = bridge
+        self._joined: list[Any] = []
+
+    def join(self, provider: Any) -> None:
+        """Add our processor to a provider, once."""
+        if any(known is provider for known in self._joined):
+            return
+        add = getattr(provider, "add_span_processor", None)
+        if add is None:
+            name = type(provider).__name__
+            problem = f"{name} takes no span processors; its spans are not recorded"
+            report("otel provider", TypeError(problem))
+            return
+        processor = _Processor(self._bridge)
+        add(processor)
+        self._joined.append(provider)
+        self._adapter.on_uninstall(lambda: _take_out(provider, processor))
+
+    def make_set(self, original: Any, patch: Patch) -> Any:
+        """Join the provider that the program sets later."""
+
+        def set_provider(tracer_provider: Any, *args: Any, **kwargs: Any) -> Any:
+            if patch.is_active:
+                with quietly("otel"):
+                    self.join(tracer_provider)
+            return original(tracer_provider, *args, **kwargs)
+
+        return set_provider
+
+
+def _take_out(provider: Any, processor: _Processor) -> None:
+    """Take a processor out; there is no public way, and one that stays does nothing."""
+    multi = getattr(provider, "_active_span_processor", None)
+    known = getattr(multi, "_span_processors", None)
+    if multi is not None and isinstance(known, tuple):
+        multi._span_processors = tuple(one for one in known if one is not processor)
+
+
+def _make_start(bridge: _Bridge, original: Any, patch: Patch) -> Any:
+    def start_span(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not patch.is_active or bridge.has_provider():
+            return original(self, *args, **kwargs)
+        return bridge.start(self, *args, **kwargs)
+
+    return start_span
+
+
+_HOW = ("record_exception", "set_status_on_exception", "end_on_exit")  # last of the arguments
+
+
+def _make_start_as_current(bridge: _Bridge, manager: Any, original: Any, patch: Patch) -> Any:
+    def start_as_current_span(self: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        if not patch.is_active or bridge.has_provider():
+            with original(self, *args, **kwargs) as span:
+                yield span
+            return
+        how = {"end_on_exit": True, **dict(zip(_HOW, args[6:]))}
+        how.update({name: kwargs.pop(name) for name in _HOW if name in kwargs})
+        with bridge.api.use_span(bridge.start(self, *args[:6], **kwargs), **how) as span:
+            yield span
+
+    return manager(start_as_current_span)
+
+
+def _manager_of(adapter: Adapter) -> Any:
+    """Return what OpenTelemetry makes of a generator: it decorates coroutines too."""
+    try:
+        return adapter.load("opentelemetry.util._decorator")._agnosticcontextmanager
+    except (ImportError, AttributeError):
+        return contextmanager
 
 
 def _connect(adapter: Adapter) -> None:
     api = adapter.load("opentelemetry.trace")
-    if not _bridges:
-        if not isinstance(api.get_tracer_provider(), api.ProxyTracerProvider):
-            raise RuntimeError("there is a tracer provider already, whose place otel would take")
-        _bridges.append(_Bridge(adapter, api))
-        api.set_tracer_provider(_bridges[0].provider)
-    bridge = _bridges[0]
-    bridge.is_active = True
-    add_resolver(adapter, bridge.current)
+    bridge = _Bridge(adapter, api)
     adapter.on_uninstall(lambda: setattr(bridge, "is_active", False))
+    add_resolver(adapter, bridge.current)
+    context = adapter.load("opentelemetry.context.contextvars_context").ContextVarsRuntimeContext
+    adapter.patch(context, "attach", lambda *of: _make_attach(bridge, *of))
+    adapter.patch(context, "detach", _make_detach)
+    proxy = api.ProxyTracer
+    manager = _manager_of(adapter)
+    adapter.patch(proxy, "start_span", lambda *of: _make_start(bridge, *of))
+    adapter.patch(
+        proxy, "start_as_current_span", lambda *of: _make_start_as_current(bridge, manager, *of)
+    )
+    providers = _Providers(adapter, bridge)
+    # The inner one also hears of what the public one's earlier importers set.
+    is_inner = hasattr(api, "_set_tracer_provider")
+    name = "_set_tracer_provider" if is_inner else "set_tracer_provider"
+    adapter.patch(api, name, providers.make_set)
+    if bridge.has_provider():
+        providers.join(api.get_tracer_provider())
 
 
 ADAPTER = Adapter("otel", ("opentelemetry.trace",), _connect)

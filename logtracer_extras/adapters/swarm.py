@@ -18,7 +18,7 @@ from logtracer import Span
 
 from ._calls import Call, argument, keep_nothing, watch_calls
 from ._installing import Adapter, Patch, quietly
-from ._model_facts import read
+from ._reading import read
 from ._steps import Step, open_step
 
 
