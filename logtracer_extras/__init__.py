@@ -7,6 +7,8 @@
     otlp/         traces to an OTLP receiver                    conventions
     analysis/     time, tokens, cost, retries, data flow
     diff/         two traces or two groups of them
+    check/        runs that only look successful              analysis, conventions, diff, query
+    testing/      tests made from traces                      analysis, check, diff, query, why
     viewer/       the page
     query.py      the filter language                           analysis
     why.py        why a node failed                             analysis, diff

@@ -37,7 +37,7 @@ from .analysis import measure
 from .analysis.run import Run, Step
 from .analysis.tokens import PriceTable, models_of
 
-__all__ = ["Found", "Match", "Query", "QueryError", "parse"]
+__all__ = ["MISSING", "Found", "Match", "Query", "QueryError", "parse", "value_at"]
 
 # ---- Errors and results ------------------------------------------------------------------------
 
@@ -197,30 +197,31 @@ def _leaf_text(value: object) -> str:
         return ""
 
 
-_MISSING: Any = object()
+MISSING: Any = object()
+"""What `value_at` returns where nothing lies (None is a value)."""
 
 
-def _attribute(metadata: dict[str, Any], path: str) -> Any:
+def value_at(data: dict[str, Any], path: str) -> Any:
     """Return what lies at a dotted path; keys may hold dots themselves, the longest wins."""
-    value: Any = metadata
+    value: Any = data
     parts = path.split(".")
     while parts:
         taken = 1
         if isinstance(value, dict):
             sizes = range(len(parts), 0, -1)
             taken = next((size for size in sizes if ".".join(parts[:size]) in value), 0)
-            value = value[".".join(parts[:taken])] if taken else _MISSING
+            value = value[".".join(parts[:taken])] if taken else MISSING
         elif isinstance(value, list) and _INDEX.fullmatch(parts[0]) and int(parts[0]) < len(value):
             value = value[int(parts[0])]
         else:
-            return _MISSING
+            return MISSING
         parts = parts[taken or len(parts) :]
     return value
 
 
 def _attribute_texts(path: str, step: Step, facts: _Facts) -> _Texts:
-    value = _attribute(step.node.metadata, path)
-    return () if value is _MISSING else _leaves(f"attr.{path}", value)
+    value = value_at(step.node.metadata, path)
+    return () if value is MISSING else _leaves(f"attr.{path}", value)
 
 
 _INDEX = re.compile(r"[0-9]{1,9}")
@@ -435,7 +436,7 @@ def _attribute_compares(
     path: str, sign: str, word: str, number: float, step: Step, facts: _Facts
 ) -> bool:
     """Tell how an attribute compares with a number; texts are ordered as numbers only."""
-    value = _attribute(step.node.metadata, path)
+    value = value_at(step.node.metadata, path)
     compare = _COMPARISONS[sign]
     if isinstance(value, str):
         if sign in ("=", "!="):

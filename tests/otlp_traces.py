@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from logtracer import Edge, EdgeType, Node, NodeStatus, NodeType, TraceGraph, trace_to_json
+from logtracer_extras.testing import TraceBuilder
 
 START = datetime(2026, 11, 22, 18, 0, tzinfo=timezone.utc)
 TOKENS = {
@@ -22,18 +23,18 @@ TOKENS = {
 
 def everything() -> TraceGraph:
     """Return a trace with every node type, edge type, status and kind of token."""
-    trace = TraceGraph(trace_id="4bf92f3577b34da6a3ce929d0e0e4736", name="everything")
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    builder = TraceBuilder("everything", trace_id=trace_id, start=START, end=60)
+    trace = builder.trace
     trace.metadata = {"session_id": "session-1", "user_id": "user-1", "tags": ["a", "b"]}
-    trace.start_time, trace.end_time = START, START + timedelta(seconds=60)
-    root = _add(trace, "everything", "trace", NodeStatus.COMPLETED, None)
-    for node_type in NodeType:
-        _add(trace, f"a {node_type}", node_type.value, NodeStatus.COMPLETED, root)
-    for status in NodeStatus:
-        _add(trace, f"{status} step", "tool_call", status, root)
+    kinds = [(f"a {node_type}", node_type.value, "completed") for node_type in NodeType]
+    kinds += [(f"{status} step", "tool_call", status.value) for status in NodeStatus]
+    for number, (name, node_type, status) in enumerate(kinds, 1):
+        builder.node(name, node_type, status=status, start=number, end=number + 1)
     nodes = list(trace.nodes.values())
     for position, edge_type in enumerate(EdgeType):
-        source, target = nodes[position + 1], nodes[position + 2]
-        trace.add_edge(Edge(source.id, target.id, edge_type, "why", {"weight": 0.5}))
+        edge = builder.link(nodes[position + 1], nodes[position + 2], edge_type, "why")
+        edge.metadata = {"weight": 0.5}
     _fill(trace, nodes)
     return trace
 
@@ -48,21 +49,6 @@ def hostile() -> TraceGraph:
         node.name = HOSTILE
     trace.add_edge(Edge(f"{1:016x}", f"{2:016x}", HOSTILE, HOSTILE))
     return trace
-
-
-def _add(
-    trace: TraceGraph, name: str, node_type: str, status: NodeStatus, parent: Node | None
-) -> Node:
-    number = len(trace.nodes)
-    node = Node(f"{number + 1:016x}", number, name, node_type, status)
-    node.start_time = START + timedelta(seconds=number)
-    node.end_time = START + timedelta(seconds=60 if parent is None else number + 1)
-    if parent is not None:
-        node.parent_id, node.depth = parent.id, 1
-    trace.add_node(node)
-    if parent is not None:
-        trace.add_edge(Edge(parent.id, node.id))
-    return node
 
 
 def _fill(trace: TraceGraph, nodes: list[Node]) -> None:

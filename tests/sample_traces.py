@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
-from logtracer import Edge, Node, NodeStatus, TraceGraph
+from logtracer import Node, NodeStatus, TraceGraph
+from logtracer_extras.testing import TraceBuilder
 
 START = datetime(2026, 11, 22, 18, 24, 23, tzinfo=timezone.utc)
 
 
 class Sample:
-    """Builds a trace from names and seconds; ids count up, the root is the first."""
+    """A builder for traces whose every time matters: each node says when it starts and ends."""
 
     def __init__(self, name: str, seconds: float = 0.0, trace_id: str = "7f3a9c21") -> None:
-        self.trace = TraceGraph(trace_id=trace_id.ljust(32, "0"), name=name, start_time=START)
-        self.trace.end_time = START + timedelta(seconds=seconds)
-        self.root = self.node(name, "trace", 0.0, seconds, parent=None)
+        whole_id = trace_id.ljust(32, "0")
+        self._builder = TraceBuilder(name, trace_id=whole_id, start=START, end=seconds)
+        self.trace = self._builder.trace
+        self.root = next(iter(self.trace.nodes.values()))
+        self.link = self._builder.link
 
     def node(
         self,
@@ -29,22 +32,13 @@ class Sample:
         **facts: Any,
     ) -> Node:
         """Add a node that ran from `start` to `end` seconds; `end=None` leaves it open."""
-        number = len(self.trace.nodes) + 1
         above = self.root if parent == "root" else parent
-        node = Node(f"{number:016x}", number, name, node_type, NodeStatus.COMPLETED)
-        node.start_time = START + timedelta(seconds=start)
-        node.end_time = None if end is None else START + timedelta(seconds=end)
-        node.parent_id = above.id if isinstance(above, Node) else above
+        stop = start if end is None else end
+        node = self._builder.node(name, node_type, parent=above, start=start, end=stop)
+        node.end_time = None if end is None else node.end_time
         for field, value in facts.items():
             setattr(node, field, value)
-        self.trace.add_node(node)
-        if node.parent_id in self.trace.nodes:
-            self.link(self.trace.nodes[node.parent_id], node, "caused_by")
         return node
-
-    def link(self, earlier: Node, later: Node, edge_type: str, label: str = "") -> None:
-        """Add an edge from an earlier node to a later one."""
-        self.trace.add_edge(Edge(earlier.id, later.id, edge_type, label))
 
 
 def weather() -> TraceGraph:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta, timezone
 from random import Random
 from typing import Any
 
-from logtracer import Edge, EdgeType, Node, NodeStatus, TraceGraph
+from logtracer import TraceGraph
+from logtracer_extras.testing import TraceBuilder
 
 START = datetime(2026, 11, 22, 18, 0, tzinfo=timezone.utc)
 TOKENS = "gen_ai.usage.input_tokens"
@@ -68,28 +69,29 @@ def trace_of(
     root: Step, *, prefix: str = "a", tempo: float = 1.0, later: float = 0.0
 ) -> TraceGraph:
     """Make a trace of a tree: ids with a prefix, seconds of `tempo` from a `later` start on."""
-    trace = TraceGraph(trace_id=prefix * 32, name=root.name)
-    trace.start_time = START + timedelta(seconds=later)
+    moment = START + timedelta(seconds=later)
+    builder = TraceBuilder(root.name, trace_id=prefix * 32, start=moment, has_root=False)
     ids = {step: f"{prefix}{number}" for number, step in enumerate(root.walk())}
     sizes = {step: len(step.walk()) for step in ids}
-    begins = {root: 0.0}
-    for number, (step, node_id) in enumerate(ids.items()):
-        node = Node(node_id, number, step.name, step.node_type, NodeStatus.COMPLETED)
-        node.input_data = copy.deepcopy(step.given)
-        node.start_time = trace.start_time + timedelta(seconds=begins[step] * tempo)
-        node.end_time = node.start_time + timedelta(seconds=sizes[step] * tempo)
+    begins, parents = {root: 0.0}, parents_of(root)
+    for step, node_id in ids.items():
+        node = builder.node(
+            step.name,
+            step.node_type,
+            id=node_id,
+            parent=None if step is root else ids[parents[step]],
+            start=begins[step] * tempo,
+            end=(begins[step] + sizes[step]) * tempo,
+            input=copy.deepcopy(step.given),
+        )
         for name, value in step.facts.items():
             setattr(node, name, value)
-        trace.add_node(node)
-        moment = begins[step] + 0.01
+        begin = begins[step] + 0.01
         for child in step.children:
-            begins[child] = moment
-            moment += 0.001 if step.is_parallel else sizes[child]
-        trace.end_time = node.end_time if step is root else trace.end_time
-    for step, parent in parents_of(root).items():
-        trace.nodes[ids[step]].parent_id = ids[parent]
-        trace.edges.append(Edge(ids[parent], ids[step], EdgeType.CAUSED_BY))
+            begins[child] = begin
+            begin += 0.001 if step.is_parallel else sizes[child]
+    nodes = builder.trace.nodes
     for step in ids:
         if step.retry_of is not None and step.retry_of in ids:
-            trace.edges.append(Edge(ids[step.retry_of], ids[step], EdgeType.RETRY_OF))
-    return trace
+            builder.link(nodes[ids[step.retry_of]], nodes[ids[step]], "retry_of")
+    return builder.trace

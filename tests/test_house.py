@@ -20,11 +20,13 @@ ROOMS = [CORE, ROOT / "logtracer_cli.py", *sorted(ROOT.glob("logtracer_extras/**
 # What a room of logtracer_extras may import of the others; what is not here imports none.
 MAY_IMPORT = {
     "adapters": {"conventions"},
+    "check": {"analysis", "conventions", "diff", "query"},
     "formats": {"conventions", "otlp", "viewer"},
     "importers": {"conventions"},
     "otlp": {"conventions"},
     "query": {"analysis"},
     "stores": {"analysis"},
+    "testing": {"analysis", "check", "diff", "query", "why"},
     "terminal": {path.stem for path in EXTRAS.iterdir()},
     **{door: {"stores"} for door in ("background", "listing", "postgres", "sqlite", "tee")},
 }
@@ -54,6 +56,7 @@ PROMISED = (
     "from logtracer_extras.stores.inferring import InferringStore",
     "from logtracer_extras.stores.retention import prune",
     "from logtracer_extras.tee import TeeStore",
+    "from logtracer_extras.testing import TraceBuilder, assert_order, assert_same, find",
     "from logtracer_extras.viewer import LiveServer, trace_page, write_page",
     "from logtracer_extras.why import explain",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from logtracer import LogtracerError, Node, TraceGraph
 from logtracer_extras.analysis import PriceTable, measure
 from logtracer_extras.query import Match, Query, QueryError, parse
+from logtracer_extras.testing import TraceBuilder
 
 VECTORS = json.loads(
     Path(__file__).with_name("data").joinpath("query_vectors.json").read_text(encoding="utf-8")
@@ -25,12 +26,11 @@ START = datetime(2026, 11, 22, 18, 24, tzinfo=timezone.utc)
 
 
 def trace_of(*nodes: Node) -> TraceGraph:
-    trace = TraceGraph(name="run", start_time=START)
+    builder = TraceBuilder(start=START, has_root=False)
     for node in nodes:
         node.start_time = node.start_time or START
-        node.end_time = node.end_time or START + timedelta(seconds=1)
-        trace.add_node(node)
-    return trace
+        builder.add(node)
+    return builder.trace
 
 
 def found_in(text: str, trace: TraceGraph) -> Match:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 from logtracer import Edge, EdgeType, Node, NodeStatus, TraceGraph
+from logtracer_extras.testing import TraceBuilder
 
 START = datetime(2026, 11, 22, 18, 24, 23, tzinfo=timezone.utc)
 AGENTS = ("researcher", "coder", "critic", "writer")
@@ -15,34 +16,33 @@ WORDS = ("the", "plan", "is", "to", "search", "papers", "and", "compare", "their
 
 
 class TraceMaker:
-    """Builds a trace from microseconds; ids look like real ones, and are the same every time."""
+    """A builder in microseconds; ids look like real ones, and are the same every time."""
 
     def __init__(self, name: str = "run", seed: int = 1) -> None:
         self.random = random.Random(seed)
-        self.trace = TraceGraph(trace_id="0" * 32, name=name, start_time=START)
-        self.root = self.node(name, "trace", None, 0, 0)
+        self._builder = TraceBuilder(
+            name,
+            trace_id="0" * 32,
+            start=START,
+            end=0,
+            new_id=lambda number: f"{self.random.getrandbits(64):016x}",
+        )
+        self.trace = self._builder.trace
+        self.root = next(iter(self.trace.nodes.values()))
 
     def node(
         self, name: str, kind: str, parent: Node | None, start: float, end: float, **facts: Any
     ) -> Node:
         """Add a node that ran from `start` to `end`."""
-        node = Node(f"{self.random.getrandbits(64):016x}", len(self.trace.nodes), name, kind)
-        node.status = NodeStatus.COMPLETED
-        node.parent_id = parent.id if parent else None
-        node.start_time = START + timedelta(microseconds=int(start))
-        node.end_time = START + timedelta(microseconds=int(end))
+        begins, ends = int(start) / 1e6, int(end) / 1e6
+        node = self._builder.node(name, kind, parent=parent, start=begins, end=ends)
         for field, value in facts.items():
             setattr(node, field, value)
-        self.trace.add_node(node)
-        if parent:
-            self.trace.edges.append(Edge(parent.id, node.id))
         return node
 
     def end(self, node: Node, end: float) -> None:
         """Let a node end later than was said."""
-        node.end_time = START + timedelta(microseconds=int(end))
-        if node is self.root:
-            self.trace.end_time = node.end_time
+        self._builder.end(node, int(end) / 1e6)
 
 
 def reference_trace(count: int, seed: int = 1) -> TraceGraph:
