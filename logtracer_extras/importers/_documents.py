@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
 import os
 import re
@@ -11,7 +13,17 @@ from typing import Any
 
 from logtracer import TraceLoadError
 
-__all__ = ["GZIP", "MAX_FILE", "decode_text", "documents_in", "read_bytes", "unpacked"]
+__all__ = [
+    "GZIP",
+    "MAX_FILE",
+    "ZSTANDARD",
+    "decode_text",
+    "documents_in",
+    "largest_unpacked",
+    "read_bytes",
+    "unpacked",
+    "zstandard",
+]
 
 
 MAX_FILE = 1 << 30  # bytes; a larger file is refused before it is read
@@ -46,8 +58,16 @@ def documents_in(text: str) -> tuple[list[Any], int]:
         except ValueError:
             raise TraceLoadError("not JSON: a number with too many digits") from None
     if not documents:
-        raise TraceLoadError(f"not JSON: {reason}")
+        raise TraceLoadError(f"not JSON: {_reason(text, reason)}")
     return documents, damaged
+
+
+def _reason(text: str, reason: str) -> str:
+    """Say how a text that is none of our formats begins; else where its JSON ends."""
+    start = text.lstrip("\ufeff \t\r\n")[:60]
+    if start[:1] in ("", "{", "["):
+        return reason
+    return f"it begins with {ascii(start.splitlines()[0])}"
 
 
 def _skip_space(text: str, position: int) -> int:
@@ -73,24 +93,81 @@ def read_bytes(path: str) -> bytes:
 
 
 GZIP = b"\x1f\x8b"
+ZSTANDARD = b"\x28\xb5\x2f\xfd"
+_PLAIN_SIZE = 1 << 24  # bytes; what unpacks to less can do no harm
+_GROWTH = 100  # times; traces shrink to a tenth or a fortieth, what shrinks more is a trap
+
+
+def largest_unpacked(size: int) -> int:
+    """Return how many bytes a compressed file of a size may hold: a few can make many."""
+    return min(MAX_FILE, max(_PLAIN_SIZE, size * _GROWTH))
 
 
 def unpacked(data: bytes) -> bytes:
-    """Decompress a file of gzip, which a few bytes can make endless."""
-    reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    """Decompress a file of gzip or Zstandard, which a few bytes can make endless."""
+    limit = largest_unpacked(len(data))
     try:
-        found = reader.decompress(data, MAX_FILE)
+        found = _gunzip(data, limit) if data.startswith(GZIP) else zstandard(data, limit)
     except zlib.error as error:
-        raise TraceLoadError(f"damaged gzip: {error}") from None
-    if reader.unconsumed_tail:
-        raise TraceLoadError(f"holds more than {MAX_FILE >> 30} GiB")
-    if found.startswith(GZIP):
-        raise TraceLoadError("gzip within gzip")
+        raise TraceLoadError(f"damaged: {error}") from None
+    if len(found) > limit:
+        raise TraceLoadError(
+            f"its {len(data):,} bytes hold more than {limit:,};"
+            " if that is no mistake, decompress it first"
+        )
+    if found.startswith((GZIP, ZSTANDARD)):
+        raise TraceLoadError("compressed twice")
     return found
+
+
+def _gunzip(data: bytes, limit: int) -> bytes:
+    parts = []
+    while data and limit >= 0:  # files put together have several members
+        reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        parts.append(reader.decompress(data, limit + 1))
+        limit -= len(parts[-1])
+        data = reader.unused_data.lstrip(b"\0")
+    return b"".join(parts)
+
+
+def zstandard(data: bytes, limit: int) -> bytes:
+    """Decompress up to one byte more than a limit; Python can do it by itself since 3.14.
+
+    Raises zlib.error when it is damaged, TraceLoadError when there is nothing to read it with.
+    """
+    for name in ("compression.zstd", "zstandard"):
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        source = io.BytesIO(data)
+        try:
+            if name == "zstandard":
+                reader = module.ZstdDecompressor().stream_reader(source, read_across_frames=True)
+            else:
+                reader = module.ZstdFile(source)
+            found: bytes = reader.read(limit + 1)
+        except (module.ZstdError, EOFError) as error:
+            raise zlib.error(str(error)) from None
+        return found
+    hint = "pip install zstandard, or use Python 3.14"
+    raise TraceLoadError(f"compressed with Zstandard: {hint}")
+
+
+_OTHER_FILES = {
+    b"SQLite format 3\0": "an SQLite database, of no program whose tables are known",
+    b"PAR1": "a Parquet file; save its rows as JSON lines",
+    b"%PDF": "a PDF file",
+    b"\x80\x04": "a pickle, which could run anything; save it as JSON",
+    b"ARROW1": "an Arrow file; save its rows as JSON lines",
+}
 
 
 def decode_text(data: bytes) -> str:
     """Decode UTF-8, or the UTF-16 that some shells write, told by its first bytes."""
+    for mark, what in _OTHER_FILES.items():
+        if data.startswith(mark):
+            raise TraceLoadError(what)
     utf_16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         return data.decode("utf-16" if utf_16 else "utf-8-sig")

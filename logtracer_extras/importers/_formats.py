@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from logtracer import TraceLoadError
-
-from ..conventions.values import first_of, object_of, objects_in
+from ..conventions.values import first_of, object_of
+from ._kinds import count_kinds, most_are, sample_of
 from ._records import SHARED, Record
 from ._spans import ReadSpans, SpanRecord
 from ._values import clean_values
@@ -26,7 +25,14 @@ from .phoenix import is_row, rows
 from .xray import is_xray, xray_spans
 from .zipkin import is_micro_span, micro_span
 
-__all__ = ["RECORD_FORMATS", "is_journal", "is_native", "read_with", "reader_of"]
+__all__ = [
+    "RECORD_FORMATS",
+    "file_reader_of",
+    "is_journal",
+    "is_native",
+    "read_with",
+    "reader_of",
+]
 
 
 _LIST_NAMES = ("spans", "traces", "data", "rows")
@@ -38,7 +44,7 @@ def _is_span_list(document: dict[str, Any]) -> bool:
 
 
 def _read_span_list(document: dict[str, Any], source: str) -> Iterator[SpanRecord]:
-    return _read_items(objects_in(first_of(document, *_LIST_NAMES), "spans"), source)
+    return _read_list(first_of(document, *_LIST_NAMES), source)
 
 
 def _is_grouped(document: dict[str, Any]) -> bool:
@@ -52,8 +58,15 @@ def _is_grouped(document: dict[str, Any]) -> bool:
 
 
 def _read_grouped(document: dict[str, Any], source: str) -> Iterator[SpanRecord]:
-    for items in document.values():
-        yield from _read_items(items, source)
+    for position, items in enumerate(document.values()):
+        reader = _reader_of_list(items)
+        if reader is not None:
+            yield from read_with(reader, items, source, position)
+
+
+def _read_list(items: Any, source: str) -> Iterator[SpanRecord]:
+    reader = _reader_of_list(items)
+    return iter(()) if reader is None else read_with(reader, items, source, 0)
 
 
 def _reader_of_records(records: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]) -> ReadSpans:
@@ -95,6 +108,19 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
 )
 
 
+# Formats whose files are read as a whole: a session with an event on each line. Each is given all
+# documents of a file, and most of them have to have its form.
+_FILE_FORMATS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = ()
+
+
+def file_reader_of(documents: list[Any]) -> tuple[str, ReadSpans] | None:
+    """Return what reads documents together, None when each of them stands for itself."""
+    for name, has_form, read in _FILE_FORMATS:
+        if has_form(documents):
+            return name, read
+    return None
+
+
 def is_native(document: Any) -> bool:
     return isinstance(document, dict) and "schema_version" in document and "nodes" in document
 
@@ -117,21 +143,29 @@ def reader_of(document: Any) -> tuple[str, ReadSpans] | None:
 
 
 def _reader_of_list(items: list[Any]) -> tuple[str, ReadSpans] | None:
-    if not items:
-        return None
-    if is_message(items[0]):
+    """Return what reads a list: the format that most of its items have."""
+    together = file_reader_of(items)
+    if together is not None:
+        return together
+    some = sample_of(items)
+    if most_are(is_message, some):
         return "messages", read_message_list
-    inner = reader_of(items[0])
-    return None if inner is None else (inner[0], _read_items)
+    readers = [reader for reader in map(reader_of, some) if reader is not None]
+    empty = sum(item == [] for item in some)
+    if not readers or 2 * len(readers) < len(some) - empty:
+        return None
+    return readers[0][0], _read_items
 
 
 def _read_items(items: list[Any], source: str) -> Iterator[SpanRecord]:
+    unknown = count_kinds(item for item in items if item != [] and reader_of(item) is None)
     for position, item in enumerate(items):
         reader = reader_of(item)
-        if reader is None and item != []:
-            raise TraceLoadError(f"item {position} of the list is not in a known format")
-        if reader is not None:
-            yield from read_with(reader, item, source, position)
+        if reader is None:
+            continue
+        for span in read_with(reader, item, source, position):
+            span.kinds, unknown = span.kinds or unknown, {}
+            yield span
 
 
 def read_with(

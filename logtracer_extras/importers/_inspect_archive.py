@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import re
@@ -13,6 +12,7 @@ from typing import Any
 from logtracer import TraceLoadError
 
 from ..conventions.values import object_of
+from ._documents import largest_unpacked, zstandard
 
 __all__ = ["ZIP", "read_archive"]
 
@@ -35,8 +35,9 @@ def read_archive(data: bytes, limit: int) -> tuple[dict[str, Any], int]:
             header = next((name for name in _HEADERS if name in files), None)
             if header is None:
                 raise TraceLoadError("a zip archive, but not of an Inspect log")
+            limit = min(limit, largest_unpacked(len(data)))
             if sum(files[name].file_size for name in (header, *names)) > limit:
-                raise TraceLoadError(f"holds more than {limit >> 30} GiB")
+                raise TraceLoadError(f"its {len(data):,} bytes hold more than {limit:,}")
             samples = [_member(archive, files[name], data) for name in names]
             document = _member(archive, files[header], data)
     except _BAD_ARCHIVE as error:
@@ -65,21 +66,11 @@ def _content(archive: zipfile.ZipFile, item: zipfile.ZipInfo, data: bytes) -> by
 
 
 def _zstandard(data: bytes, item: zipfile.ZipInfo) -> bytes:
-    """Decompress a file as newer Inspects write them; Python can do it by itself since 3.14."""
-    try:
-        module = importlib.import_module("zstandard")
-    except ImportError:
-        hint = "pip install zstandard, or use Python 3.14"
-        raise TraceLoadError(f"compressed with Zstandard: {hint}") from None
+    """Decompress a file as newer Inspects write them."""
     header = data[item.header_offset : item.header_offset + 30]
     name, extra = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
     start = item.header_offset + 30 + name + extra
-    source = io.BytesIO(data[start : start + item.compress_size])
-    reader = module.ZstdDecompressor().stream_reader(source, read_across_frames=True)
-    try:
-        found: bytes = reader.read(item.file_size)
-    except module.ZstdError as error:
-        raise zipfile.BadZipFile(str(error)) from None
+    found = zstandard(data[start : start + item.compress_size], item.file_size)[: item.file_size]
     if zlib.crc32(found) != item.CRC:
         raise zipfile.BadZipFile("a wrong checksum")
     return found

@@ -12,9 +12,10 @@ from ..conventions.values import first_of, object_of, objects_in, parse_json
 from ._spans import SpanLink, SpanRecord, add_note
 from ._values import SPAN_DIGITS, clean_values, hashed_id, id_of, moment_of, optional_text, text_of
 
-__all__ = ["assemble"]
+__all__ = ["KINDS", "assemble"]
 
 _FORMAT = "logtracer.import.format"
+KINDS = "logtracer.import.kinds"  # what a file held beside traces, counted
 _LAST = datetime(9999, 12, 31, tzinfo=timezone.utc)
 
 
@@ -47,7 +48,7 @@ def _key(span: SpanRecord) -> str:
 
 
 def _start_order(span: SpanRecord, levels: Mapping[str, int]) -> tuple[datetime, int, int]:
-    return span.start or _LAST, span.sequence_number, levels[_key(span)]
+    return span.start or span.order or _LAST, span.sequence_number, levels[_key(span)]
 
 
 def _name_spans(spans: list[SpanRecord]) -> dict[str, SpanRecord]:
@@ -196,6 +197,10 @@ def _describe(trace: TraceGraph, spans: list[SpanRecord]) -> None:
     if len(top) == 1 and first.facts.node_type in _ROOT_TYPES and not first.own:
         trace.nodes[first.node_id].node_type = "trace"
     trace.metadata = {_FORMAT: first.format, **first.shared, **_session(first.facts.metadata)}
+    for span in spans:
+        for kind, count in span.kinds.items():
+            kinds = trace.metadata.setdefault(KINDS, {})
+            kinds[kind] = kinds.get(kind, 0) + count
     for span in spans:
         for key, value in span.shared.items():
             if trace.metadata.get(key) != value:

@@ -55,6 +55,8 @@ class SpanRecord:
     own: dict[str, Any] = field(default_factory=dict)  # the logtracer.* attributes, if any
     format: str = ""
     node_id: str = ""
+    order: datetime | None = None  # where it stands among the others when it has no start
+    kinds: dict[str, int] = field(default_factory=dict)  # what its document held beside spans
 
     @property
     def sequence_number(self) -> int:

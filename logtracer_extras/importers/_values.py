@@ -19,6 +19,7 @@ __all__ = [
     "TRACE_DIGITS",
     "clean_value",
     "clean_values",
+    "clock_time",
     "decoded_json",
     "hashed_id",
     "id_of",
@@ -121,6 +122,31 @@ def moment_of(value: Any) -> datetime | None:
     if number is not None:
         return _from_nanoseconds(number) if number else None
     return _from_iso(value) if isinstance(value, str) else None
+
+
+_CLOCK_UNITS = (  # a number of this size or more is a time in units of so many nanoseconds
+    (10**17, 1),
+    (10**14, 1_000),
+    (10**11, 1_000_000),
+    (10**8, 1_000_000_000),
+)
+
+
+def clock_time(value: Any) -> datetime | None:
+    """Return a time given as ISO 8601 text or as a number, whose size tells its unit."""
+    try:
+        number = float(value) if not isinstance(value, (bool, list, dict)) else None
+    except (TypeError, ValueError, OverflowError):
+        return _from_iso(value) if isinstance(value, str) else None
+    if number is None or not number < 10**19:
+        return None
+    for least, nanoseconds in _CLOCK_UNITS:
+        if number >= least:
+            whole = integer_of(value)
+            return _from_nanoseconds(
+                whole * nanoseconds if whole == number else round(number * nanoseconds)
+            )
+    return None
 
 
 def _from_nanoseconds(number: int) -> datetime | None:

@@ -1,16 +1,29 @@
-"""Chat messages: a conversation or a bare list of them."""
+"""Chat messages: a conversation or a bare list of them, whoever's they are.
+
+OpenAI's (both interfaces), Anthropic's, Google's contents, Bedrock's, LangChain's, the Vercel AI
+SDK's and those of the GenAI conventions. Which one a message is shows in each of its parts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
-from logtracer import EdgeType, NodeType
-
 from ..conventions.reading import Facts
-from ..conventions.usage import usage_facts
-from ..conventions.values import first_of, object_of, objects_in, parse_json, well_formed
-from ._spans import SpanLink, SpanRecord, add_failure
+from ..conventions.values import first_of, object_of, objects_in, well_formed
+from ._conversation import Conversation, Said
+from ._message_facts import facts_of_message, moment_in
+from ._message_parts import (
+    ITEM_CALLS,
+    calls_in,
+    is_result,
+    parts_of,
+    results_in,
+    said_by_item,
+    unwrapped,
+)
+from ._spans import SpanRecord
 from ._values import SPAN_DIGITS, TRACE_DIGITS, clean_values, hashed_id, text_of
 
 __all__ = [
@@ -19,155 +32,191 @@ __all__ = [
     "read_conversation",
     "read_message_list",
     "read_messages",
+    "role_of",
+    "said_in",
+    "said_of",
 ]
 
 
 def is_message(item: Any) -> bool:
-    return isinstance(item, dict) and bool(_role_of(item))
+    return isinstance(item, dict) and bool(role_of(unwrapped(item)))
 
 
-def _role_of(message: dict[str, Any]) -> str:
+_ROLES = {
+    "ai": "assistant",
+    "AIMessageChunk": "assistant",
+    "human": "user",
+    "HumanMessageChunk": "user",
+    "model": "assistant",
+    "function": "tool",
+}
+_LANGCHAIN_TYPES = {
+    "human",
+    "ai",
+    "system",
+    "tool",
+    "function",
+    "developer",
+    "chat",
+} | _ROLES.keys()
+
+
+def role_of(message: dict[str, Any]) -> str:
     """Return who speaks; the items of OpenAI's newer interface have a type instead of a role."""
     role = message.get("role")
     if isinstance(role, str):
-        return well_formed(role)
+        return _ROLES.get(role, well_formed(role))
     kind = message.get("type")
     if not isinstance(kind, str):
         return ""
-    if "content" in message and kind in _LANGCHAIN_ROLES:
-        return _LANGCHAIN_ROLES[kind]
-    if kind in _ITEMS:
-        return "assistant"
-    call, _, output = kind.rpartition("_")
-    return "tool" if call in _CALLS and output == "output" else ""
-
-
-_LANGCHAIN_ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
-_CALLS = (
-    "apply_patch_call",
-    "code_interpreter_call",
-    "computer_call",
-    "custom_tool_call",
-    "file_search_call",
-    "function_call",
-    "image_generation_call",
-    "local_shell_call",
-    "mcp_call",
-    "shell_call",
-    "web_search_call",
-)
-_ITEMS = (*_CALLS, "reasoning")  # what a model says
+    if "content" in message and kind in _LANGCHAIN_TYPES:
+        return _ROLES.get(kind, kind)
+    return said_by_item(kind)
 
 
 def is_conversation(document: dict[str, Any]) -> bool:
+    if is_message(document) or document.get("object") in _ANSWERS:
+        return True
     messages = _messages_of(document)
     return isinstance(messages, list) and bool(messages) and is_message(messages[0])
 
 
-def _messages_of(document: dict[str, Any]) -> Any:
-    """Return the messages of a conversation, or of what a model's provider answered."""
-    if document.get("object") == "response":
-        return document.get("output")
-    if document.get("object") == "chat.completion":
-        choices = objects_in(document.get("choices"), "choices")
-        return [object_of(choice.get("message")) for choice in choices]
-    return [document] if is_message(document) else document.get("messages")
-
-
 _ANSWERS = ("response", "chat.completion")
+_LISTS = ("messages", "history", "contents")
+
+
+def _messages_of(document: dict[str, Any]) -> Any:
+    return first_of(document, *_LISTS)
 
 
 def read_conversation(document: dict[str, Any], source: str) -> Iterator[SpanRecord]:
+    """Read a conversation, what a provider answered, or the log of one call with its answer."""
     trace_id = hashed_id(source, TRACE_DIGITS)
-    messages = _messages_of(document)
-    kept = {} if is_message(document) else clean_values(document)
-    is_answer = document.get("object") in _ANSWERS
-    kept.pop("output" if document.get("object") == "response" else "messages", None)
-    if is_answer:
-        kept.update(_message_facts(document))
-    root = SpanRecord(
-        trace_id, "conversation", Facts("trace", metadata=kept), trace_id[:SPAN_DIGITS]
-    )
-    yield root
-    yield from read_messages(messages, trace_id, root.span_id)
+    root = SpanRecord(trace_id, "conversation", Facts("trace"), trace_id[:SPAN_DIGITS])
+    talk = Conversation(trace_id, root.span_id)
+    if is_message(document):
+        talk.extend(said_in([document]))
+    elif document.get("object") in _ANSWERS:
+        _add_answer(talk, document)
+    else:
+        _describe(root, document)
+        messages = _messages_of(document)
+        items = [item for item in messages if isinstance(item, dict)]
+        talk.extend(said_in(items))
+        answer = object_of(document.get("response"))
+        if answer.get("object") in _ANSWERS or "choices" in answer:
+            _add_answer(talk, {**_told_beside(document), **answer})
+    yield from talk.close(root)
 
 
-def _message_facts(message: dict[str, Any]) -> dict[str, Any]:
-    """Return the model, the tokens and the reason for the end that an answer tells."""
-    facts: dict[str, Any] = usage_facts(object_of(message.get("usage")))
-    if isinstance(message.get("model"), str):
-        facts["gen_ai.response.model"] = well_formed(message["model"])
-    reason = first_of(message, "finish_reason", "stop_reason")
-    if isinstance(reason, str):
-        facts["gen_ai.response.finish_reasons"] = [well_formed(reason)]
-    return facts
+def _describe(root: SpanRecord, document: dict[str, Any]) -> None:
+    """Keep what is said of the whole, on the root."""
+    kept = {key: value for key, value in document.items() if key not in (*_LISTS, "response")}
+    root.facts.metadata = clean_values(kept)
+    session = first_of(document, "sessionId", "session_id", "conversation_id", "thread_id")
+    if isinstance(session, str):
+        root.facts.metadata["session.id"] = well_formed(session)
+
+
+def _told_beside(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what the log of a call says of it, in the words of an answer."""
+    beside = {key: document[key] for key in ("cost", "model", "error") if document.get(key)}
+    end = moment_in(document)
+    latency = document.get("latency_sec")
+    if end is not None and isinstance(latency, (int, float)) and 0 <= latency < 1e6:
+        beside["start_time"] = (end - timedelta(seconds=latency)).isoformat()
+    return beside | ({} if end is None else {"end_time": end.isoformat()})
+
+
+def _add_answer(talk: Conversation, answer: dict[str, Any]) -> None:
+    """Add one model call for all that a provider answered at once."""
+    if answer.get("object") == "response":
+        items = [item for item in _list_of(answer.get("output")) if isinstance(item, dict)]
+        groups = list(said_in(items)) or [Said("assistant", {"role": "assistant", "content": []})]
+        first = next((said for said in groups if said.role == "assistant"), groups[0])
+    else:
+        groups = [_choices_said(answer)]
+        first = groups[0]
+    facts_of_message(first, answer)
+    if answer.get("error") or answer.get("status") == "failed":
+        first.error = answer.get("error") or "failed"
+    talk.extend(groups)
+
+
+def _list_of(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _choices_said(answer: dict[str, Any]) -> Said:
+    """Return the message of an answer; several choices are one call still."""
+    choices = objects_in(answer.get("choices"), "choices")
+    said = [said_of(object_of(choice.get("message"))) for choice in choices]
+    if len(said) == 1:
+        only = said[0]
+        only.role = "assistant"
+        facts_of_message(only, choices[0])
+        return only
+    message = {"role": "assistant", "choices": choices}
+    return Said("assistant", message, [call for one in said for call in one.calls])
 
 
 def read_message_list(messages: list[Any], source: str) -> Iterator[SpanRecord]:
     return read_conversation({"messages": messages}, source)
 
 
-def read_messages(messages: Any, trace_id: str, parent_id: str | None) -> Iterator[SpanRecord]:
-    """Make a node of every message: what the model said, what a tool or a person answered."""
-    called: dict[str, dict[str, Any]] = {}
-    previous: SpanRecord | None = None
-    for position, message in enumerate(objects_in(messages, "messages")):
-        span = _message_span(message, called)
-        span.trace_id, span.parent_id = trace_id, parent_id
-        span.span_id = hashed_id(f"{trace_id}/message/{position}", SPAN_DIGITS)
-        if previous is not None:
-            edge = {"logtracer.edge.type": EdgeType.DATA_FLOW.value}
-            span.links.append(SpanLink(trace_id, previous.span_id, edge))
-        for call in _calls_in(message):
-            called[text_of(first_of(call, "call_id", "id"))] = call
-        yield span
-        previous = span
+def read_messages(messages: Any, trace_id: str, parent_id: str | None) -> list[SpanRecord]:
+    """Make the steps of a list of messages below a span."""
+    return Conversation(trace_id, parent_id).extend(said_in(objects_in(messages, "messages")))
 
 
-def _message_span(message: dict[str, Any], called: dict[str, dict[str, Any]]) -> SpanRecord:
-    role = _role_of(message) or text_of(message.get("type")) or "message"
-    results = [text_of(part.get("tool_use_id")) for part in _parts(message, "tool_result")]
-    kept = {key: message[key] for key in message if key not in ("role", "error")}
+def said_in(messages: list[dict[str, Any]]) -> Iterator[Said]:
+    """Read messages; the items of one answer of OpenAI's newer interface are one message."""
+    items: list[dict[str, Any]] = []
+    for message in map(unwrapped, messages):
+        if _is_item_of_model(message):
+            items.append(message)
+            continue
+        if items:
+            yield _items_said(items)
+            items = []
+        yield said_of(message)
+    if items:
+        yield _items_said(items)
+
+
+def _is_item_of_model(message: dict[str, Any]) -> bool:
+    kind = message.get("type")
+    if kind == "message" and "usage" not in message:
+        return message.get("role") == "assistant" and isinstance(message.get("content"), list)
+    return "role" not in message and isinstance(kind, str) and said_by_item(kind) == "assistant"
+
+
+def _items_said(items: list[dict[str, Any]]) -> Said:
+    if len(items) == 1 and items[0].get("type") == "message":
+        return said_of(items[0])
+    said = Said("assistant", {"role": "assistant", "content": items})
+    for item in items:
+        if item.get("type") in ITEM_CALLS:
+            said.calls += calls_in(item)
+            said.results += results_in(item)
+        facts_of_message(said, item)
+    return said
+
+
+def said_of(message: dict[str, Any]) -> Said:
+    """Read one message: who says it, what it asks of tools, what they answered."""
+    message = unwrapped(message)
+    role = role_of(message) or text_of(message.get("type")) or "message"
+    said = Said(role, message, calls_in(message), results_in(message))
+    said.metadata["message.role"] = role
     if role == "assistant":
-        name = text_of(message.get("model")) or role
-        span = SpanRecord("", name, Facts(NodeType.LLM_CALL, output_data={"message": message}))
-        span.facts.metadata.update(_message_facts(message))
-    elif role in ("tool", "function") or results:
-        answered = text_of(first_of(message, "tool_call_id", "call_id"))
-        call = called.get((results or [answered])[0], {})
-        span = _tool_span(message, call, kept)
-    elif role == "user":
-        span = SpanRecord("", role, Facts(NodeType.HUMAN_INPUT, output_data=kept))
-    else:
-        span = SpanRecord("", role, Facts(NodeType.CUSTOM, output_data=kept))
-    span.facts.output_data = clean_values(span.facts.output_data)
-    span.facts.metadata["message.role"] = role
-    if message.get("error"):
-        add_failure(span, message["error"])
-    for part in _parts(message, "tool_result"):
-        if part.get("is_error") is True:
-            add_failure(span, part.get("content") or "the tool failed")
-    return span
-
-
-def _tool_span(message: dict[str, Any], call: dict[str, Any], kept: dict[str, Any]) -> SpanRecord:
-    function = object_of(call.get("function")) or call
-    name = text_of(first_of(message, "name", "function") or function.get("name")) or "tool"
-    arguments = parse_json(first_of(function, "arguments", "input", "args"))
-    asked = {} if arguments is None else {"arguments": arguments}
-    data = arguments if isinstance(arguments, dict) else asked
-    return SpanRecord("", name, Facts(NodeType.TOOL_CALL, clean_values(data), kept))
-
-
-def _calls_in(message: dict[str, Any]) -> list[dict[str, Any]]:
-    calls = message.get("tool_calls")
-    listed = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-    own = [message] if message.get("type") in _CALLS else []
-    return listed + own + _parts(message, "tool_use")
-
-
-def _parts(message: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-    content = message.get("content")
-    if not isinstance(content, list):
-        return []
-    return [part for part in content if isinstance(part, dict) and part.get("type") == kind]
+        said.name = text_of(message.get("name")) if message.get("name") else ""
+    elif said.results:
+        rest = [part for part in parts_of(message) if not is_result(part)]
+        said.is_more_than_results = role != "tool" and bool(rest)
+        if said.is_more_than_results:  # a person's word beside the results, or a file
+            said.message = {**message, "content": rest}
+    facts_of_message(said, message)
+    if message.get("error") and not (said.results and said.role == "tool"):
+        said.error = message["error"]
+    return said

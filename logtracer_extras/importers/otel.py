@@ -123,8 +123,15 @@ def read_otlp(document: dict[str, Any], source: str) -> Iterator[SpanRecord]:
 
 
 def is_span(document: dict[str, Any]) -> bool:
-    return isinstance(first_of(document, *_CONTEXT), dict) or bool(
-        first_of(document, "spanId", "span_id")
+    """Tell a span by an id in it or in its context, else by a context, a name and a time."""
+    context = first_of(document, *_CONTEXT)
+    if first_of(document, "spanId", "span_id"):
+        return True
+    if not isinstance(context, dict):
+        return False
+    has_time = first_of(document, *_START) is not None
+    return bool(first_of(context, *_SPAN_ID) or first_of(context, *_TRACE_ID)) or (
+        has_time and isinstance(document.get("name"), str)
     )
 
 

@@ -381,14 +381,13 @@ ITEMS = [
 ]
 
 
-def test_items_without_a_role_are_messages_from_the_first_one_on() -> None:
-    assert [node.node_type for node in nodes_of(ITEMS)[1:]] == [
-        "llm_call",
-        "llm_call",
-        "tool_call",
-        "llm_call",
-        "llm_call",
-    ]
+def test_the_items_of_one_answer_are_one_call_with_the_tools_it_asked() -> None:
+    nodes = nodes_of(ITEMS)[1:]
+    assert [node.node_type for node in nodes] == ["llm_call", "tool_call", "llm_call", "tool_call"]
+    assert (nodes[1].name, nodes[1].output_data["output"]) == ("look_up", "7")
+    assert [item["type"] for item in nodes[2].output_data["message"]["content"]] == (
+        ["web_search_call", "message"]
+    )
 
 
 def test_a_line_for_each_message_is_one_conversation() -> None:
@@ -396,20 +395,20 @@ def test_a_line_for_each_message_is_one_conversation() -> None:
     assert [node.name for node in nodes_of(*lines)] == ["conversation", "user", "assistant"]
 
 
-def test_what_openai_answered_keeps_its_tokens() -> None:
+def test_what_openai_answered_is_one_call_with_its_tokens() -> None:
     usage = {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 5}
-    root, *items = nodes_of({"object": "response", "output": ITEMS, "usage": usage})
-    assert len(items) == len(ITEMS)
-    assert root.metadata["gen_ai.usage.input_tokens"] == 10
-    assert root.metadata["gen_ai.usage.cache_read.input_tokens"] == 4
+    _, call, *tools = nodes_of({"object": "response", "output": ITEMS[:2], "usage": usage})
+    assert [tool.status for tool in tools] == [NodeStatus.PENDING]
+    assert call.metadata["gen_ai.usage.input_tokens"] == 10
+    assert call.metadata["gen_ai.usage.cache_read.input_tokens"] == 4
 
 
-def test_a_chat_completion_has_a_step_for_each_choice() -> None:
+def test_a_chat_completion_is_one_call_however_many_choices_it_has() -> None:
     choices = [{"index": at, "message": {"role": "assistant", "content": "hi"}} for at in (0, 1)]
     usage = {"prompt_tokens": 10, "completion_tokens": 5}
-    root, *answers = nodes_of({"object": "chat.completion", "choices": choices, "usage": usage})
-    assert len(answers) == 2
-    assert root.metadata["gen_ai.usage.output_tokens"] == 5
+    _, call = nodes_of({"object": "chat.completion", "choices": choices, "usage": usage})
+    assert call.node_type == "llm_call"
+    assert call.metadata["gen_ai.usage.output_tokens"] == 5
 
 
 def test_tokens_that_anthropic_counts_beside_the_input_are_added_to_it() -> None:
