@@ -25,11 +25,13 @@ from typing import Any
 from logtracer import TraceGraph, TraceLoadError, trace_from_journal, trace_from_json
 
 from ._documents import GZIP, MAX_FILE, decode_text, documents_in, read_bytes, unpacked
-from ._formats import is_journal, is_native, read_with, reader_of
+from ._families import companions
+from ._formats import is_journal, is_native, read_with, reader_of, reader_of_session
 from ._inspect_archive import ZIP, read_archive
 from ._joining import assemble
 from ._node_js import json_of_printed
 from ._spans import SpanRecord
+from ._zstandard import ZSTANDARD, unpacked_zstandard
 from .messages import is_message
 
 __all__ = ["import_file", "import_traces"]
@@ -43,18 +45,22 @@ def _why_nothing(documents: list[Any]) -> str:
     return "not a trace in a known format" + (f" (its keys: {ascii(keys)})" if keys else "")
 
 
-def _import(data: str | bytes) -> list[TraceGraph]:
+def _import(data: str | bytes, path: str | None = None) -> list[TraceGraph]:
     if isinstance(data, bytes) and data.startswith(ZIP):
         log, damaged = read_archive(data, MAX_FILE)
         return _import_documents([log], damaged, hashlib.sha256(data).hexdigest())
     if isinstance(data, bytes) and data.startswith(GZIP):
-        return _import(unpacked(data))
+        return _import(unpacked(data), path)
+    if isinstance(data, bytes) and data.startswith(ZSTANDARD):
+        return _import(unpacked_zstandard(data, MAX_FILE), path)
     text = data if isinstance(data, str) else decode_text(data)
     documents, damaged = documents_in(json_of_printed(text) or text)
     if len(documents) == 1 and is_native(documents[0]):
         return [trace_from_json(data)]  # our own reader, no more lenient here than elsewhere
     if is_journal(documents[0]):
         return [trace_from_journal(text.split("\n"))]
+    if path is not None:
+        documents += companions(path, documents)
     source = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
     return _import_documents(documents, damaged, source)
 
@@ -64,6 +70,10 @@ def _import_documents(documents: list[Any], damaged: int, source: str) -> list[T
         documents = [documents]
     traces: list[TraceGraph] = []
     spans: list[SpanRecord] = []
+    session = reader_of_session(documents)
+    if session is not None:
+        spans.extend(read_with(session, documents, source, 0))
+        documents = []
     for position, document in enumerate(documents):
         if is_native(document):
             traces.append(TraceGraph.from_dict(document))
@@ -84,15 +94,22 @@ def import_traces(data: str | bytes) -> list[TraceGraph]:
 
     Raises TraceLoadError, and nothing else, when it holds none.
     """
+    return _import_or_refuse(data)
+
+
+def _import_or_refuse(data: str | bytes, path: str | None = None) -> list[TraceGraph]:
     try:
-        return _import(data)
+        return _import(data, path)
     except RecursionError:
         raise TraceLoadError("nested too deeply") from None
 
 
 def import_file(path: str | os.PathLike[str]) -> list[TraceGraph]:
-    """Read every trace in a file; OSError when it cannot be opened, else TraceLoadError."""
+    """Read every trace in a file; OSError when it cannot be opened, else TraceLoadError.
+
+    The files of a session's sub-agents, which lie beside it, are read with it.
+    """
     try:
-        return import_traces(read_bytes(os.fspath(path)))
+        return _import_or_refuse(read_bytes(os.fspath(path)), os.fspath(path))
     except TraceLoadError as error:
         raise TraceLoadError(f"{os.fspath(path)}: {error}") from None

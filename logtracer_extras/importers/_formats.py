@@ -11,6 +11,8 @@ from ..conventions.values import first_of, object_of, objects_in
 from ._records import SHARED, Record
 from ._spans import ReadSpans, SpanRecord
 from ._values import clean_values
+from .claude_code import is_claude_code, read_claude_code
+from .codex import is_codex, read_codex
 from .datadog import datadog_span, is_datadog
 from .go import go_span, is_go
 from .inspect import is_inspect, read_inspect
@@ -26,7 +28,14 @@ from .phoenix import is_row, rows
 from .xray import is_xray, xray_spans
 from .zipkin import is_micro_span, micro_span
 
-__all__ = ["RECORD_FORMATS", "is_journal", "is_native", "read_with", "reader_of"]
+__all__ = [
+    "RECORD_FORMATS",
+    "is_journal",
+    "is_native",
+    "read_with",
+    "reader_of",
+    "reader_of_session",
+]
 
 
 _LIST_NAMES = ("spans", "traces", "data", "rows")
@@ -93,6 +102,19 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
     ("spans", _is_grouped, _read_grouped),
     ("attributes", is_attributes, read_attributes),
 )
+
+_SESSIONS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = (
+    ("codex", is_codex, read_codex),
+    ("claude_code", is_claude_code, read_claude_code),
+)
+
+
+def reader_of_session(documents: list[Any]) -> tuple[str, ReadSpans] | None:
+    """Return the reader of a coding agent's session, which takes all documents of a file."""
+    for name, is_session, read in _SESSIONS:
+        if is_session(documents):
+            return name, read
+    return None
 
 
 def is_native(document: Any) -> bool:
