@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from logtracer import TraceLoadError
 from ._documents import MAX_FILE, decode_text, documents_in, read_bytes
 from ._zstandard import ZSTANDARD, unpacked_zstandard
 from .claude_code import AGENT_META, FILE, claude_lines, started_agents
-from .codex import COMPANION, is_codex, spawned_in
+from .codex import COMPANION as ROLLOUT
+from .codex import is_codex, spawned_in
+from .gemini_cli import COMPANION as CHAT
+from .gemini_cli import is_gemini_cli, session_id_of
 
 __all__ = ["companions"]
 
@@ -27,6 +31,8 @@ def companions(path: str, documents: list[Any]) -> list[Any]:
     """
     if is_codex(documents):
         return list(_codex_agents(Path(path), documents))
+    if is_gemini_cli(documents):
+        return list(_gemini_agents(Path(path), documents))
     if claude_lines(documents) is not None and not Path(path).name.startswith("agent-"):
         return list(_claude_agents(Path(path), documents))
     return []
@@ -65,7 +71,7 @@ def _codex_agents(rollout: Path, documents: list[Any]) -> Iterator[Any]:
         if file is not None and child not in read:
             read.add(child)
             lines = list(_lines_of(file))
-            yield {"type": COMPANION, "name": file.name, "lines": lines}
+            yield {"type": ROLLOUT, "name": file.name, "lines": lines}
             waiting += sorted(spawned_in(lines))
 
 
@@ -74,6 +80,18 @@ def _rollouts_near(rollout: Path) -> Iterator[Path]:
     above = [folder for folder in rollout.absolute().parents[:4] if folder.name == "sessions"]
     folder = above[0] if above else rollout.absolute().parent
     return folder.rglob("rollout-*.jsonl*") if above else folder.glob("rollout-*.jsonl*")
+
+
+def _gemini_agents(chat: Path, documents: list[Any]) -> Iterator[Any]:
+    """Read the chats in the folder that is called after this one's session."""
+    name = re.sub(r"[^0-9A-Za-z_.-]", "_", session_id_of(documents)).strip(".")
+    folder = chat.parent / name
+    if not name or not folder.is_dir():
+        return
+    for file in sorted(folder.glob("*.json*"))[:_MAX_FILES]:
+        lines = list(_lines_of(file))
+        if is_gemini_cli(lines):
+            yield {"type": CHAT, "name": file.name, "lines": lines}
 
 
 def _lines_of(file: Path) -> Iterator[Any]:

@@ -14,6 +14,7 @@ from ._values import clean_values
 from .claude_code import is_claude_code, read_claude_code
 from .codex import is_codex, read_codex
 from .datadog import datadog_span, is_datadog
+from .gemini_cli import is_gemini_cli, read_gemini_cli
 from .go import go_span, is_go
 from .inspect import is_inspect, read_inspect
 from .jaeger import is_jaeger, is_jaeger_span, read_jaeger, read_jaeger_span
@@ -105,6 +106,7 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
 
 _SESSIONS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = (
     ("codex", is_codex, read_codex),
+    ("gemini_cli", is_gemini_cli, read_gemini_cli),
     ("claude_code", is_claude_code, read_claude_code),
 )
 
