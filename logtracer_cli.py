@@ -833,7 +833,7 @@ def measured(trace: TraceGraph, options: argparse.Namespace) -> Run:
 # ---- Facts: what is said about a node or a run -------------------------------------------------
 
 
-# Times, counts and costs are written as on the page: tests/data/writing_vectors.json holds for both.
+# Times, counts and costs are written as on the page: tests/data/writing_vectors.json binds both.
 
 
 def duration_text(milliseconds: float | None) -> str:

@@ -8,9 +8,19 @@ Vercel AI SDK. What it does not know stays in the metadata under its own name.
 
 from __future__ import annotations
 
+from .messages import add_message_events, is_message_event
 from .reading import Facts, facts_of
 from .types import type_of
 from .values import parse_json, to_json
 from .writing import attributes_of
 
-__all__ = ["Facts", "attributes_of", "facts_of", "parse_json", "to_json", "type_of"]
+__all__ = [
+    "Facts",
+    "add_message_events",
+    "attributes_of",
+    "facts_of",
+    "is_message_event",
+    "parse_json",
+    "to_json",
+    "type_of",
+]

@@ -28,6 +28,7 @@ from typing import Any
 from logtracer import TraceGraph, TraceLoadError, trace_from_journal, trace_from_json
 
 from ._documents import GZIP, MAX_FILE, ZSTANDARD, decode_text, documents_in, read_bytes, unpacked
+from ._families import companions
 from ._folders import files_in
 from ._formats import file_reader_of, is_journal, is_native, read_with, reader_of
 from ._inspect_archive import ZIP, read_archive
@@ -40,18 +41,20 @@ from .messages import is_message, read_message_list
 __all__ = ["import_directory", "import_file", "import_traces"]
 
 
-def _import(data: str | bytes) -> list[TraceGraph]:
+def _import(data: str | bytes, path: str | None = None) -> list[TraceGraph]:
     if isinstance(data, bytes) and data.startswith(ZIP):
         log, damaged = read_archive(data, MAX_FILE)
         return _import_documents([log], damaged, hashlib.sha256(data).hexdigest())
     if isinstance(data, bytes) and data.startswith((GZIP, ZSTANDARD)):
-        return _import(unpacked(data))
+        return _import(unpacked(data), path)
     text = data if isinstance(data, str) else decode_text(data)
     documents, damaged = documents_in(json_of_printed(text) or text)
     if len(documents) == 1 and is_native(documents[0]):
         return [trace_from_json(data)]  # our own reader, no more lenient here than elsewhere
     if is_journal(documents[0]):
         return [trace_from_journal(text.split("\n"))]
+    if path is not None:
+        documents += companions(path, documents)
     source = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
     return _import_documents(documents, damaged, source)
 
@@ -130,8 +133,12 @@ def import_traces(data: str | bytes) -> list[TraceGraph]:
 
     Raises TraceLoadError, and nothing else, when it holds none.
     """
+    return _import_or_refuse(data)
+
+
+def _import_or_refuse(data: str | bytes, path: str | None = None) -> list[TraceGraph]:
     try:
-        return _import(data)
+        return _import(data, path)
     except RecursionError:
         raise TraceLoadError("nested too deeply") from None
 
@@ -139,13 +146,14 @@ def import_traces(data: str | bytes) -> list[TraceGraph]:
 def import_file(path: str | os.PathLike[str]) -> list[TraceGraph]:
     """Read every trace in a file, or in the files of a directory.
 
+    The files of a session's sub-agents, which lie beside it, are read with it.
     Raises OSError when it cannot be opened, else TraceLoadError.
     """
     place = os.fspath(path)
     if os.path.isdir(place):
         return list(import_directory(place))
     try:
-        return import_traces(read_bytes(place))
+        return _import_or_refuse(read_bytes(place), place)
     except TraceLoadError as error:
         raise TraceLoadError(f"{place}: {error}") from None
 

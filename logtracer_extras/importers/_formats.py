@@ -10,7 +10,10 @@ from ._kinds import count_kinds, most_are, sample_of
 from ._records import SHARED, Record
 from ._spans import ReadSpans, SpanRecord
 from ._values import clean_values
+from .claude_code import is_claude_code, read_claude_code
+from .codex import is_codex, read_codex
 from .datadog import datadog_span, is_datadog
+from .gemini_cli import is_gemini_cli, read_gemini_cli
 from .go import go_span, is_go
 from .inspect import is_inspect, read_inspect
 from .jaeger import is_jaeger, is_jaeger_span, read_jaeger, read_jaeger_span
@@ -107,10 +110,13 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
     ("attributes", is_attributes, read_attributes),
 )
 
-
 # Formats whose files are read as a whole: a session with an event on each line. Each is given all
 # documents of a file, and most of them have to have its form.
-_FILE_FORMATS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = ()
+_FILE_FORMATS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = (
+    ("codex", is_codex, read_codex),
+    ("gemini_cli", is_gemini_cli, read_gemini_cli),
+    ("claude_code", is_claude_code, read_claude_code),
+)
 
 
 def file_reader_of(documents: list[Any]) -> tuple[str, ReadSpans] | None:
