@@ -884,35 +884,32 @@ def start_text(trace: TraceGraph) -> str:
 
 
 def tokens_of(node: Node) -> tuple[int, int]:
-    """Return the tokens a node read and wrote, 0 where it says nothing."""
-    read = node.metadata.get("gen_ai.usage.input_tokens")
-    wrote = node.metadata.get("gen_ai.usage.output_tokens")
-    return read if type(read) is int else 0, wrote if type(wrote) is int else 0
+    """Return the tokens a node read and wrote, 0 where it says nothing.
+
+    Cached tokens are part of what was read; where they are more, they were counted beside it.
+    """
+    facts = [node.metadata.get(f"gen_ai.usage.{name}") for name in _COUNTS]
+    read, wrote, cached, written, thought = (fact if type(fact) is int else 0 for fact in facts)
+    stored = cached + written
+    return read + stored * (stored > read), wrote + thought * (thought > wrote)
 
 
-def root_of(trace: TraceGraph) -> Node | None:
-    """Return the node that stands for the whole run; files of other libraries may have none."""
-    for node in trace.nodes.values():
-        if node.parent_id is None and node.node_type == "trace":
-            return node
-    return None
+_COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read.input_tokens",
+    "cache_creation.input_tokens",
+    "reasoning.output_tokens",
+)
 
 
-def run_status(trace: TraceGraph) -> NodeStatus:
-    """Return how the run as a whole stands."""
-    root = root_of(trace)
-    if root is not None:
-        return root.status
-    statuses = {node.status for node in trace.root_nodes}
-    for status in (NodeStatus.RUNNING, NodeStatus.INTERRUPTED, NodeStatus.FAILED):
-        if status in statuses:
-            return status
-    return NodeStatus.COMPLETED if trace.end_time is not None else NodeStatus.INTERRUPTED
+def _error_text(node: Node) -> str:
+    return ": ".join(filter(None, (node.error_type, node.error)))
 
 
 def waited_ms(trace: TraceGraph) -> float:
     """Return how long the run was paused, most often for a human; 0.0 for one that never was."""
-    root = root_of(trace)
+    root = trace.root
     waited = None if root is None else root.metadata.get("logtracer.waited_ms")
     return max(0.0, float(waited)) if isinstance(waited, (int, float)) else 0.0
 
@@ -977,7 +974,7 @@ def rows_of(trace: TraceGraph, shown: set[str] | None = None) -> list[Row]:
 
     `shown` are the ids of the nodes to keep, None for all.
     """
-    root = root_of(trace)
+    root = trace.root
     places: list[tuple[int, Node, bool]] = []
     lift = 0  # the root is the title: what is below it moves one level up
     for level, node in trace.walk():
@@ -1071,7 +1068,7 @@ class _Tree:
 
     def title(self, has_rows: bool) -> Iterator[Line]:
         """Yield the line of the whole run, and what its root says."""
-        trace, root = self._trace, root_of(self._trace)
+        trace, root = self._trace, self._trace.root
         line: Line = [("Trace: ", ""), (self._cut(trace.name or trace.trace_id), "heading")]
         line.append((f" ({self._pen.duration(trace.duration_ms)})", "dim"))
         if root is None:
@@ -1129,7 +1126,7 @@ class _Tree:
             return []
         said = [("annotation: ", [self._quoted(note)], "") for note in node.annotations]
         if node.error is not None or node.error_type is not None:
-            error = ": ".join(part for part in (node.error_type, node.error) if part)
+            error = _error_text(node)
             said.append(("error: ", [self._cut(error)], "failed"))
         if self._verbosity == "full":
             room = _MOST_TEXT
@@ -1234,7 +1231,7 @@ def _inspect(options: argparse.Namespace, screen: Screen) -> int:
         screen.show(node_lines(with_data_flow(trace, options), node, screen.pen))
     else:
         _show_run(trace, options, screen)
-    return int(options.exit_status and run_status(trace) != NodeStatus.COMPLETED)
+    return int(options.exit_status and trace.status != NodeStatus.COMPLETED)
 
 
 def _show_json(document: object, path: str | None, screen: Screen) -> None:
@@ -1321,11 +1318,11 @@ def parsed_query(text: str) -> Query:
         raise UsageError("filter", str(error)) from None
 
 
-def _with_ancestors(trace: TraceGraph, ids: set[str]) -> set[str]:
+def _with_ancestors(trace: TraceGraph, ids: Iterable[str]) -> set[str]:
     found: set[str] = set()
     for node_id in ids:
         above: str | None = node_id
-        while above in trace.nodes and above not in found:
+        while above in trace.nodes and above not in found:  # once each, however many are below it
             found.add(above)
             above = trace.nodes[above].parent_id
     return found
@@ -1356,7 +1353,8 @@ def node_lines(trace: TraceGraph, node: Node, pen: Pen) -> Iterator[Line]:
         (f"   {node.id}   ", "dim"),
         (pen.duration(node.duration_ms), ""),
     ]
-    yield [("in: ", "dim"), (pen.glyph("into").join(_names_above(trace, node)), "")]
+    names = [above.name for above in reversed(trace.ancestors(node.id))]
+    yield [("in: ", "dim"), (pen.glyph("into").join(names or ["nothing: it is at the top"]), "")]
     if node.start_time is not None:
         yield [("started: ", "dim"), (node.start_time.isoformat(" ", "milliseconds"), "")]
     for text, role in _reasons_of(trace, pen, inferred_edges(trace)).get(node.id, ()):
@@ -1364,7 +1362,7 @@ def node_lines(trace: TraceGraph, node: Node, pen: Pen) -> Iterator[Line]:
     for note in node.annotations:
         yield [("annotation: ", "dim"), (f'"{note}"', "")]
     if node.error is not None or node.error_type is not None:
-        error = ": ".join(part for part in (node.error_type, node.error) if part)
+        error = _error_text(node)
         yield [("error: ", "dim"), (error, "failed")]
     for line in (node.error_traceback or "").splitlines():
         yield [(f"  {line}", "dim")]
@@ -1373,17 +1371,6 @@ def node_lines(trace: TraceGraph, node: Node, pen: Pen) -> Iterator[Line]:
         if value:
             yield [(f"{label}:", "dim")]
             yield from ([(f"  {line}", "")] for line in _json_lines(value))
-
-
-def _names_above(trace: TraceGraph, node: Node) -> list[str]:
-    names: list[str] = []
-    seen = {node.id}
-    above = trace.nodes.get(node.parent_id or "")
-    while above is not None and above.id not in seen:
-        seen.add(above.id)
-        names.append(above.name)
-        above = trace.nodes.get(above.parent_id or "")
-    return names[::-1] or ["nothing: it is at the top"]
 
 
 def _json_lines(value: Any) -> list[str]:
@@ -1398,7 +1385,7 @@ def summary_lines(trace: TraceGraph, pen: Pen, run: Run | None = None) -> Iterat
 
     Of a measured run also what it cost and its critical path.
     """
-    status = run_status(trace)
+    status = trace.status
     name = pen.clip(trace.name or "(no name)", pen.width // 2)
     title: Line = [(f"{name}  ", "heading"), (f"{pen.glyph(status)} {status}", status)]
     about = f"{pen.clip(trace.trace_id[:8], 8)}   {start_text(trace)}   "
@@ -1429,7 +1416,8 @@ def _token_facts(trace: TraceGraph) -> list[str]:
     told = {node.id: tokens_of(node) for node in trace.nodes.values() if node.metadata}
     told = {node_id: tokens for node_id, tokens in told.items() if any(tokens)}
     tokens = list(told.values())
-    if not told.keys().isdisjoint(_above(trace, told)):
+    parents = [trace.nodes[node_id].parent_id for node_id in told]
+    if not told.keys().isdisjoint(_with_ancestors(trace, filter(None, parents))):
         try:
             with vendored():
                 from logtracer_extras.analysis import measure
@@ -1439,17 +1427,6 @@ def _token_facts(trace: TraceGraph) -> list[str]:
         tokens = [(step.total.input, step.total.output) for step in top if step.total]
     read, wrote = sum(read for read, _ in tokens), sum(wrote for _, wrote in tokens)
     return [f"tokens {read:,} in / {wrote:,} out"] if read or wrote else []
-
-
-def _above(trace: TraceGraph, node_ids: Iterable[str]) -> set[str]:
-    """Return the ids of all nodes around some."""
-    found: set[str] = set()
-    for node_id in node_ids:
-        parent_id = trace.nodes[node_id].parent_id
-        while parent_id in trace.nodes and parent_id not in found:
-            found.add(parent_id)
-            parent_id = trace.nodes[parent_id].parent_id
-    return found
 
 
 def _counts(trace: TraceGraph) -> list[str]:

@@ -19,9 +19,10 @@ from datetime import datetime, timedelta, timezone
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
-from logtracer import Edge, EdgeType, Node, NodeStatus, TraceGraph, __version__, trace_to_json
+from logtracer import Edge, Node, NodeStatus, TraceGraph, __version__, trace_to_json
 
 from .conventions.values import to_json, well_formed
+from .facts import Moments, links_of
 
 __all__ = [
     "FORMATS",
@@ -60,21 +61,10 @@ def _slices(trace: TraceGraph) -> list[_Slice]:
 
 
 def _timed(trace: TraceGraph) -> Iterator[_Slice]:
-    """Give every node a start and an end: one that never ended lasts as long as the trace."""
-    moments = [
-        moment for node in trace.nodes.values() for moment in (node.start_time, node.end_time)
-    ]
-    known = [
-        moment for moment in (*moments, trace.start_time, trace.end_time) if moment is not None
-    ]
-    first, last = (min(known), max(known)) if known else (_EPOCH, _EPOCH)
-    starts: dict[str, datetime] = {}
-    for _, node in trace.walk():  # parents first: a node without a start has its parent's
-        start = node.start_time or starts.get(node.parent_id or "", first)
-        starts[node.id] = start
-        is_open = node.end_time is None and node.start_time is not None
-        end = last if is_open else max(node.end_time or start, start)
-        yield _Slice(node, (start - first) // _MICROSECOND, (end - first) // _MICROSECOND)
+    """Give every node a start and an end."""
+    moments = Moments(trace)
+    for _, node in trace.walk():
+        yield _Slice(node, *moments.of(node))
 
 
 def _assign_lanes(slices: Iterable[_Slice]) -> None:
@@ -168,21 +158,11 @@ def _facts(node: Node) -> dict[str, Any]:
 
 
 def _flow_events(trace: TraceGraph, by_id: Mapping[str, _Slice]) -> Iterator[dict[str, Any]]:
-    for number, edge in enumerate(_typed_edges(trace), 1):
+    for number, edge in enumerate(links_of(trace), 1):
         shared = {"id": number, "name": str(edge.edge_type), "cat": "edge", "pid": 1}
         for phase, one in (("s", by_id[edge.source_id]), ("f", by_id[edge.target_id])):
             event = {"ph": phase, **shared, "tid": one.lane + 1, "ts": one.start}
             yield {**event, "bp": "e"} if phase == "f" else event  # ends at the slice around it
-
-
-def _typed_edges(trace: TraceGraph) -> Iterator[Edge]:
-    """Yield the edges that say more than who is whose parent."""
-    for edge in trace.edges:
-        source, target = trace.nodes.get(edge.source_id), trace.nodes.get(edge.target_id)
-        if source is None or target is None:
-            continue
-        if edge.edge_type != EdgeType.CAUSED_BY or target.parent_id != source.id:
-            yield edge
 
 
 # ---- speedscope ----------------------------------------------------------------------------------
@@ -253,7 +233,7 @@ def to_mermaid(trace: TraceGraph) -> str:
     for node in trace.nodes.values():
         if node.parent_id in names:
             lines.append(f"    {names[node.parent_id]} --> {names[node.id]}")
-    for edge in _typed_edges(trace):
+    for edge in links_of(trace):
         text = _mermaid_text(_edge_label(edge))
         lines.append(f'    {names[edge.source_id]} -. "{text}" .-> {names[edge.target_id]}')
     lines.append("    classDef failed fill:#fdd,stroke:#c00")
@@ -289,7 +269,7 @@ def to_dot(trace: TraceGraph) -> str:
     for node in trace.nodes.values():
         if node.parent_id in trace.nodes:
             lines.append(f"    {_dot_text(node.parent_id)} -> {_dot_text(node.id)};")
-    for edge in _typed_edges(trace):
+    for edge in links_of(trace):
         ends = f"{_dot_text(edge.source_id)} -> {_dot_text(edge.target_id)}"
         lines.append(f"    {ends} [style=dashed, label={_dot_text(_edge_label(edge))}];")
     lines.append("}")

@@ -36,6 +36,7 @@ from logtracer import EdgeType, LogtracerError, Node, NodeStatus, TraceGraph
 from .analysis import measure
 from .analysis.run import Run, Step
 from .analysis.tokens import PriceTable, models_of
+from .facts import error_text
 
 __all__ = ["MISSING", "Found", "Match", "Query", "QueryError", "parse", "value_at"]
 
@@ -128,10 +129,6 @@ class _Facts:
         return links
 
 
-def _error_text(node: Node) -> str:
-    return ": ".join(part for part in (node.error_type, node.error) if part)
-
-
 def _short_texts(step: Step, facts: _Facts) -> _Texts:
     """Yield the texts that tell most of a step."""
     node = step.node
@@ -140,8 +137,8 @@ def _short_texts(step: Step, facts: _Facts) -> _Texts:
     yield "lane", facts.run.lanes[node.id]
     for model in models_of(node):
         yield "model", model
-    if _error_text(node):
-        yield "error", _error_text(node)
+    if error_text(node):
+        yield "error", error_text(node)
 
 
 def _details(step: Step, facts: _Facts) -> _Texts:
@@ -230,7 +227,7 @@ _TEXT_FIELDS: dict[str, Callable[[Step, _Facts], _Texts]] = {
     "name": lambda step, facts: [("name", step.node.name)],
     "lane": lambda step, facts: [("lane", facts.run.lanes[step.node.id])],
     "model": lambda step, facts: [("model", model) for model in models_of(step.node)],
-    "error": lambda step, facts: [("error", text) for text in [_error_text(step.node)] if text],
+    "error": lambda step, facts: [("error", text) for text in [error_text(step.node)] if text],
     "parent": lambda step, facts: [("parent", step.parent.node.name)] if step.parent else [],
     "input": lambda step, facts: _leaves("input", step.node.input_data),
     "output": lambda step, facts: _leaves("output", step.node.output_data),
@@ -266,7 +263,7 @@ _HAS: dict[str, Callable[[Step, _Facts], bool]] = {
     "children": lambda step, facts: bool(step.children),
     "cost": lambda step, facts: step.total_cost is not None,
     "data_flow": lambda step, facts: EdgeType.DATA_FLOW in facts.links.get(step.node.id, ()),
-    "error": lambda step, facts: bool(_error_text(step.node)),
+    "error": lambda step, facts: bool(error_text(step.node)),
     "fallback": lambda step, facts: EdgeType.FALLBACK_OF in facts.links.get(step.node.id, ()),
     "input": lambda step, facts: bool(step.node.input_data),
     "model": lambda step, facts: bool(models_of(step.node)),

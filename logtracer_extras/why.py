@@ -22,6 +22,8 @@ from typing import Any
 
 from logtracer import Edge, EdgeType, LogtracerError, Node, NodeStatus, NodeType, TraceGraph
 
+from .facts import AGAIN, REPEATS_PARENT
+
 __all__ = [
     "BROKEN",
     "Cause",
@@ -136,8 +138,6 @@ def looked_for(trace: TraceGraph, node_id: str | None) -> tuple[_Search, list[No
     return search, failures
 
 
-_AGAIN = (EdgeType.RETRY_OF, EdgeType.FALLBACK_OF)
-_TREE = (EdgeType.CAUSED_BY, EdgeType.BRANCHED_FROM)  # between a step and its parent
 # In which order the edges of one step are followed; those of other types come last.
 _RANKS: dict[str, int] = {EdgeType.RETRY_OF: 0, EdgeType.FALLBACK_OF: 1, EdgeType.DATA_FLOW: 2}
 
@@ -146,7 +146,7 @@ class _Search:
     """A trace, indexed for going back."""
 
     def __init__(self, trace: TraceGraph) -> None:
-        self._nodes = trace.nodes
+        self._trace, self._nodes = trace, trace.nodes
         self._incoming: dict[str, list[Edge]] = defaultdict(list)
         self._again: dict[str, list[str]] = defaultdict(list)  # later attempts and fallbacks
         for edge in trace.edges:
@@ -158,10 +158,10 @@ class _Search:
         self._broken = self._find_broken()
 
     def _add(self, edge: Edge) -> None:
-        if edge.edge_type in _AGAIN:
+        if edge.edge_type in AGAIN:
             self._again[edge.source_id].append(edge.target_id)
         is_tree = self._nodes[edge.target_id].parent_id == edge.source_id
-        if edge.edge_type not in _TREE or not is_tree:
+        if edge.edge_type not in REPEATS_PARENT or not is_tree:
             self._incoming[edge.target_id].append(edge)
 
     def _find_decisions(self) -> dict[str, Node]:
@@ -252,12 +252,8 @@ class _Search:
 
     def _upwards(self, node: Node) -> Iterator[Node]:
         """Yield a step and the steps around it, from the inside out."""
-        seen: set[str] = set()
-        around: Node | None = node
-        while around is not None and around.id not in seen:
-            seen.add(around.id)
-            yield around
-            around = self._nodes.get(around.parent_id or "")
+        yield node
+        yield from self._trace.ancestors(node.id)
 
     # Going back
 

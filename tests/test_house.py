@@ -20,13 +20,17 @@ ROOMS = [CORE, ROOT / "logtracer_cli.py", *sorted(ROOT.glob("logtracer_extras/**
 # What a room of logtracer_extras may import of the others; what is not here imports none.
 MAY_IMPORT = {
     "adapters": {"conventions"},
-    "check": {"analysis", "conventions", "diff", "query"},
-    "formats": {"conventions", "otlp", "viewer"},
+    "analysis": {"facts"},
+    "check": {"analysis", "conventions", "diff", "facts", "query"},
+    "diff": {"facts"},
+    "formats": {"conventions", "facts", "otlp", "viewer"},
     "importers": {"conventions"},
     "otlp": {"conventions"},
-    "query": {"analysis"},
+    "query": {"analysis", "facts"},
     "stores": {"analysis"},
-    "testing": {"analysis", "check", "diff", "query", "why"},
+    "testing": {"analysis", "check", "diff", "facts", "query", "why"},
+    "viewer": {"facts"},
+    "why": {"facts"},
     "terminal": {path.stem for path in EXTRAS.iterdir()},
     **{door: {"stores"} for door in ("background", "listing", "postgres", "sqlite", "tee")},
 }

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from logtracer import Edge, EdgeType, Node, NodeStatus, NodeType
 
-from .run import REPEATING, Run, Step
+from ..facts import AGAIN
+from .run import Run, Step
 from .tokens import models_of
 
 __all__ = ["infer_edges"]
@@ -49,7 +50,7 @@ _WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+")
 
 
 def infer_edges(run: Run) -> list[Edge]:
-    links = _Links([edge for edge in run.trace.edges if edge.edge_type in REPEATING])
+    links = _Links([edge for edge in run.trace.edges if edge.edge_type in AGAIN])
     scopes: dict[int, list[Step]] = {}
     for step in run.steps:
         if step.node.status in _UNDONE:

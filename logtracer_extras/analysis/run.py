@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from operator import attrgetter
 
-from logtracer import Edge, EdgeType, Node, NodeStatus, NodeType, TraceGraph
+from logtracer import Edge, Node, NodeStatus, NodeType, TraceGraph
 
-from .tokens import PriceTable, Usage, models_of, usage_of
+from ..facts import (
+    MICROSECOND,
+    Moments,
+    Usage,
+    attempt_chains,
+    attempt_numbers,
+    models_of,
+    usage_of,
+)
+from .tokens import PriceTable
 
 __all__ = [
-    "REPEATING",
     "Run",
     "Step",
     "UNSUCCESSFUL",
@@ -28,10 +35,7 @@ __all__ = [
 ]
 
 
-_MICROSECOND = timedelta(microseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 UNSUCCESSFUL = NodeStatus.FAILED
-REPEATING = (EdgeType.RETRY_OF, EdgeType.FALLBACK_OF)
 _MAIN_LANE = "main"
 _AGENT_TYPES = frozenset({NodeType.SUB_AGENT.value, "agent"})
 
@@ -119,34 +123,20 @@ class Run:
     @cached_property
     def chains(self) -> list[list[Step]]:
         """Each first try of something with its retries and fallbacks, in the order they ran."""
-        heads: dict[str, str] = {}
-        chains: dict[str, list[Step]] = {}
-        again = [edge for edge in self.edges if edge.edge_type in REPEATING]
-        ends = [(self.by_id.get(edge.source_id), self.by_id.get(edge.target_id)) for edge in again]
-        pairs = [(a, b) for a, b in ends if a is not None and b is not None and a is not b]
-        for earlier, later in sorted(pairs, key=lambda pair: (pair[1].start, pair[0].start)):
-            head = heads.setdefault(earlier.node.id, earlier.node.id)
-            if later.node.id not in heads:
-                heads[later.node.id] = head
-                chains.setdefault(head, [self.by_id[head]]).append(later)
-        return list(chains.values())
+        starts = {node_id: step.start for node_id, step in self.by_id.items()}
+        found = attempt_chains(self.edges, starts)
+        return [[self.by_id[node_id] for node_id in chain] for chain in found]
 
 
 def placed_steps(trace: TraceGraph) -> tuple[dict[str, Step], int]:
-    """Return a step per node, with its times, and how long the run took."""
-    nodes = trace.nodes.values()
-    moments = [node.start_time for node in nodes] + [node.end_time for node in nodes]
-    known = [at for at in (*moments, trace.start_time, trace.end_time) if at is not None]
-    origin = min(known, default=_EPOCH)
-    last = (max(known, default=_EPOCH) - origin) // _MICROSECOND
+    """Return a step per node, with its times, and how long the trace took."""
+    moments = Moments(trace)
     placed: dict[str, Step] = {}
-    for node in nodes:
-        start, end = node.start_time, node.end_time
-        end_at = last if end is None else (end - origin) // _MICROSECOND
-        start_at = end_at if start is None else (start - origin) // _MICROSECOND
-        end_at = max(start_at, end_at)
-        placed[node.id] = Step(node, None, 0, start_at, end_at, [], end_at - start_at)
-    wall = last if trace.end_time is None else (trace.end_time - origin) // _MICROSECOND
+    for node in trace.nodes.values():
+        start, end = moments.of(node)
+        placed[node.id] = Step(node, None, 0, start, end, [], end - start)
+    end_time = trace.end_time
+    wall = moments.last if end_time is None else (end_time - moments.origin) // MICROSECOND
     return placed, wall
 
 
@@ -277,9 +267,6 @@ def _add_cost(step: Step, cost: float | None, unpriced: int) -> None:
 
 
 def number_attempts(run: Run) -> None:
-    fallbacks = {edge.target_id for edge in run.edges if edge.edge_type == EdgeType.FALLBACK_OF}
-    for chain in run.chains:
-        number = 0
-        for step in chain:
-            number = 1 if step.node.id in fallbacks else number + 1
-            step.attempt = number
+    chains = [[step.node.id for step in chain] for chain in run.chains]
+    for node_id, number in attempt_numbers(run.edges, chains).items():
+        run.by_id[node_id].attempt = number

@@ -6,96 +6,13 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from logtracer import LogtracerError, Node
+from logtracer import LogtracerError
+
+from ..facts import Usage, models_of, usage_of
 
 __all__ = ["PriceError", "PriceTable", "Usage", "load_prices", "models_of", "usage_of"]
-
-
-@dataclass(slots=True)
-class Usage:
-    """Tokens in buckets that do not overlap: each token is in one, and has one price."""
-
-    uncached_input: int = 0
-    cache_read: int = 0
-    cache_write: int = 0
-    plain_output: int = 0
-    reasoning: int = 0
-
-    @property
-    def input(self) -> int:
-        """All that was sent, cached or not."""
-        return self.uncached_input + self.cache_read + self.cache_write
-
-    @property
-    def output(self) -> int:
-        """All that came back, reasoning included."""
-        return self.plain_output + self.reasoning
-
-    @property
-    def tokens(self) -> int:
-        """Everything: input and output."""
-        return self.input + self.output
-
-    def __add__(self, other: Usage) -> Usage:
-        """Return both together, bucket by bucket."""
-        return Usage(
-            self.uncached_input + other.uncached_input,
-            self.cache_read + other.cache_read,
-            self.cache_write + other.cache_write,
-            self.plain_output + other.plain_output,
-            self.reasoning + other.reasoning,
-        )
-
-    def beyond(self, part: Usage) -> Usage:
-        """Return what this total holds beyond a part of it, nothing where the part is larger."""
-        extra_input = max(self.input - part.input, 0)
-        extra_output = max(self.output - part.output, 0)
-        cache_read = min(max(self.cache_read - part.cache_read, 0), extra_input)
-        cache_write = min(max(self.cache_write - part.cache_write, 0), extra_input - cache_read)
-        reasoning = min(max(self.reasoning - part.reasoning, 0), extra_output)
-        uncached = extra_input - cache_read - cache_write
-        return Usage(uncached, cache_read, cache_write, extra_output - reasoning, reasoning)
-
-
-def usage_of(node: Node) -> Usage | None:
-    """Return the tokens a node recorded under the GenAI names, None when it recorded none.
-
-    The recorded input includes cached tokens, the recorded output includes reasoning. Somebody
-    else's trace may count them beside it: a part larger than its whole shows that, and is added.
-    """
-    facts = node.metadata
-    whole_input = _count(facts.get("gen_ai.usage.input_tokens"))
-    whole_output = _count(facts.get("gen_ai.usage.output_tokens"))
-    if whole_input is None and whole_output is None:
-        return None
-    cache_read = _count(facts.get("gen_ai.usage.cache_read.input_tokens")) or 0
-    cache_write = _count(facts.get("gen_ai.usage.cache_creation.input_tokens")) or 0
-    reasoning = _count(facts.get("gen_ai.usage.reasoning.output_tokens")) or 0
-    uncached = _without(whole_input or 0, cache_read + cache_write)
-    return Usage(
-        uncached, cache_read, cache_write, _without(whole_output or 0, reasoning), reasoning
-    )
-
-
-def models_of(node: Node) -> list[str]:
-    """Return the model that was asked for, then the one that answered, as far as recorded."""
-    asked = node.metadata.get("gen_ai.request.model")
-    answered = node.metadata.get("gen_ai.response.model")
-    return [name for name in (asked, answered) if isinstance(name, str) and name]
-
-
-def _count(value: object) -> int | None:
-    """Return a recorded number of tokens; anything but a plain number was not recorded."""
-    if type(value) is int or type(value) is float and math.isfinite(value):
-        return int(value) if value > 0 else 0
-    return None
-
-
-def _without(whole: int, part: int) -> int:
-    return whole if part > whole else whole - part
 
 
 _PRICE_KEYS = ("input", "cache_read", "cache_write", "output", "reasoning")

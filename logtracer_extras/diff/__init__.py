@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from logtracer import EdgeType, Node, TraceGraph
+from logtracer import Node, TraceGraph
 
-from .pairing import NONE, Tree, paired, step_marks
+from ..facts import REPEATS_PARENT, path_text, title_of, usage_of
+from .pairing import NONE, Tree, paired
 from .values import (
     ABSENT,
     FieldChange,
@@ -150,7 +151,7 @@ class TraceDiff:
     def label(self, node: Node, *, is_before: bool = False) -> str:
         """Return what a step is called: `llm_call chat #2 (retry)`."""
         mark = self._marks[0 if is_before else 1].get(node.id)
-        return f"{step_title(node)} {mark}" if mark else step_title(node)
+        return f"{title_of(node)} {mark}" if mark else title_of(node)
 
     def path(self, change: Change, *, is_before: bool = False) -> str:
         """Return where a change is: the labels from the run's root down, joined by ` / `.
@@ -197,38 +198,8 @@ def _run_to_dict(trace: TraceGraph, totals: Totals) -> dict[str, Any]:
     }
 
 
-# ---- Names of steps ----------------------------------------------------------------------------
-
-
-def step_title(node: Node) -> str:
-    """Return a step's type and name; the types that say nothing about it are left out."""
-    name = node.name or "(unnamed)"
-    return name if node.node_type in ("custom", "trace") else f"{node.node_type} {name}"
-
-
-_LONGEST_PATH = 12  # labels shown of the path to a step: climbing from each deep one is slow
-
-
-def path_text(trace: TraceGraph, node: Node, label: Callable[[Node], str]) -> str:
-    """Return where a step is: the labels of what is around it, joined by ` / `, and its own.
-
-    The root goes without saying. Of a very long path, the end is shown.
-    """
-    labels: list[str] = []
-    around: Node | None = node
-    while around is not None and len(labels) <= _LONGEST_PATH:
-        labels.append(label(around))
-        around = trace.nodes.get(around.parent_id or "")
-    if around is not None:
-        labels[-1] = "..."
-    elif len(labels) > 1:
-        labels.pop()
-    return " / ".join(reversed(labels))
-
-
 # ---- From pairs to changes ---------------------------------------------------------------------
 
-_TREE_EDGES = (EdgeType.CAUSED_BY, EdgeType.BRANCHED_FROM)  # between a step and its parent
 _Link = tuple[str, str, int, int]  # type, label, index of the source, index of the target
 
 
@@ -396,7 +367,7 @@ def _links(tree: Tree, partners: list[int]) -> Iterator[_Link]:
     edges = [
         edge
         for edge in tree.trace.edges
-        if edge.edge_type not in _TREE_EDGES
+        if edge.edge_type not in REPEATS_PARENT
         or (edge.target_id in nodes and nodes[edge.target_id].parent_id != edge.source_id)
     ]
     indexes = {node.id: index for index, node in enumerate(tree.nodes)} if edges else {}
@@ -408,7 +379,7 @@ def _links(tree: Tree, partners: list[int]) -> Iterator[_Link]:
 
 def _link_text(link: _Link, source: Node) -> str:
     label = f" ({link[1]})" if link[1] else ""
-    return f"{link[0]!s} from {step_title(source)}{label}"
+    return f"{link[0]!s} from {title_of(source)}{label}"
 
 
 # ---- What came first ---------------------------------------------------------------------------
@@ -423,7 +394,7 @@ def _came_at_end(change: Change) -> bool:
 
 def _names(change: Change) -> list[tuple[str, str]]:
     """Order changes that came at the same time, whichever run is called the earlier one."""
-    return sorted((step_title(node), node.id) for node in (change.before, change.after) if node)
+    return sorted((title_of(node), node.id) for node in (change.before, change.after) if node)
 
 
 class _Clock:
@@ -508,12 +479,7 @@ def _summed(tree: Tree, values: Sequence[float | None]) -> float | None:
     return sums[0]
 
 
-_TOKENS = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
-
-
 def tokens_of(node: Node) -> int | None:
-    """Return the tokens a step read and wrote, None when it says nothing of them."""
-    if not node.metadata:
-        return None
-    counts = [node.metadata[key] for key in _TOKENS if type(node.metadata.get(key)) is int]
-    return sum(counts) if counts else None
+    """Return the tokens a node read and wrote, None when it says nothing of them."""
+    usage = usage_of(node) if node.metadata else None
+    return None if usage is None else usage.tokens

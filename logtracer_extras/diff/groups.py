@@ -24,8 +24,8 @@ from typing import Any
 
 from logtracer import Node, NodeStatus, TraceGraph
 
-from . import step_title, tokens_of
-from .pairing import step_marks
+from ..facts import attempt_titles, title_of
+from . import tokens_of
 
 __all__ = [
     "CHANCE",
@@ -379,14 +379,14 @@ class _Places:
 def _tally(
     trace: TraceGraph, places: _Places, cost: Callable[[Node], float | None] | None
 ) -> _Tally:
-    marks = step_marks(trace)
+    marks = attempt_titles(trace)
     run = trace.root_nodes[0] if len(trace.root_nodes) == 1 else None
     tally: _Tally = {}
     path = [0]
     for level, node in trace.walk():
         del path[level + 1 :]
         mark = marks.get(node.id, "#1")
-        title = step_title(node)  # a first try is a step like any other
+        title = title_of(node)  # a first try is a step like any other
         label = title if mark == "#1" else f"{title} {mark}"
         place = places.number(path[-1], label, is_run=node is run)
         path.append(place)

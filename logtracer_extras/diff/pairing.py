@@ -17,30 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 
-from logtracer import EdgeType, Node, TraceGraph
+from logtracer import Node, TraceGraph
 
+from ..facts import attempt_titles
 from .values import Lens, common_ends, increasing, packed, unique_pairs
 
-__all__ = ["NONE", "Tree", "paired", "step_marks"]
-
-# ---- Attempts ----------------------------------------------------------------------------------
-
-_AGAIN = (EdgeType.RETRY_OF, EdgeType.FALLBACK_OF)
-
-
-def step_marks(trace: TraceGraph) -> dict[str, str]:
-    """Return what is written behind the titles of attempts and fallbacks, by id."""
-    again = [edge for edge in trace.edges if edge.edge_type in _AGAIN]
-    retried = {e.target_id: e.source_id for e in again if e.edge_type == EdgeType.RETRY_OF}
-    marks = dict.fromkeys(retried.values(), "#1")
-    marks.update((e.target_id, "(fallback)") for e in again if e.edge_type != EdgeType.RETRY_OF)
-    attempts: dict[str, int] = {}
-    for node_id in trace.nodes if retried else ():  # an attempt comes after the one it repeats
-        if node_id in retried:
-            attempts[node_id] = attempts.get(retried[node_id], 1) + 1
-            marks[node_id] = f"#{attempts[node_id]} (retry)"
-    return marks
-
+__all__ = ["NONE", "Tree", "paired"]
 
 # ---- Trees: a run in preorder, with the keys its steps are paired by ---------------------------
 
@@ -56,7 +38,7 @@ class Tree:
 
     def __init__(self, trace: TraceGraph, lens: Lens) -> None:
         self.trace, self.lens = trace, lens
-        self.marks = step_marks(trace)
+        self.marks = attempt_titles(trace)
         self.nodes = [Node("", 0, trace.name)]
         self.parents, self.levels, self.positions = [NONE], [0], [0]
         self.signatures: list[_Signature] = [("", "", "", "")]

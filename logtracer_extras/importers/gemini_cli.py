@@ -35,7 +35,8 @@ def is_gemini_cli(documents: list[Any]) -> bool:
 
 def session_id_of(documents: list[Any]) -> str:
     """Return the id of a chat, after which the folder of its sub-agents is called."""
-    return text_of(next(filter(_is_header, documents), {}).get("sessionId"))
+    header: dict[str, Any] = next(filter(_is_header, documents), {})
+    return text_of(header.get("sessionId"))
 
 
 def read_gemini_cli(documents: list[Any], source: str) -> Iterator[SpanRecord]:

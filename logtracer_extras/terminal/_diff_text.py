@@ -17,9 +17,10 @@ from typing import Any
 
 from logtracer_cli import Line, Pen, cell_width
 
-from ..diff import Change, Kind, Row, Totals, TraceDiff, step_title
+from ..diff import Change, Kind, Row, Totals, TraceDiff
 from ..diff.groups import CHANCE, GroupComparison, StepComparison, StepRuns
 from ..diff.values import ABSENT, FieldChange, line_changes
+from ..facts import error_text, title_of
 
 __all__ = [
     "Layout",
@@ -238,7 +239,7 @@ def stat_lines(difference: TraceDiff, pen: Pen) -> list[Line]:
     for row in difference.rows:
         if row.differs:
             kind = row.change.kind if row.change else "added" if row.after else "removed"
-            counts[step_title(row.node)][kind] += 1
+            counts[title_of(row.node)][kind] += 1
     ordered = sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))
     lines = [
         layout.node_line(
@@ -466,7 +467,7 @@ class _Sheet:
     def _errors(self, change: Change, level: int) -> Iterator[Line]:
         for sign, node in (("-", change.before), ("+", change.after)):
             if node is not None and (node.error or node.error_type):
-                text = ": ".join(filter(None, [node.error_type, node.error]))
+                text = error_text(node)
                 yield self._layout.line(sign, level, f"error: {text[:_SPAN]}")
 
 

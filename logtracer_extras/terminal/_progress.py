@@ -24,6 +24,7 @@ from logtracer_cli import Line, Pen, duration_text
 
 from ..analysis.run import own_usage
 from ..analysis.tokens import PriceTable, Usage, models_of, usage_of
+from ..facts import error_text
 
 __all__ = ["Happening", "Progress", "event_line", "screen_lines"]
 
@@ -137,7 +138,7 @@ class Progress:
         outcome = duration_text(took)
         if node.status == NodeStatus.FAILED:
             self.errors += 1
-            outcome = ": ".join(part for part in (node.error_type, node.error) if part) or outcome
+            outcome = error_text(node) or outcome
         happening = self._happened(node.end_time, node.status.value, node, outcome)
         self._keep(happening)
         return happening

@@ -18,6 +18,7 @@ from logtracer_cli import Line, Pen
 
 from ..analysis.critical_path import critical_path
 from ..analysis.run import Run, Step
+from ..facts import error_text
 
 __all__ = ["facts", "is_whole_run", "timeline_lines"]
 
@@ -185,7 +186,7 @@ class _Table:
     def trouble(self, entry: _Entry) -> Iterator[Line]:
         """Yield, under a failed step, why it failed."""
         node = entry.steps[0].node
-        error = ": ".join(part for part in (node.error_type, node.error) if part)
+        error = error_text(node)
         if error:
             indent = self._pen.clip(entry.indent, self._name - 4) + "   "
             text = self._pen.clip(error, self._pen.width - len(indent))

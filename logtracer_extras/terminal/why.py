@@ -21,8 +21,7 @@ from logtracer_cli import (
     with_data_flow,
 )
 
-from ..diff import path_text, step_title
-from ..diff.pairing import step_marks
+from ..facts import attempt_titles, error_text, path_text, title_of
 from ..why import BROKEN, DECISION, PART_OF, Cause, Explanation, explain, looked_for
 from ._diff_text import Layout, more
 
@@ -97,7 +96,7 @@ class _Drawing:
 
     def __init__(self, trace: TraceGraph, layout: Layout) -> None:
         self._trace, self._layout = trace, layout
-        self._marks = step_marks(trace)
+        self._marks = attempt_titles(trace)
 
     def lines(self, explanation: Explanation) -> Iterator[Line]:
         """Yield the failure, what came of it, then the steps back to its cause."""
@@ -145,7 +144,7 @@ class _Drawing:
 
     def _facts(self, node: Node, level: int, shows_output: bool) -> Iterator[Line]:
         if node.error or node.error_type:
-            error = ": ".join(filter(None, [node.error_type, node.error]))
+            error = error_text(node)
             yield self._layout.line(" ", level + 1, f"error: {error}")
         for annotation in node.annotations:
             yield self._layout.line(" ", level + 1, f'note: "{annotation}"')
@@ -154,7 +153,7 @@ class _Drawing:
 
     def _label(self, node: Node) -> str:
         mark = self._marks.get(node.id)
-        return f"{step_title(node)} {mark}" if mark else step_title(node)
+        return f"{title_of(node)} {mark}" if mark else title_of(node)
 
     def _path(self, node: Node) -> str:
         return path_text(self._trace, node, self._label)

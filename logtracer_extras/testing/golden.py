@@ -11,10 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from logtracer import Edge, EdgeType, Node, TraceGraph, load_trace_json, trace_to_json
+from logtracer import Edge, Node, TraceGraph, load_trace_json, trace_to_json
 
 from ..diff import ABSENT, Change, FieldChange, TraceDiff, diff
 from ..diff.values import Lens, packed
+from ..facts import REPEATS_PARENT, links_of
 
 __all__ = ["UPDATE", "assert_same", "changes_text", "normalised", "save_golden"]
 
@@ -177,17 +178,12 @@ def _copy(node: Node, lens: Lens, number: int) -> Node:
     return copy
 
 
-_TREE = (EdgeType.CAUSED_BY, EdgeType.BRANCHED_FROM)
-
-
 def _links(trace: TraceGraph, ids: dict[str, str]) -> list[Edge]:
     """Return the edges that say more than the tree, between the new ids."""
     links = [
         Edge(ids[edge.source_id], ids[edge.target_id], str(edge.edge_type), edge.label)
-        for edge in trace.edges
-        if edge.source_id in ids
-        and edge.target_id in ids
-        and (edge.edge_type not in _TREE or trace.nodes[edge.target_id].parent_id != edge.source_id)
+        for edge in links_of(trace, repeats=REPEATS_PARENT)
+        if edge.source_id in ids and edge.target_id in ids
     ]
     return sorted(links, key=lambda edge: (edge.target_id, edge.source_id, edge.edge_type))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from logtracer import Node, NodeStatus, TraceGraph
 
-from ..diff import path_text, step_title
+from ..facts import path_text, title_of
 from ..why import explain
 
 __all__ = ["error_text", "outline", "why_text"]
@@ -32,7 +32,7 @@ def why_text(trace: TraceGraph) -> list[str]:
     """Return, for each failure, where it began; nothing when nothing failed."""
     texts: list[str] = []
     for item in explain(trace)[:_CAUSES]:
-        path = path_text(trace, item.cause, step_title)
+        path = path_text(trace, item.cause, title_of)
         ending = "it began with" if item.cause is not item.node else "why:"
         outcome = item.recovered_by or item.handled_by
         handled = f" (handled by {outcome.name})" if outcome is not None else ""
@@ -45,7 +45,7 @@ def _node_text(node: Node) -> str:
     error = f" {error_text(node)}" if node.error or node.error_type else ""
     given = f" {node.input_data!r}" if node.input_data else ""
     result = f" -> {node.output_data!r}" if node.output_data else ""
-    return f"{step_title(node)}{sign}{error}{given}{result}"
+    return f"{title_of(node)}{sign}{error}{given}{result}"
 
 
 def _line(text: str) -> str:

@@ -24,10 +24,11 @@ import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
-from logtracer import Edge, EdgeType, LogtracerError, Node, NodeStatus, TraceGraph
+from logtracer import Edge, LogtracerError, Node, NodeStatus, TraceGraph
+
+from ..facts import EPOCH, MICROSECOND, Moments, error_text, links_of, models_of, usage_of
 
 __all__ = [
     "ComparedRow",
@@ -63,8 +64,6 @@ _UNKNOWN = -1  # of a number of tokens, a cost, the duration of an open node
 _NO_PARENT = -1
 _LARGEST = 2**53  # beyond it, JavaScript rounds
 _LONGEST_ERROR = 300  # characters of an error in its column; the whole stands in the details
-_MICROSECOND = timedelta(microseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _TEXT_COLUMNS = ("lane", "model", "answeredBy")
 _NUMBER_COLUMNS = ("tokensIn", "tokensOut", "cached", "cost")
 _FACT_COLUMNS = (*_TEXT_COLUMNS, *_NUMBER_COLUMNS[:3])
@@ -81,8 +80,7 @@ class _Run:
     nodes: list[Node]
     edges: list[Edge]
     costs: Mapping[str, float | None]
-    origin: datetime
-    last: int  # microseconds from the origin to the last moment that is known
+    moments: Moments
     parents: list[int]
     lane_prefix: str = ""
 
@@ -90,7 +88,7 @@ class _Run:
     def wall(self) -> int:
         """How long the run took, in microseconds."""
         end = self.trace.end_time
-        return self.last if end is None else (end - self.origin) // _MICROSECOND
+        return self.moments.last if end is None else (end - self.moments.origin) // MICROSECOND
 
 
 def _run(
@@ -101,8 +99,8 @@ def _run(
 ) -> _Run:
     nodes = [node for _, node in trace.walk()]
     shown = list(trace.edges if edges is None else edges)
-    bounds = _bounds(trace, nodes)
-    return _Run(trace, nodes, shown, costs or {}, *bounds, _parents(nodes), lane_prefix)
+    moments = Moments(trace)
+    return _Run(trace, nodes, shown, costs or {}, moments, _parents(nodes), lane_prefix)
 
 
 def _columns(run: _Run, strings: _Strings) -> _Columns:
@@ -119,7 +117,7 @@ def _columns(run: _Run, strings: _Strings) -> _Columns:
         "error": _numbered(strings, map(_error_line, nodes)),
         "cost": [_number(run.costs.get(node.id)) for node in nodes] if run.costs else [],
     }
-    facts = [_facts(node.metadata) if node.metadata else _NO_FACTS for node in nodes]
+    facts = [_facts(node) if node.metadata else _NO_FACTS for node in nodes]
     for name, column in zip(_FACT_COLUMNS, zip(*facts)):
         columns[name] = _numbered(strings, column) if name in _TEXT_COLUMNS else list(column)
     return columns
@@ -147,31 +145,24 @@ def _number(value: object) -> float:
     return _UNKNOWN
 
 
-def _whole(total: object, part: float) -> float:
-    """Return a total that includes its part; where it is less, the part was counted beside it."""
-    number = _number(total)
-    return number + part if 0 <= number < part else number
-
-
-def _facts(metadata: dict[str, Any]) -> tuple[str, str, str, float, float, float]:
+def _facts(node: Node) -> tuple[str, str, str, float, float, float]:
     """Return what the metadata of a node says, in the order of _FACT_COLUMNS."""
-    names = [metadata.get(key) for key in ("gen_ai.request.model", "gen_ai.response.model")]
-    models = [name for name in names if isinstance(name, str) and name] + ["", ""]
-    lane = metadata.get("lane")
-    cached = _number(metadata.get("gen_ai.usage.cache_read.input_tokens"))
-    written = _number(metadata.get("gen_ai.usage.cache_creation.input_tokens"))
-    reasoning = _number(metadata.get("gen_ai.usage.reasoning.output_tokens"))
+    lane, usage = node.metadata.get("lane"), usage_of(node)
+    models = [*models_of(node), "", ""]
+    known = [node.metadata.get(f"gen_ai.usage.{name}") for name in _COUNTS]
+    asked, wrote, cached = (type(count) in (int, float) for count in known)
     return (
         str(lane) if type(lane) in (str, int) else "",
         models[0],
         models[1] if models[1] != models[0] else "",
-        _whole(metadata.get("gen_ai.usage.input_tokens"), max(cached, 0) + max(written, 0)),
-        _whole(metadata.get("gen_ai.usage.output_tokens"), reasoning),
-        cached,
+        _number(usage.input) if usage and asked else _UNKNOWN,
+        _number(usage.output) if usage and wrote else _UNKNOWN,
+        _number(usage.cache_read) if usage and cached else _UNKNOWN,
     )
 
 
-_NO_FACTS = _facts({})
+_COUNTS = ("input_tokens", "output_tokens", "cache_read.input_tokens")
+_NO_FACTS = _facts(Node())
 
 
 def _parents(nodes: list[Node]) -> list[int]:
@@ -186,16 +177,12 @@ def _parents(nodes: list[Node]) -> list[int]:
 
 def _times(run: _Run) -> tuple[list[int], list[int]]:
     """Return when each node started and how long it took, in microseconds of the run."""
-    origin = run.origin
-    starts: list[int] = []
-    durations: list[int] = []
-    for node in run.nodes:
-        started, ended = node.start_time, node.end_time
-        end = run.last if ended is None else (ended - origin) // _MICROSECOND
-        start = end if started is None else (started - origin) // _MICROSECOND
-        starts.append(start)
-        durations.append(_UNKNOWN if ended is None else max(0, end - start))
-    return starts, durations
+    times = [run.moments.of(node) for node in run.nodes]
+    durations = [
+        _UNKNOWN if node.end_time is None else end - start
+        for node, (start, end) in zip(run.nodes, times)
+    ]
+    return [start for start, _ in times], durations
 
 
 def _gaps(starts: list[int], durations: list[int], parents: list[int]) -> list[int]:
@@ -215,20 +202,8 @@ def _gaps(starts: list[int], durations: list[int], parents: list[int]) -> list[i
     return gaps
 
 
-def _bounds(trace: TraceGraph, nodes: list[Node]) -> tuple[datetime, int]:
-    """Return the first moment a trace knows of, and the microseconds to the last."""
-    times = [node.start_time for node in nodes] + [node.end_time for node in nodes]
-    known = [time for time in (*times, trace.start_time, trace.end_time) if time is not None]
-    if not known:
-        return _EPOCH, 0
-    origin = min(known)
-    return origin, (max(known) - origin) // _MICROSECOND
-
-
 def _error_line(node: Node) -> str:
-    if not node.error and not node.error_type:
-        return ""
-    line = ": ".join(filter(None, (node.error_type, node.error)))
+    line = error_text(node)
     return line if len(line) <= _LONGEST_ERROR else line[: _LONGEST_ERROR - 1] + "…"
 
 
@@ -236,13 +211,9 @@ def _edges(run: _Run, strings: _Strings) -> list[int]:
     """Return source, target, kind and label of each edge that the tree does not show already."""
     index = {node.id: place for place, node in enumerate(run.nodes)}
     flat: list[int] = []
-    for edge in run.edges:
-        source, target = index.get(edge.source_id), index.get(edge.target_id)
-        if source is None or target is None:
-            continue
-        if edge.edge_type == EdgeType.CAUSED_BY and run.parents[target] == source:
-            continue
-        flat += source, target, *_numbered(strings, (str(edge.edge_type), edge.label))
+    for edge in links_of(run.trace, run.edges):
+        ends = index[edge.source_id], index[edge.target_id]
+        flat += *ends, *_numbered(strings, (str(edge.edge_type), edge.label))
     return flat
 
 
@@ -499,7 +470,7 @@ def _head(run: _Run, columns: _Columns, strings: _Strings) -> dict[str, Any]:
         "version": _FORMAT_VERSION,
         "name": trace.name,
         "traceId": trace.trace_id,
-        "started": None if run.origin is _EPOCH else run.origin.isoformat(),
+        "started": None if run.moments.origin is EPOCH else run.moments.origin.isoformat(),
         "wall": run.wall,
         "metadata": trace.metadata if _encoded(trace.metadata) else {},
         "notes": _notes(run),

@@ -19,7 +19,6 @@ from logtracer import (
     MemoryStore,
     NodeStatus,
     Span,
-    SQLiteStore,
     StorageBackend,
     StoreError,
     TraceGraph,
@@ -27,6 +26,7 @@ from logtracer import (
     load_trace,
 )
 from logtracer_extras.analysis import infer_data_flow, infer_retries, measure
+from logtracer_extras.sqlite import SQLiteStore
 from logtracer_extras.stores._streaming import as_streaming
 from logtracer_extras.stores.background import BackgroundStore
 from logtracer_extras.stores.inferring import InferringStore
