@@ -2866,6 +2866,7 @@ class _DamagedText(TraceLoadError):
     """What was read is broken JSON text; some of it may be whole."""
 
 
+_MOST_FAILURES = 1_000  # each costs a look at the whole text
 _NODE_AT = r'"(?P<id>[^"\\]{1,64})":\s*(?=\{\s*"id":\s*"(?P=id)")'
 _EDGE_AT = r'(?=\{\s*"source_id":\s*"(?P<id>[^"]{1,64})")'
 _HEAD = r'"(schema_version|trace_id|name)":\s*("(?:[^"\\]|\\.)*")'
@@ -2894,16 +2895,17 @@ def _salvage(text: str | bytes) -> tuple[dict[str, Any], int]:
 
 def _salvage_objects(text: str, where: str, at: int) -> tuple[list[tuple[str, Any]], set[Any], int]:
     """Return what can be parsed where a pattern matches, the ids of the rest, and its end."""
-    objects, lost = [], set()
+    objects, lost, failures = [], set(), 0
     decode = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
-    while match := _pattern(where).search(text, at):
+    while failures < _MOST_FAILURES and (match := _pattern(where).search(text, at)):
         at = match.end()
         try:
             item, at = decode(text, at)
             objects.append((match["id"], item))
         except (ValueError, RecursionError) as error:
             lost.add(match["id"])
-            at = max(at + 1, getattr(error, "pos", 0))  # else beginnings alone take for ever
+            failures += 1
+            at = max(at + 1, getattr(error, "pos", 0))
     return objects, lost, at
 
 
