@@ -45,7 +45,7 @@ from types import FrameType, MappingProxyType, SimpleNamespace
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
-    from typing import Any, BinaryIO, NoReturn, ParamSpec, Protocol, TypeVar
+    from typing import Any, BinaryIO, ParamSpec, Protocol, TypeVar
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -2352,6 +2352,7 @@ def _join(keys: Any, values: Any) -> dict[str, Any]:
 
 _TRACE_ID = r"[0-9A-Za-z_-]{1,64}"
 _MAIN_FILE = rf"{_TRACE_ID}\.jsonl?"
+_LEFTOVER = rf"(?:{_TRACE_ID}\.json)?\.[0-9a-f]{{16}}\.tmp"
 _PART_FILE = rf"{_TRACE_ID}\.[0-9a-f]{{16}}\.jsonl"
 
 
@@ -2420,32 +2421,37 @@ class FileStore:
     Every event is appended to `<trace_id>.jsonl` by one write to the operating system, so a
     killed process loses nothing it was told. When the trace ends, `<trace_id>.json` replaces the
     journal. Other processes that join the trace write `<trace_id>.<random>.jsonl` files, which
-    `load` merges. Raises StoreError when the directory cannot be written to.
+    `load` merges. Files are for their owner; with `shared` its group may read them, too. Raises
+    StoreError when the directory cannot be written to.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    def __init__(self, directory: str | os.PathLike[str], *, shared: bool = False) -> None:
         self.directory = os.path.abspath(os.fspath(directory))
+        self.shared = shared
+        self._file_mode = 0o640 if shared else 0o600
         self._journals: dict[str, _JournalFile] = {}  # by trace id, of the traces that run
+        self._opened: deque[_JournalFile] = deque()  # those with a descriptor, the oldest first
         self._lock = RLock()
         try:
-            os.makedirs(self.directory, 0o700, exist_ok=True)
+            self._make_directory()
             probe = os.path.join(self.directory, f".{os.urandom(8).hex()}.tmp")
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _O_SAFE, 0o600))
             os.unlink(probe)
         except OSError as error:
             raise StoreError(f"cannot keep traces in {self.directory}: {error}") from None
+        _remove_leftovers(self.directory)
         _fork_aware.add(self)
 
     def __repr__(self) -> str:
         return f"FileStore({self.directory!r})"
 
-    def __reduce__(self) -> tuple[type[FileStore], tuple[str]]:
-        return type(self), (self.directory,)
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return partial(type(self), shared=self.shared), (self.directory,)
 
     def save(self, trace: TraceGraph) -> None:
         """Write a trace as `<trace_id>.json`, replacing what is there."""
         path = self._path(trace.trace_id, ".json")
-        _replace_file(path, [trace_to_json(trace, indent=None).encode("utf-8")])
+        _replace_file(path, [trace_to_json(trace, indent=None).encode("utf-8")], self._file_mode)
 
     def load(self, trace_id: str) -> TraceGraph | None:
         """Return the trace, finished or not; None when there is none of that id."""
@@ -2463,10 +2469,11 @@ class FileStore:
             if event not in _LAST_EVENTS:
                 journal.write(event, data)
                 return
-            if event == "part.completed" and not _is_part(journal.path):  # the trace goes on
+            if event == "part.completed" and not journal.is_part:  # the trace goes on
                 journal.write(event, data)
                 return
             del self._journals[trace_id]
+            journal.leave_store()
         self._finish(trace_id, journal, event, data)
 
     def _path(self, trace_id: str, ending: str) -> str:
@@ -2474,60 +2481,114 @@ class FileStore:
             raise StoreError(f"trace id {_brief(trace_id)} is not 1 to 64 of 0-9 A-Z a-z _ -")
         return os.path.join(self.directory, trace_id + ending)
 
+    def _make_directory(self) -> None:
+        """Make the directory unless it is there; into a shared one its group may look."""
+        is_new = not os.path.isdir(self.directory)
+        os.makedirs(self.directory, 0o700, exist_ok=True)
+        if self.shared and is_new:
+            os.chmod(self.directory, 0o750)  # whatever the umask says
+
     def _open(self, trace_id: str, event: str) -> _JournalFile:
         """Open the trace's own journal at its start, anything later in a file of its own."""
         part = "" if event == "trace.started" else f".{os.urandom(8).hex()}"
         path = self._path(trace_id, f"{part}.jsonl")
-        os.makedirs(self.directory, 0o700, exist_ok=True)  # somebody may have removed it
-        self._journals[trace_id] = journal = _JournalFile(path)
+        self._make_directory()  # somebody may have removed it
+        self._journals[trace_id] = journal = _JournalFile(path, self)
         return journal
 
     def _finish(self, trace_id: str, journal: _JournalFile, event: str, data: bytes) -> None:
-        """Replace the journal of an ended trace by its document; parts stay as they are."""
+        """Write the last line, then replace the journal of an ended trace by its document.
+
+        When there can be no document the journal stays: it says the same, and is read as well.
+        """
         with os.fdopen(journal.descriptor, "rb", 1 << 18) as file:
             try:
                 journal.write(event, data)
-                if _is_part(journal.path):
-                    return
-                os.makedirs(self.directory, 0o700, exist_ok=True)
-                if journal.is_complete():
-                    _replace_file(self._path(trace_id, ".json"), journal.document(file, data))
-                else:
-                    file.seek(0)
-                    self.save(trace_from_journal(file))
             except OSError:
-                if os.fstat(journal.descriptor).st_size:  # what there is can be read; else
-                    raise  # every line has failed and been reported, and the empty file goes
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(journal.path)
+                if not journal.size:  # no line of it could be written
+                    journal.remove()
+                raise
+            if journal.is_part:
+                return
+            try:
+                self._write_document(trace_id, journal, file, data)
+            except OSError as error:
+                _log(f"{journal.path} stays a journal: {error}", "document")
+                return
+        journal.remove()
+
+    def _write_document(
+        self, trace_id: str, journal: _JournalFile, file: BinaryIO, last: bytes
+    ) -> None:
+        self._make_directory()
+        if journal.is_complete():
+            chunks = journal.document(file, last)
+            _replace_file(self._path(trace_id, ".json"), chunks, self._file_mode)
+        else:
+            file.seek(0)
+            self.save(trace_from_journal(file, trace_id))
 
     def _after_fork(self) -> None:
         """Forget, in a child process, the files of its parent."""
         self._lock = RLock()
-        journals, self._journals = self._journals, {}
-        for journal in journals.values():
-            os.close(journal.descriptor)
+        self._journals = {}
+        opened, self._opened = self._opened, deque()
+        for journal in opened:
+            if journal.descriptor >= 0:
+                os.close(journal.descriptor)
 
 
 class _JournalFile:
     """The journal of a running trace; holds what its document is made of, unless that is much."""
 
-    def __init__(self, path: str) -> None:
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | _O_SAFE
-        self.path, self.descriptor = path, os.open(path, flags, 0o600)
+    def __init__(self, path: str, store: FileStore) -> None:
+        self.path, self.is_part = path, _is_part(path)
+        self.descriptor = -1
+        self.size = 0
+        self._whole = 0  # up to where its lines are whole
+        self._store = store
+        self._open(os.O_CREAT | os.O_EXCL)
         self._has_gaps = False  # a line could not be written, or is not like ours
         self._open_ids: set[bytes] = set()
-        self._room = 0 if _is_part(path) else _KEPT_BYTES
-        self._ended: list[bytes] = []  # texts of nodes; not of all of them once there is no room
+        self._kept = 0  # bytes of the nodes in `_ended`
+        self._is_spilled = self.is_part  # then they are read back, if they are needed
+        self._ended: list[bytes] = []  # texts of nodes
         self._links: list[bytes] = []
+
+    def _open(self, how: int = 0) -> None:
+        """Open the file, after closing older ones of which a store may not have more."""
+        opened, most = self._store._opened, _most_open()
+        while len(opened) >= most:
+            opened[0].close()
+        flags = os.O_RDWR | os.O_APPEND | how
+        self.descriptor = _open_file(self.path, flags, self._store._file_mode)
+        opened.append(self)
+
+    def close(self) -> None:
+        """Give the descriptor back; the next write opens the file again."""
+        descriptor = self.descriptor
+        self.leave_store()
+        self.descriptor = -1  # first: a fork must not close it again
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+    def leave_store(self) -> None:
+        """Have a descriptor that the store closes no more."""
+        if self.descriptor < 0:
+            self._open()
+        self._store._opened.remove(self)
+
+    def remove(self) -> None:
+        """Remove the file; where that fails it is read beside the document, and says the same."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
 
     def write(self, event: str, line: bytes) -> None:
         """Append a line by one call to the operating system."""
         try:
             if event == "node.started":
                 self._open_ids.add(line[len(_STARTED) : len(_STARTED) + 16])
-            if os.write(self.descriptor, line) != len(line):
-                self._cut_back()
+            self._append(line)
         except OSError:
             self._has_gaps = True
             raise
@@ -2537,24 +2598,32 @@ class _JournalFile:
         elif event in _ENDED:
             self._node_ended(line[len(_ENDED[event]) : -2])
 
+    def _append(self, line: bytes) -> None:
+        if self.descriptor < 0:
+            self._open()
+        if self.size != self._whole:  # behind half a line that could not be removed
+            line = b"\n" + line
+        written = os.write(self.descriptor, line)
+        self.size += written
+        if written == len(line):
+            self._whole = self.size
+            return
+        os.ftruncate(self.descriptor, self._whole)  # a full disk took half of it
+        self.size = self._whole
+        raise StoreError("no room for a whole line")
+
     def _node_ended(self, node: bytes) -> None:
         node_id = _id_in(node)
         if node_id not in self._open_ids or node[23:37] != _ABOVE:  # not written by us
             self._has_gaps = True
         self._open_ids.discard(node_id)
-        self._room -= len(node)
-        if self._room >= 0:
-            self._ended.append(node)
-        else:
+        if self._is_spilled:
+            return
+        self._kept += len(node)
+        self._ended.append(node)
+        if self._kept > _KEPT_BYTES // (len(self._store._journals) or 1):
             self._ended.clear()
-
-    def _cut_back(self) -> NoReturn:
-        """Remove the half of a line that a full disk took."""
-        with os.fdopen(self.descriptor, "rb", closefd=False) as journal:
-            journal.seek(0)
-            whole = sum(len(line) for line in journal if line.endswith(b"\n"))
-        os.ftruncate(self.descriptor, whole)
-        raise StoreError("no room for a whole line")
+            self._is_spilled = True
 
     def is_complete(self) -> bool:
         """Tell whether every node has ended and every line is there."""
@@ -2574,14 +2643,15 @@ class _JournalFile:
         yield b"\n]," + _to_json({"start_time": head["start_time"], **end})[1:].encode() + b"\n"
 
     def _nodes(self, file: BinaryIO) -> Iterable[bytes]:
-        if self._room >= 0:
+        if not self._is_spilled:
             return self._ended
         file.seek(0)
         starts = tuple(_ENDED.values())
         return (line[line.index(b"{", 9) : -2] for line in file if line.startswith(starts))
 
 
-_KEPT_BYTES = 4 << 20  # of a running trace's nodes, for its document; more are read back
+_KEPT_BYTES = 4 << 20  # of the nodes of all running traces; what is more is read back
+_STALE_SECONDS = 3_600.0
 _LAST_EVENTS = frozenset(("trace.completed", "part.completed"))
 _ENDED = {
     event: b'{"event":"%b","node":' % event.encode() for event in ("node.completed", "node.failed")
@@ -2605,6 +2675,25 @@ def _listed(items: Iterable[bytes]) -> Iterator[bytes]:
         separator = b",\n"
 
 
+def _most_open() -> int:
+    """Return how many journals a store may have open: an eighth of what the process may."""
+    try:
+        import resource  # Windows has none
+    except ImportError:
+        return 64
+    limit: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(1, min(limit // 8, 1_024)) if limit > 0 else 1_024
+
+
+def _remove_leftovers(directory: str) -> None:
+    """Remove the temporary files of killed processes: those that nobody wrote to for an hour."""
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        for entry in filter(lambda entry: _pattern(_LEFTOVER).fullmatch(entry.name), entries):
+            with contextlib.suppress(OSError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_SECONDS:
+                    os.unlink(entry.path)
+
+
 def _trace_files(directory: str, start: str = "") -> list[str]:
     """Return the names of a directory's journals and documents, or of those of one trace."""
     try:
@@ -2625,12 +2714,28 @@ def _load_from(directory: str, trace_id: str) -> TraceGraph | None:
     for _ in range(3):  # a journal may become a document between the listing and the reading
         names = sorted(_trace_files(directory, f"{trace_id}."), key=lambda name: (len(name), name))
         try:
-            files = [_load_file(os.path.join(directory, name)) for name in names]
+            return _load_files([os.path.join(directory, name) for name in names])
         except FileNotFoundError:
             continue
-        traces = [trace for trace in files if trace is not None]
-        return merge_traces(traces) if len(traces) > 1 else next(iter(traces), None)
     return None
+
+
+def _load_files(paths: Iterable[str], first: TraceGraph | None = None) -> TraceGraph | None:
+    """Return what files of one trace say together; raises TraceLoadError when it is nothing."""
+    traces = [] if first is None else [first]
+    problems: list[TraceLoadError] = []
+    for path in paths:
+        try:
+            trace = _load_file(path)
+        except TraceLoadError as problem:  # the others can be read all the same
+            problems.append(problem)
+        else:
+            traces += [] if trace is None else [trace]
+    if problems and not traces:
+        raise problems[0]
+    if problems:
+        _count_damage(traces[0], len(problems))
+    return merge_traces(traces) if len(traces) > 1 else next(iter(traces), None)
 
 
 def _load_file(path: str) -> TraceGraph | None:
@@ -2642,7 +2747,8 @@ def _load_file(path: str) -> TraceGraph | None:
         raise TraceLoadError(f"{path}: {error.strerror}") from None
     if not data and path.endswith("l"):  # its process died before it wrote the first line
         return None
-    return _named(path, _trace_from_bytes, data)
+    trace_id = os.path.basename(path).split(".")[0]
+    return _named(path, lambda data: _trace_from_bytes(data, trace_id), data)
 
 
 def open_store(url: str) -> StorageBackend:
@@ -2714,8 +2820,29 @@ def _cleaned(value: Any) -> Any:
 
 
 def trace_from_json(text: str | bytes) -> TraceGraph:
-    """Read a `.json` document; raises TraceLoadError, and nothing else, when it cannot."""
-    return TraceGraph.from_dict(_mapping(_parse(text)))
+    """Read a `.json` document; of a damaged one, or one that was cut off, what can be read.
+
+    How many nodes cannot is told by `metadata["logtracer.damaged_lines"]`. Raises
+    TraceLoadError, and nothing else, when none can be read.
+    """
+    try:
+        document, damaged = _mapping(_parse(text)), 0
+    except _DamagedText:
+        document, damaged = _salvage(text)
+        if not document.get("nodes"):
+            raise
+    try:
+        trace = TraceGraph.from_dict(document)
+    except TraceLoadError:
+        nodes = _field(document, "nodes", dict)
+        readable = {key: node for key, node in nodes.items() if _reads(Node.from_dict, node)}
+        if len(readable) in (0, len(nodes)):
+            raise
+        trace = TraceGraph.from_dict({**document, "nodes": readable})
+        damaged += len(nodes) - len(readable)
+    if damaged:
+        _count_damage(trace, damaged)
+    return trace
 
 
 def save_trace_json(
@@ -2747,16 +2874,15 @@ def load_trace(path: str | os.PathLike[str], trace_id: str | None = None) -> Tra
     if not _pattern(_MAIN_FILE).fullmatch(file_name):
         return trace
     beside = sorted(filter(_is_part, _trace_files(directory, file_name.split(".")[0] + ".")))
-    parts = [_load_file(os.path.join(directory, part)) for part in beside]
-    return merge_traces([trace, *(part for part in parts if part is not None)]) if parts else trace
+    return _load_files([os.path.join(directory, part) for part in beside], trace) or trace
 
 
-def trace_from_journal(lines: Iterable[str | bytes]) -> TraceGraph:
+def trace_from_journal(lines: Iterable[str | bytes], trace_id: str = "unknown") -> TraceGraph:
     """Build a trace from the events of a journal, in any order; bad lines are skipped.
 
     What was skipped is counted in `metadata["logtracer.damaged_lines"]`. Steps that never ended
-    are `interrupted`, or `running` while the process that writes them lives. Raises
-    TraceLoadError when no line belongs to a trace.
+    are `interrupted`, or `running` while the process that writes them lives. `trace_id` is what
+    the trace is called when no line says it. Raises TraceLoadError when no line belongs to one.
     """
     journal = _Journal()
     for line in lines:
@@ -2765,7 +2891,7 @@ def trace_from_journal(lines: Iterable[str | bytes]) -> TraceGraph:
                 journal.take(_mapping(_parse(line)))
             except TraceLoadError:
                 journal.damaged += 1
-    return journal.trace()
+    return journal.trace(trace_id)
 
 
 class _Journal:
@@ -2803,8 +2929,8 @@ class _Journal:
             known = self._nodes.setdefault(_field(facts, "id", str), {})
             if kind == "node.started":
                 known.update({**facts, **known})
-            elif "metadata" in facts and _resumed_at(facts) != _resumed_at(known):
-                if _resumed_at(facts) > _resumed_at(known):  # else it tells of before the pause
+            elif "metadata" in facts and _turn(facts) != _turn(known):
+                if _turn(facts) > _turn(known):  # else it tells of before the pause
                     known.update({"end_time": None, "duration_ms": None, **facts})
             elif "end_time" in facts or not known.get("end_time"):
                 known.update(facts)
@@ -2814,39 +2940,48 @@ class _Journal:
         if type(process_id) is int:
             self._at_work[process_id] = self._at_work.get(process_id, 0) + change
 
-    def trace(self) -> TraceGraph:
-        """Return the graph of all that was taken."""
+    def trace(self, trace_id: str) -> TraceGraph:
+        """Return the graph of all that was taken; what began it may have been lost."""
         head, tail = self._head, self._tail
         if not (head or tail or self._nodes or self._edges or self._part_ended):
             raise TraceLoadError("no line of it is an event of a trace")
         started, ended = (_field(event, "metadata", dict, dict) for event in (head, tail))
         trace = TraceGraph(
             head.get("schema_version", SCHEMA_VERSION),
-            _field({**tail, **head}, "trace_id", str, "unknown"),
+            _field({**tail, **head}, "trace_id", str, trace_id),
             _field(head, "name", str, ""),
             start_time=_time_from_text(head.get("start_time")),
             end_time=_time_from_text(tail.get("end_time")),
             metadata={**started, **ended},
         )
+        self._add_nodes(trace)
+        root = next((node for node in trace.nodes.values() if node.parent_id is None), None)
+        if root is not None and not head:
+            trace.name, trace.start_time = root.name, root.start_time
+        if root is not None and not tail:
+            trace.end_time = root.end_time
+        if self.damaged:
+            _count_damage(trace, self.damaged)
+        return merge_traces([trace], self._edges)
+
+    def _add_nodes(self, trace: TraceGraph) -> None:
         is_live = any(parts > 0 and _is_alive(process) for process, parts in self._at_work.items())
         for facts in self._nodes.values():
             try:
                 node = Node.from_dict(facts)
             except TraceLoadError:  # an update whose start was lost
-                self.damaged += 1
-                continue
+                if "name" in facts or self._head.get("event") == "trace.started":
+                    self.damaged += 1
+                continue  # else it was told in a forked child, of a step of its parent's
             if node.status == NodeStatus.RUNNING and not is_live:
                 node.status = NodeStatus.INTERRUPTED
             trace.nodes[node.id] = node
-        if self.damaged:
-            trace.metadata["logtracer.damaged_lines"] = self.damaged
-        return merge_traces([trace], self._edges)
 
 
 def merge_traces(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceGraph:
     """Return the first trace, completed by the nodes and edges of the others, parts of the same.
 
-    Of a node that several have, the one that ended or was resumed last counts.
+    Of a node that several have, the one that was resumed or ended last counts.
     """
     whole = traces[0]
     nodes = {**whole.nodes}
@@ -2861,29 +2996,67 @@ def merge_traces(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceG
             known = nodes.setdefault(node.id, node)
             if known is not node and _last_turn(known) < _last_turn(node):
                 nodes[node.id] = node
+    damaged = sum(_damage_of(trace) for trace in traces)
     whole.edges = [*_tree_edges(nodes.values()), *edges.values()]
     whole.nodes = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
+    whole.name = whole.name or next((trace.name for trace in traces if trace.name), "")
+    whole.start_time = whole.start_time or min(
+        (trace.start_time for trace in traces if trace.start_time), default=None
+    )
     whole.end_time = max((t.end_time for t in traces if t.end_time), default=None)
-    if any(_last_turn(root) > (root.end_time or _EPOCH) for root in whole.root_nodes):
+    if any(root.end_time is None and _was_resumed(root) for root in whole.root_nodes):
         whole.end_time = None
-    whole.metadata = metadata
+    whole.metadata = {**metadata, **({_DAMAGED: damaged} if damaged else {}), **_clock_gap(whole)}
     return whole
 
 
 _RESUMED_AT = "logtracer.resumed_at"  # in the metadata of a step that went on after a pause
+_DAMAGED = "logtracer.damaged_lines"
+_NEVER_PAUSED = False, 0.0, ""
+_FAR = 1_000.0  # milliseconds between a part and what it joins that no two clocks should differ by
 
 
-def _last_turn(node: Node) -> datetime:
-    """Return when a step ended, or when it went on after that."""
-    try:
-        resumed = _time_from_text(node.metadata.get(_RESUMED_AT))
-    except TraceLoadError:  # the host wrote something else there
-        resumed = None
-    return max(node.end_time or _EPOCH, resumed or _EPOCH)
+def _turn(facts: dict[str, Any]) -> tuple[bool, float, str]:
+    """Return what grows whenever a step goes on after a pause, whatever the clocks say."""
+    metadata = _field(facts, "metadata", dict, dict)
+    if _RESUMED_AT not in metadata:
+        return _NEVER_PAUSED
+    waited = metadata.get("logtracer.waited_ms")
+    return True, waited if type(waited) is float else 0.0, str(metadata[_RESUMED_AT])
 
 
-def _resumed_at(facts: dict[str, Any]) -> str:
-    return str(_field(facts, "metadata", dict, dict).get(_RESUMED_AT, ""))
+def _was_resumed(node: Node) -> bool:
+    return _RESUMED_AT in node.metadata
+
+
+def _last_turn(node: Node) -> tuple[tuple[bool, float, str], datetime]:
+    """Return what is greater the later a step was resumed, then the later it ended."""
+    return _turn({"metadata": node.metadata}), node.end_time or _EPOCH
+
+
+def _clock_gap(trace: TraceGraph) -> dict[str, float]:
+    """Name how far another process's part lies outside the step it joins.
+
+    Its machine's clock is off, or it is work that was left for later: nobody can tell.
+    """
+    gaps = [0.0]
+    for part in trace.nodes.values():
+        parent = trace.nodes.get(part.parent_id or "") if part.node_type == "trace" else None
+        if parent is not None:
+            early = _milliseconds(parent.start_time, part.start_time) or 0.0
+            late = _milliseconds(parent.end_time, part.start_time) or 0.0
+            gaps += [min(early, 0.0), max(late, 0.0)]
+    gap = max(gaps, key=abs)
+    return {"logtracer.clock_gap_ms": gap} if abs(gap) > _FAR else {}
+
+
+def _damage_of(trace: TraceGraph) -> int:
+    count = trace.metadata.get(_DAMAGED)
+    return count if type(count) is int else 0
+
+
+def _count_damage(trace: TraceGraph, count: int) -> None:
+    trace.metadata[_DAMAGED] = _damage_of(trace) + count
 
 
 def _edge_key(edge: Edge) -> tuple[str, str, str, str]:
@@ -2908,12 +3081,12 @@ def _is_alive(process_id: Any) -> bool:
     return True
 
 
-def _trace_from_bytes(data: bytes) -> TraceGraph:
+def _trace_from_bytes(data: bytes, trace_id: str = "unknown") -> TraceGraph:
     """Read a document or a journal, whatever the file is called."""
     if data[:200].lstrip().startswith((b'{"schema_version"', b"{\n", b"{\r\n")):
         return trace_from_json(data)
     try:
-        return trace_from_journal(data.split(b"\n"))
+        return trace_from_journal(data.split(b"\n"), trace_id)
     except TraceLoadError:
         return trace_from_json(data)
 
@@ -2925,18 +3098,74 @@ def _parse(text: str | bytes) -> Any:
             text = text.decode("utf-8")
         return json.loads(text, parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
-        raise TraceLoadError(f"not UTF-8 text (byte {error.start})") from None
+        raise _DamagedText(f"not UTF-8 text (byte {error.start})") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise TraceLoadError(f"not JSON: {error.msg} at {where}") from None
+        kind = TraceLoadError if error.msg == "Extra data" else _DamagedText
+        raise kind(f"not JSON: {error.msg} at {where}") from None
     except RecursionError:
         raise TraceLoadError("nested too deeply") from None
     except ValueError as error:  # an integer of more digits than Python reads
-        raise TraceLoadError(f"not JSON: {_brief(str(error))}") from None
+        raise _DamagedText(f"not JSON: {_brief(str(error))}") from None
+
+
+class _DamagedText(TraceLoadError):
+    """What was read is broken JSON text; some of it may be whole."""
+
+
+_MOST_FAILURES = 1_000  # each costs a look at the whole text
+_NODE_AT = r'"(?P<id>[^"\\]{1,64})":\s*(?=\{\s*"id":\s*"(?P=id)")'
+_EDGE_AT = r'(?=\{\s*"source_id":\s*"(?P<id>[^"]{1,64})")'
+_HEAD = r'"(schema_version|trace_id|name)":\s*("(?:[^"\\]|\\.)*")'
+
+
+def _salvage(text: str | bytes) -> tuple[dict[str, Any], int]:
+    """Return what is whole of a broken `.json` document, and how many of its nodes are lost."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    nodes, lost, at = _salvage_objects(text, _NODE_AT, 0)
+    links, _, at = _salvage_objects(text, _EDGE_AT, at)
+    found = {name: node for name, node in nodes if _reads(Node.from_dict, node)}
+    edges = [edge for _, edge in links if _reads(Edge.from_dict, edge)]
+    times = [node["start_time"] for node in found.values() if node.get("start_time")]
+    facts: dict[str, Any] = {"trace_id": "unknown", "start_time": min(times, default=None)}
+    for key, value in _pattern(_HEAD).findall(text[: text.find("{", 1)]):
+        with contextlib.suppress(TraceLoadError):
+            facts[key] = _parse(value)
+    tail = text.find('"start_time":', at)
+    with contextlib.suppress(TraceLoadError):
+        facts.update(_mapping(_parse("{" + text[tail:])) if tail >= 0 else {})
+    lost |= {name for name, _ in nodes} | {node.get("parent_id") for node in found.values()}
+    lost |= {edge[end] for edge in edges for end in ("source_id", "target_id")}
+    return {**facts, "nodes": found, "edges": edges}, max(1, len(lost - {None, *found}))
+
+
+def _salvage_objects(text: str, where: str, at: int) -> tuple[list[tuple[str, Any]], set[Any], int]:
+    """Return what can be parsed where a pattern matches, the ids of the rest, and its end."""
+    objects, lost, failures = [], set(), 0
+    decode = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
+    while failures < _MOST_FAILURES and (match := _pattern(where).search(text, at)):
+        at = match.end()
+        try:
+            item, at = decode(text, at)
+            objects.append((match["id"], item))
+        except (ValueError, RecursionError) as error:
+            lost.add(match["id"])
+            failures += 1
+            at = max(at + 1, getattr(error, "pos", 0))
+    return objects, lost, at
+
+
+def _reads(read: Callable[[dict[str, Any]], object], item: Any) -> bool:
+    try:
+        read(_mapping(item))
+    except TraceLoadError:
+        return False
+    return True
 
 
 def _refuse_constant(name: str) -> Any:
-    raise TraceLoadError(f"{name} is not JSON")
+    raise _DamagedText(f"{name} is not JSON")
 
 
 def _named(path: object, read: Callable[[Any], TraceGraph], data: Any) -> TraceGraph:
@@ -2962,16 +3191,26 @@ def _read_file(path: str, flags: int = 0) -> bytes:
         os.close(descriptor)
 
 
-def _replace_file(path: str, chunks: Iterable[bytes]) -> None:
-    """Write a file that appears whole or not at all, for its owner's eyes only."""
+def _open_file(path: str, flags: int, mode: int) -> int:
+    """Open a file of ours; a mode for others as well holds whatever the umask says."""
+    descriptor = os.open(path, flags | _O_SAFE, mode)
+    if flags & os.O_CREAT and mode & 0o077 and hasattr(os, "fchmod"):
+        with contextlib.suppress(OSError):  # of a file system without such modes
+            os.fchmod(descriptor, mode)
+    return descriptor
+
+
+def _replace_file(path: str, chunks: Iterable[bytes], mode: int = 0o600) -> None:
+    """Write a file that appears whole or not at all, unless told otherwise for its owner alone."""
     temporary = f"{path}.{os.urandom(8).hex()}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _O_SAFE, 0o600)
+    descriptor = _open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb", 1 << 20) as file:
             file.writelines(chunks)
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(OSError):  # else the next start of the store removes it
+            os.unlink(temporary)
         raise
 
 

@@ -47,6 +47,7 @@ __all__ = ["files_of", "list_directory", "trace_ids_in"]
 _TRACE_FILE = re.compile(r"([0-9A-Za-z_-]{1,64})(?:\.json|(?:\.[0-9a-f]{16})?\.jsonl)")
 _PIECE = 16_384  # bytes at the start and the end of a file that are read at first
 _CLOCK_SLACK = 2.0  # seconds by which a file system may set a file's time too early
+_ODD = (OSError, ValueError, OverflowError, LookupError, TypeError, AttributeError, RecursionError)
 _HEAD = re.compile(rb'\{\s*"schema_version": ?"(\d+)\.[^{}]*?"name": ?("(?:[^"\\]|\\.)*")', re.S)
 
 
@@ -105,8 +106,8 @@ def _files_in(directory: str, prefix: str) -> list[_Files]:
         files = found.setdefault(match[1], _Files(match[1], []))
         files.paths.append(names[name].path)
         try:
-            status = names[name].stat()
-        except OSError:  # a link to nowhere, or removed meanwhile: the reading tells
+            status = names[name].stat(follow_symlinks=False)  # a store loads no links
+        except OSError:  # removed meanwhile: the reading tells
             files.is_regular = False
             continue
         files.is_regular = files.is_regular and stat.S_ISREG(status.st_mode)
@@ -141,30 +142,32 @@ def _completed(
 
 
 def _of_loading(files: _Files) -> TraceSummary | None:
-    path = files.paths[0]
-    if not files.is_regular:  # a FIFO, a device: loading it names what it is
-        return summary_of(files.trace_id, functools.partial(load_trace, path), path)
-    return summary_of(files.trace_id, functools.partial(_load, files.paths), path)
+    return summary_of(files.trace_id, functools.partial(_load, files), files.paths[0])
 
 
-def _load(paths: list[str]) -> TraceGraph | None:
+def _load(files: _Files) -> TraceGraph | None:
     """Return a trace of the files that are its own; None when nothing is in them yet.
 
-    `load_trace` would look through the whole directory for parts, once for every trace.
+    `load_trace` looks through the whole directory for parts, so it is only asked where a file is
+    odd: a link, a FIFO, a damaged one. It says what is wrong, or loads the others.
     """
-    traces = [trace for trace in map(_load_one, paths) if trace is not None]
-    return merge_traces(traces) if len(traces) > 1 else next(iter(traces), None)
+    try:
+        if files.is_regular:
+            traces = [each for path in files.paths if (each := _load_one(path, files)) is not None]
+            return merge_traces(traces) if len(traces) > 1 else next(iter(traces), None)
+    except TraceLoadError:
+        if len(files.paths) == 1:
+            raise
+    os.stat(files.paths[0])  # what a link to nowhere names is not there
+    return load_trace(os.path.dirname(files.paths[0]), files.trace_id)
 
 
-def _load_one(path: str) -> TraceGraph | None:
+def _load_one(path: str, files: _Files) -> TraceGraph | None:
     if path.endswith(".json"):
         return load_trace_json(path)
     with open(path, "rb") as file:
         data = file.read()
-    try:
-        return trace_from_journal(data.split(b"\n")) if data else None
-    except TraceLoadError as error:
-        raise TraceLoadError(f"{path}: {error}") from None
+    return trace_from_journal(data.split(b"\n"), files.trace_id) if data else None
 
 
 def _of_document(files: _Files) -> TraceSummary | None:
@@ -191,7 +194,7 @@ def _of_document(files: _Files) -> TraceSummary | None:
             **labels_of(document["metadata"]),
             path=files.paths[0],
         )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except _ODD:
         return None
 
 
@@ -228,7 +231,7 @@ def _glimpse(files: _Files) -> TraceSummary | None:
         start = tail.rindex(b'"start_time"')
         facts = json.loads(b"{" + tail[start:])
         return _of_head(files, {**facts, "name": json.loads(found[2])})
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except _ODD:
         return None
 
 

@@ -50,7 +50,7 @@ class _Gathering:
         lines = self._lines.get(trace_id)
         if not lines:
             return stored
-        gathered = trace_from_journal(lines)
+        gathered = trace_from_journal(lines, trace_id)
         return gathered if stored is None else merge_traces([stored, gathered])
 
     def list_traces(self) -> list[str]:

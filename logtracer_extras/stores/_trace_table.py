@@ -19,7 +19,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from logtracer import LogtracerError, TraceGraph
+from logtracer import LogtracerError, TraceGraph, TraceLoadError
 
 from .summaries import (
     MILLISECOND,
@@ -117,13 +117,23 @@ def _begin(execute: Execute, trace_id: str, event: str, line: str) -> None:
     head = json.loads(line) if event in _KNOWN_BEFORE else {}
     labels = labels_of(head.get("metadata") or {})
     summary = TraceSummary(trace_id, str(head.get("name", "")), **labels)
-    row = _row_of(summary, str(head.get("start_time", _NEVER)))
+    row = _row_of(summary, _start_in(head))
     execute(_INSERT + _KNOWN_BEFORE.get(event, "NOTHING"), row)
+
+
+def _start_in(head: dict[str, Any]) -> str:
+    try:
+        return _time_text(datetime.fromisoformat(head["start_time"]))
+    except (LookupError, TypeError, ValueError):  # TraceLoadError is a ValueError
+        return _NEVER
 
 
 def keep(execute: Execute, trace: TraceGraph) -> None:
     """Make or replace the row of a trace from the whole of it."""
-    summary = summarize(trace)
+    try:
+        summary = summarize(trace)
+    except TraceLoadError:  # it is loaded for each list, which says what is odd
+        summary = TraceSummary(trace.trace_id, trace.name)
     if summary.status in _UNSETTLED:
         summary = dataclasses.replace(summary, status="")
     execute(_INSERT + _REPLACE, _row_of(summary, _time_text(summary.start_time)))
@@ -163,7 +173,11 @@ def _tally(execute: Execute, rows: list[Any]) -> tuple[str, float, int, int] | N
     last = max(kinds["trace.completed"], kinds.get("part.completed", 0))
     failures = sum(event == "node.failed" for _, event in ends.values())
     places = sorted([rows[0][0], ends[root_id][0], last])
-    return _outcome([json.loads(line) for (line,) in execute(_LINES, places)], ends, failures)
+    lines = [json.loads(line) for (line,) in execute(_LINES, places)]
+    try:
+        return _outcome(lines, ends, failures)
+    except (LookupError, TypeError, ValueError):  # the lines of another program
+        return None
 
 
 def _outcome(
@@ -174,8 +188,10 @@ def _outcome(
     node = end["node"]
     if node["parent_id"] is not None or node["node_type"] != "trace":
         return None
-    begin_time = datetime.fromisoformat(first["start_time"])
-    end_time = datetime.fromisoformat(last["end_time"])
+    begin_time = in_utc(datetime.fromisoformat(first["start_time"]))
+    end_time = in_utc(datetime.fromisoformat(last["end_time"]))
+    if begin_time is None or end_time is None:
+        return None
     duration = (end_time - begin_time) / MILLISECOND
     return node["status"], duration, len(ends), failures
 

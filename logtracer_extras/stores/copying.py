@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from logtracer import LogtracerError, StorageBackend, TraceGraph
+from logtracer import StorageBackend, TraceGraph
 
 from .listing import list_summaries
 from .summaries import EVERYTHING, TraceFilter, TraceSummary
@@ -70,6 +70,6 @@ def copy_one(
             is_same = there.to_dict() == trace.to_dict()
             return Outcome(summary, "same" if is_same else "differs")
         target.save(trace)
-    except (LogtracerError, OSError) as error:
-        return Outcome(summary, "failed", str(error))
+    except Exception as error:  # of whatever kind: one odd trace must not end the copying
+        return Outcome(summary, "failed", str(error) or type(error).__name__)
     return Outcome(summary, "copied")

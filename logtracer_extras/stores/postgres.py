@@ -326,5 +326,5 @@ def _load(execute: _Execute, trace_id: str) -> TraceGraph | None:
     rows = execute(_SELECT, [trace_id])
     parts = [trace_from_json(line) for event, line in rows if event == "document"]
     lines = [line for event, line in rows if event != "document"]
-    parts += [trace_from_journal(lines)] if lines else []
+    parts += [trace_from_journal(lines, trace_id)] if lines else []
     return merge_traces(parts) if parts else None

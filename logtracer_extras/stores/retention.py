@@ -79,7 +79,7 @@ def _remover(store: StorageBackend) -> Callable[[Iterable[str]], None]:
     if callable(own):
         return own
     if isinstance(store, FileStore):
-        directory = store.directory
+        directory = FileStore(store.directory).directory  # a new one removes old temporary files
         return lambda trace_ids: _remove_files(directory, trace_ids)
     raise StoreError(f"{type(store).__name__} cannot remove traces")
 

@@ -118,7 +118,7 @@ class SQLiteStore:
             return None
         parts = [trace_from_json(line) for event, line in rows if event == "document"]
         lines = [line for event, line in rows if event != "document"]
-        parts += [trace_from_journal(lines)] if lines else []
+        parts += [trace_from_journal(lines, trace_id)] if lines else []
         return merge_traces(parts) if parts else None
 
     def list_traces(self) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from logtracer import LogtracerError, TraceGraph
+from logtracer import LogtracerError, TraceGraph, TraceLoadError
 
 __all__ = ["EVERYTHING", "TraceFilter", "TraceSummary", "newest_first", "summarize", "summary_of"]
 
@@ -87,12 +87,19 @@ def summary_of(
     """Return what a list says of a trace that is loaded for it; None when it is gone."""
     try:
         trace = load()
+        return None if trace is None else summarize(trace, trace_id, path)
     except FileNotFoundError:  # removed between the listing and the reading
         return None
-    except (LogtracerError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return TraceSummary(trace_id, path=path, problem=reason.removeprefix(f"{path}: "))
-    return None if trace is None else summarize(trace, trace_id, path)
+    except Exception as error:  # of whatever kind: one odd trace must not end a list
+        return TraceSummary(trace_id, path=path, problem=_reason(error).removeprefix(f"{path}: "))
+
+
+def _reason(error: Exception) -> str:
+    """Return in a line what is wrong with a trace."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    is_ours = isinstance(error, (LogtracerError, OSError))
+    return str(error) if is_ours else f"{type(error).__name__}: {error}"
 
 
 def summarize(trace: TraceGraph, trace_id: str = "", path: str = "") -> TraceSummary:
@@ -111,9 +118,14 @@ def summarize(trace: TraceGraph, trace_id: str = "", path: str = "") -> TraceSum
 
 
 def in_utc(moment: datetime | None) -> datetime | None:
-    """Return a time in UTC; one without a zone, of a trace made by hand, is taken to be so."""
+    """Return a time in UTC; one without a zone, of a trace made by hand, is taken to be so.
+
+    Raises TraceLoadError for one at the edge of the calendar, where no reckoning is possible.
+    """
     if moment is None:
         return None
+    if not 1 < moment.year < 9_999:
+        raise TraceLoadError(f"{moment.isoformat()} is too near the edge of the calendar")
     if moment.tzinfo is None:
         return moment.replace(tzinfo=timezone.utc)
     return moment.astimezone(timezone.utc)
@@ -153,8 +165,10 @@ def worst_status(statuses: Iterable[str], *, has_ended: bool) -> str:
 
 def _duration(trace: TraceGraph) -> float | None:
     """Return how long the run took; of one without an end, until the last thing it said."""
-    if trace.end_time is not None or trace.start_time is None:
-        return trace.duration_ms
-    ends = [node.end_time or node.start_time for node in trace.nodes.values()]
-    last = max((end for end in ends if end is not None), default=trace.start_time)
-    return (last - trace.start_time) / MILLISECOND
+    start, last = in_utc(trace.start_time), in_utc(trace.end_time)
+    if start is None:
+        return None
+    if last is None:
+        ends = [node.end_time or node.start_time for node in trace.nodes.values()]
+        last = max((end for end in map(in_utc, ends) if end is not None), default=start)
+    return (last - start) / MILLISECOND

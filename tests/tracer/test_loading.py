@@ -246,6 +246,61 @@ def test_a_mutated_file_loads_or_is_refused(
     assert loaded > mutations // 50  # else the test would show nothing
 
 
+# ---- Damaged documents --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_every_prefix_of_a_document_gives_every_node_that_it_holds_whole(
+    indent: int | None,
+) -> None:
+    text = trace_to_json(weather(), indent=indent).replace("—", "-")
+    last = text.index('"edges"')
+    for length in range(0, len(text) - 2, figure(41, 1)):
+        cut = text[:length]
+        kept = 3 if length > last else cut.count('"duration_ms": 0.0\n' if indent else "0.0}")
+        if not kept:
+            with pytest.raises(TraceLoadError):
+                trace_from_json(cut)
+            continue
+        trace = trace_from_json(cut)
+        assert len(trace.nodes) >= kept
+        assert (trace.name, trace.trace_id) == (weather().name, weather().trace_id)
+        assert trace.start_time == weather().start_time
+        assert trace.metadata["logtracer.damaged_lines"] >= 1
+        check_shown(trace)
+
+
+@pytest.mark.parametrize("damage", [b"\0", b'"', b"}", b"\xff", b"NaN", b"9" * 5_000])
+def test_damage_within_a_node_costs_that_node_alone(damage: bytes, tmp_path: Path) -> None:
+    document, _ = recorded(tmp_path)
+    at = document.index(b'"number":1') + len(b'"number":')
+    path = tmp_path / "damaged.json"
+    path.write_bytes(document[:at] + damage + document[at + 1 :])
+    trace = load_trace(path)
+    steps = {node.name[:6] for node in trace.nodes.values()}
+    if damage == b"\xff":  # shown as a sign for what is no text
+        steps -= {"step 1"}
+    assert steps == {"run", "step 0", "step 2"}
+    assert trace.metadata == {"model": "m", "logtracer.damaged_lines": 1}
+    assert trace.end_time is not None
+    assert [edge.edge_type for edge in trace.edges].count("retry_of") == 3
+
+
+def test_a_node_that_is_none_costs_that_node_alone() -> None:
+    nodes = {**document()["nodes"], "f" * 16: {"id": "f" * 16, "status": "exploded"}, "e" * 16: 7}
+    trace = trace_from_json(json.dumps(document(nodes=nodes)))
+    assert (trace.nodes, trace.metadata) == (weather().nodes, {"logtracer.damaged_lines": 2})
+
+
+def test_a_text_full_of_broken_nodes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = trace_to_json(weather(), indent=None)
+    text = text.replace('"nodes": {', '"nodes": {' + '"a":{"id":"a","x":[' * 900, 1)
+    assert len(trace_from_json(text).nodes) == 3
+    monkeypatch.setattr("logtracer._MOST_FAILURES", 100)
+    with pytest.raises(TraceLoadError, match="not JSON"):
+        trace_from_json(text)
+
+
 # ---- Journals -----------------------------------------------------------------------------------
 
 
