@@ -38,9 +38,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
-from functools import lru_cache, partial, wraps
+from functools import lru_cache, partial, update_wrapper, wraps
 from operator import itemgetter
-from types import FrameType, MappingProxyType, SimpleNamespace
+from types import (
+    AsyncGeneratorType,
+    CoroutineType,
+    FrameType,
+    GeneratorType,
+    MappingProxyType,
+    SimpleNamespace,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,13 +63,13 @@ else:  # importing typing would cost a tenth of what importing this whole file c
 
 # fmt: off
 __all__ = [
-    "Edge", "EdgeType", "FileStore", "LogtracerError", "MemoryStore", "Node", "NodeStatus",
-    "NodeType", "SCHEMA_VERSION", "Span", "StorageBackend", "StoreError", "StreamingBackend",
-    "TraceContext", "TraceGraph", "TraceLoadError", "Tracer", "TracerConfig", "TracerHook",
-    "clear_context", "configure", "current_span", "get_current_node", "get_current_trace",
-    "load_trace", "load_trace_json", "merge_traces", "open_store", "propagate_context",
-    "save_trace_json", "trace", "trace_from_journal", "trace_from_json", "trace_node",
-    "trace_to_json",
+    "EXCEPTION_STATUSES", "Edge", "EdgeType", "FileStore", "LogtracerError", "MemoryStore",
+    "Node", "NodeStatus", "NodeType", "SCHEMA_VERSION", "Span", "StorageBackend", "StoreError",
+    "StreamingBackend", "TraceContext", "TraceGraph", "TraceLoadError", "Tracer",
+    "TracerConfig", "TracerHook", "clear_context", "configure", "current_span",
+    "get_current_node", "get_current_trace", "load_trace", "load_trace_json", "merge_traces",
+    "open_store", "propagate_context", "save_trace_json", "trace", "trace_from_journal",
+    "trace_from_json", "trace_node", "trace_to_json",
 ]
 # fmt: on
 __version__ = "0.1.0"
@@ -586,9 +593,9 @@ class Span:
 
     # fmt: off
     __slots__ = (
-        "__weakref__", "_annotations", "_end", "_failure", "_frame", "_head", "_input_json",
-        "_inputs", "_is_dirty", "_is_entered", "_metadata", "_number", "_outputs", "_parent",
-        "_previous", "_recording", "_start", "_status", "_strand", "depth", "name", "node_type",
+        "__weakref__", "_annotations", "_end", "_entry", "_failure", "_frame", "_head",
+        "_input_json", "_inputs", "_is_dirty", "_is_entered", "_metadata", "_number", "_outputs",
+        "_parent", "_recording", "_start", "_status", "_strand", "depth", "name", "node_type",
     )
     # fmt: on
     _is_recording = True
@@ -610,8 +617,8 @@ class Span:
         self._metadata: dict[str, Any] | None = None
         self._annotations: list[str] | None = None
         self._failure: tuple[str, str | None, str | None] | None = None
-        self._previous: Span | None = None
-        self._frame: FrameType | None = None
+        self._entry: _Entry = None  # while it is open and was entered
+        self._frame: FrameType | None = None  # of the generator it was entered in
 
     def __repr__(self) -> str:
         return f"<Span {_text_of(self.name, repr)} {self._status}>"
@@ -821,15 +828,17 @@ class Span:
         self._is_entered = True
         if not self._start:
             _begin(self)
+        previous = _current.get()
+        if _streaming:
+            previous = _resumed(previous)
+        while previous is not _streaming and previous[0] is None:
+            previous = previous[1]
+        self._entry = entry = [self, previous]
         frame = _getframe(1)
         code = frame.f_code
         if code.co_flags & _GENERATOR or code is _ENTER_CONTEXT:
-            self._frame = _generator_frame(frame)
-        previous = _current.get()
-        while previous is not None and previous._end:
-            previous = previous._previous
-        self._previous = previous
-        _set_current(self)
+            _note_generator(self, frame)
+        _set_current(entry)
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
@@ -841,9 +850,13 @@ class Span:
         elif self._status == "running":
             self._status = "completed"
         self._end = _now()
-        self._frame = None
-        if _current.get() is self:
-            _set_current(self._previous)
+        entry = self._entry
+        if entry is not None:
+            entry[0] = self._entry = None
+            if self._frame is not None:
+                _forget_generator(self, entry)
+            if _current.get() is entry:
+                _set_current(entry[1])
         if self._number not in recording.open:  # opened before a fork
             return
         if not recording.is_watched and self._parent is not None and not recording.ended:
@@ -857,11 +870,17 @@ class Span:
 
     async def __aenter__(self) -> Span:
         self.__enter__()
-        self._frame = _generator_frame(_getframe(1))
+        _note_generator(self, _getframe(1))
         return self
 
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         self.__exit__(kind, error, traceback)
+
+    def __copy__(self) -> Span:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Span:
+        return self
 
 
 def _add_metadata(span: Span, values: dict[str, Any]) -> None:
@@ -918,7 +937,8 @@ def _gen_ai(facts: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
 def _begin(span: Span) -> None:
     """Start a span: number it, take the time, and tell who watches."""
     recording, parent = span._recording, span._parent
-    span._strand = strand = _strand() if "asyncio" in _modules else get_ident()
+    has_tasks = "asyncio" in _modules or "trio" in _modules
+    span._strand = strand = _strand() if has_tasks else get_ident()
     span._number = number = next(recording.numbers)
     recording.open[number] = span
     if recording.ended:
@@ -984,7 +1004,7 @@ def _fail(span: Span, error: Any) -> None:
         span._failure = clean(_error_text(error)), clean(kind), clean(trace)
 
 
-def _meaning_of(error: BaseException) -> tuple[str, str]:
+def _meaning_of(error: Any) -> tuple[str, str]:
     """Return the status that an exception leaving a span means, and a note on how it ended."""
     kind = type(error)
     if issubclass(kind, GeneratorExit):
@@ -995,10 +1015,31 @@ def _meaning_of(error: BaseException) -> tuple[str, str]:
         return ("completed", "SystemExit") if is_success else ("failed", "")
     if issubclass(kind, KeyboardInterrupt):
         return "cancelled", "KeyboardInterrupt"
-    bases: tuple[type, ...] = type.__dict__["__mro__"].__get__(kind)
-    if any(_type_name(base) == "CancelledError" for base in bases):  # of any framework
-        return "cancelled", "CancelledError"
+    if "exceptions" in _members(kind) and type(getattr(error, "exceptions", None)) is tuple:
+        meanings = {_meaning_of(each) for each in error.exceptions}  # of a group
+        return meanings.pop() if len(meanings) == 1 else ("failed", "")
+    for base in type.__dict__["__mro__"].__get__(kind):
+        name = _type_name(base)
+        if name in EXCEPTION_STATUSES or (name in _STEERING and not issubclass(kind, Exception)):
+            return str(EXCEPTION_STATUSES.get(name) or _STEERING[name]), name
     return "failed", ""
+
+
+# What exceptions that steer a program mean for the steps they leave, by the name of their class or
+# of one that it is made of; adapters may add theirs. All others mean that a step has failed.
+EXCEPTION_STATUSES: dict[str, NodeStatus] = {
+    "CancelledError": NodeStatus.CANCELLED,
+    "GraphInterrupt": NodeStatus.PAUSED,  # the step waits for a human, and is run again
+    "CallDeferred": NodeStatus.PAUSED,
+    "ApprovalRequired": NodeStatus.PAUSED,
+}
+_STEERING = {  # names that errors have as well: these are no Exception
+    "Cancelled": NodeStatus.CANCELLED,
+    "GreenletExit": NodeStatus.CANCELLED,
+    "Skipped": NodeStatus.COMPLETED,
+    "StopException": NodeStatus.COMPLETED,
+    "RerunException": NodeStatus.COMPLETED,
+}
 
 
 def _error_text(error: BaseException) -> str:
@@ -1017,33 +1058,68 @@ def _traceback_text(error: BaseException) -> str:
         return ""
 
 
+class _Chunks:
+    """Keep what a stream yields as far as there is room: text is joined, all else listed."""
+
+    def __init__(self, recording: _Recording) -> None:
+        self.count = 0
+        self._capture = recording.capture
+        self._kept: list[Any] = []
+        self._room = _MAX_TEXT if recording.keeps_data else 0
+        self._size = 0  # of all chunks that are text
+        self._kind: type | None = None  # of every chunk, if it is one and text
+
+    def take(self, chunk: Any) -> None:
+        """Count a chunk, and keep it while there is room."""
+        kind = type(chunk) if type(chunk) in (str, bytes) else None
+        self._kind = kind if self.count == 0 or kind is self._kind else None
+        self.count += 1
+        self._size += len(chunk) if kind else 0
+        if self._room <= 0:
+            return
+        if kind is None:
+            text = self._capture.encode(chunk, "", None)
+            chunk, size = json.loads(text), len(text)
+        else:
+            chunk, size = chunk[: self._room], len(chunk)
+        self._kept.append(chunk)
+        self._room -= size
+
+    def value(self) -> Any:
+        """Return the text of the stream, or the list of its chunks; what was cut says so."""
+        if self._kind is None:
+            cut = self.count - len(self._kept)
+            return [*self._kept, *([f"[TRUNCATED: original_size={self.count}]"] if cut else ())]
+        text: Any = self._kind().join(self._kept)
+        if self._kind is bytes:
+            text = text.decode("utf-8", "backslashreplace")
+        is_whole = self._size <= _MAX_TEXT
+        return text if is_whole else f"{text}... [TRUNCATED: original_size={self._size}]"
+
+
 class _StreamMeter:
-    """Count the chunks of a stream for its span, which ends with it unless a `with` ends it."""
+    """Record the chunks of a stream with its span, which ends with it unless a `with` ends it."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
         self._owns_span = not span._start
-        self._count = 0
-        self._texts: list[str] = []
-        self._room = _MAX_TEXT
+        self._chunks = _Chunks(span._recording)
         span.start()
 
     def __enter__(self) -> Callable[[Any], None]:
         return self._take
 
     def _take(self, chunk: Any) -> None:
-        if not self._count:
+        if not self._chunks.count:
             seconds = (_now() - self._span._start) / 1e9
             _add_metadata(self._span, {"gen_ai.response.time_to_first_chunk": seconds})
-        self._count += 1
-        if type(chunk) is str and self._room > 0:
-            self._texts.append(chunk)
-            self._room -= len(chunk)
+        self._chunks.take(chunk)
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if self._texts:
-            self._span.output(text="".join(self._texts))
-        _add_metadata(self._span, {"stream.chunks": self._count})
+        if self._chunks.count:
+            value = self._chunks.value()
+            self._span.output(**{"text" if type(value) is str else "chunks": value})
+        _add_metadata(self._span, {"stream.chunks": self._chunks.count})
         if self._owns_span:
             self._span.end(error)
 
@@ -1071,7 +1147,7 @@ class _OffSpan(Span):
     def __init__(self) -> None:
         nothing: Any = None  # it has no recording
         super().__init__(nothing, "", "custom", None, 0)
-        self._status, self._strand, self._previous = "pending", _strand(), _current.get()
+        self._status, self._strand = "pending", _strand()
 
     @property
     def traceparent(self) -> str:
@@ -1112,8 +1188,11 @@ class _OffSpan(Span):
         if self is _OFF:
             return
         self._end = 1
-        if _current.get() is self:
-            _set_current(self._previous)
+        entry = self._entry
+        if entry is not None:
+            entry[0] = self._entry = None
+            if _current.get() is entry:
+                _set_current(entry[1])
 
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         self.__exit__(kind, error, traceback)
@@ -1253,13 +1332,14 @@ class TraceContext:
 
     def _enter(self, frame: FrameType) -> Span:
         root = self._make_root()
-        if root is _OFF and _current.get() is not None:  # hides the trace it is nested in
+        if root is _OFF and _current.get() is not _streaming:  # hides the trace it is nested in
             root = _OffSpan()
-            _set_current(root)
+            root._entry = [root, _current.get()]
+            _set_current(root._entry)
         self._roots.append(root)
         root.__enter__()
         if root is not _OFF:
-            root._frame = _generator_frame(frame)
+            _note_generator(root, frame)
         return root
 
 
@@ -1299,6 +1379,15 @@ class Tracer:
         _fork_aware.add(self)
         for name in self.config.auto_instrument:
             _adapter(name).install(self)
+
+    def __copy__(self) -> Tracer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:  # in another process it is one of the same making
+        return type(self), (self.config, self.storage, self.hooks)
 
     def trace(
         self,
@@ -1581,6 +1670,13 @@ def trace_node(
         raise TypeError("write @trace_node() with parentheses")
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        kind: Any = type(function)
+        if issubclass(kind, (classmethod, staticmethod)):
+            method: Callable[P, R] = kind(decorate(getattr(function, "__func__")))
+            return method
+        if not callable(function):
+            what = _type_name(kind)
+            raise TypeError(f"cannot trace a {what}; put @trace_node() below @{what}")
         call = _Call(function, name, node_type, capture_args, capture_return)
         wrapper: Any = _wrap_function
         if inspect.isasyncgenfunction(function):
@@ -1589,14 +1685,23 @@ def trace_node(
             wrapper = _wrap_generator
         elif inspect.iscoroutinefunction(function):
             wrapper = _wrap_coroutine
-        wrapped: Callable[P, R] = wraps(function)(wrapper(call, function))
-        return wrapped
+        return wraps(function)(wrapper(call, function))
 
     return decorate
 
 
 class _Call:
-    """What a decorated function records."""
+    """What a decorated function records.
+
+    Decorated functions of scripts are pickled with what they refer to, so the wrappers below
+    reach the context variable through this object, which is made anew where it arrives.
+    """
+
+    # fmt: off
+    __slots__ = (
+        "_given", "_making", "_name", "_node_type", "_signature", "captures_return", "current",
+    )
+    # fmt: on
 
     def __init__(
         self,
@@ -1606,13 +1711,21 @@ class _Call:
         captures_args: bool,
         captures_return: bool,
     ) -> None:
-        self._name = str(name or getattr(function, "__name__", "callable"))
+        self._making = function, name, node_type, captures_args, captures_return
+        self.current = _current.get
+        self._given: tuple[tuple[Any, ...], dict[str, Any]] = (), {}
+        if isinstance(function, partial):
+            self._given, function = (function.args, function.keywords), function.func
+        self._name = str(name or getattr(function, "__name__", type(function).__name__))
         self._node_type = node_type
-        self._captures_return = captures_return
+        self.captures_return = captures_return
         self._signature: inspect.Signature | None = None
         if captures_args:
-            with contextlib.suppress(TypeError, ValueError):  # some built-ins have none
+            with contextlib.suppress(Exception):  # some have none, or none that is known yet
                 self._signature = inspect.signature(function)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._making
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Span:
         """Return a span below the current one with the arguments, outside a trace the off span."""
@@ -1621,6 +1734,7 @@ class _Call:
             return _OFF
         span = parent.node(self._name, self._node_type)
         if self._signature is not None:
+            args, kwargs = (*self._given[0], *args), {**self._given[1], **kwargs}
             with contextlib.suppress(TypeError):  # the call itself is about to say so
                 bound = self._signature.bind(*args, **kwargs)
                 bound.apply_defaults()
@@ -1628,10 +1742,24 @@ class _Call:
                 span.input(**given)
         return span
 
-    def result(self, span: Span, value: Any) -> Any:
-        """Record what a call returned, and return it."""
-        if not self._captures_return:
-            return value
+    def close(self, span: Span, value: Any) -> Any:
+        """Record what a call returned, end its span, and return it.
+
+        What has only begun to work, a coroutine or a generator, goes on as one that does.
+        """
+        if type(value) in _UNFINISHED and span._entry is not None:
+            if _current.get() is span._entry:
+                _set_current(span._entry[1])
+            rest = _UNFINISHED[type(value)](self, lambda: value, span)()
+            rest.__name__, rest.__qualname__ = value.__name__, value.__qualname__
+            return rest
+        if self.captures_return:
+            self.result(span, value)
+        span.__exit__(None, None, None)
+        return value
+
+    def result(self, span: Span, value: Any) -> None:
+        """Record what a call returned."""
         fields: Any = value
         if issubclass(type(value), tuple):
             names = _members(type(value)).get("_fields")
@@ -1643,116 +1771,176 @@ class _Call:
             span.output(**fields)
         else:
             span.output(return_value=value)
-        return value
+
+    def yields(self, span: Span) -> _Chunks | None:
+        """Return what keeps what a generator yields, if that is asked for."""
+        is_wanted = self.captures_return and span._is_recording
+        return _Chunks(span._recording) if is_wanted else None
 
 
 def _wrap_function(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
-        if _current.get() is None:  # not traced: straight through
+        if not call.current():  # not traced: straight through
             return function(*args, **kwargs)
-        with call.open(args, kwargs) as span:
-            return call.result(span, function(*args, **kwargs))
+        span = call.open(args, kwargs)
+        span.__enter__()
+        try:
+            value = function(*args, **kwargs)
+        except BaseException as error:
+            span.__exit__(None, error, None)
+            raise
+        return call.close(span, value)
 
     return run
 
 
 def _wrap_coroutine(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
     async def run(*args: Any, **kwargs: Any) -> Any:
-        if _current.get() is None:
+        if not call.current():
             return await function(*args, **kwargs)
         with call.open(args, kwargs) as span:
-            return call.result(span, await function(*args, **kwargs))
+            value = await function(*args, **kwargs)
+            if call.captures_return:
+                call.result(span, value)
+            return value
 
     return run
 
 
-class _Inside:
+def _wrap_generator(
+    call: _Call, function: Callable[..., Any], span: Span | None = None
+) -> Callable[..., Any]:
+    """Do what `yield from function(...)` does, with the span current during each step."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        steps = _GeneratorSpan(call, span or call.open(args, kwargs))
+        try:
+            with steps:
+                generator = function(*args, **kwargs)
+            step, argument = generator.send, None
+            while True:
+                try:
+                    with steps:
+                        item = step(argument)
+                except StopIteration as stop:
+                    value = stop.value
+                    break
+                try:
+                    step, argument = generator.send, (yield steps.keep(item))
+                except GeneratorExit:
+                    with steps:
+                        generator.close()
+                    raise
+                except BaseException as error:
+                    step, argument = generator.throw, error
+        except BaseException as error:
+            steps.end(error=error)
+            raise
+        steps.end(value)
+        return value
+
+    _DRIVERS.add(run.__code__)
+    return run
+
+
+def _wrap_async_generator(
+    call: _Call, function: Callable[..., Any], span: Span | None = None
+) -> Callable[..., Any]:
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        steps = _GeneratorSpan(call, span or call.open(args, kwargs))
+        try:
+            with steps:
+                generator = function(*args, **kwargs)
+            step, argument = generator.asend, None
+            while True:
+                try:
+                    with steps:
+                        item = await step(argument)
+                except StopAsyncIteration:
+                    break
+                try:
+                    step, argument = generator.asend, (yield steps.keep(item))
+                except GeneratorExit:
+                    with steps:
+                        await generator.aclose()
+                    raise
+                except BaseException as error:
+                    step, argument = generator.athrow, error
+        except BaseException as error:
+            steps.end(error=error)
+            raise
+        steps.end()
+
+    _DRIVERS.add(run.__code__)
+    return run
+
+
+def _wrap_begun(
+    call: _Call, function: Callable[..., Any], span: Span | None = None
+) -> Callable[..., Any]:
+    """Await a coroutine that a call has returned, with the span of the call current."""
+
+    async def run() -> Any:
+        with _GeneratorSpan(call, span or _OFF) as steps:
+            try:
+                value = await function()
+            except BaseException as error:
+                steps.end(error=error)
+                raise
+            steps.end(value)
+            return value
+
+    return run
+
+
+# What a call may return before its work is done, and how the rest of the work is recorded.
+_UNFINISHED: dict[type, Callable[..., Callable[..., Any]]] = {
+    CoroutineType: _wrap_begun,
+    GeneratorType: _wrap_generator,
+    AsyncGeneratorType: _wrap_async_generator,
+}
+_DRIVERS: set[Any] = set()  # code objects of the wrappers of generators
+
+
+class _GeneratorSpan:
     """Make a generator's span current while the generator runs, and only then.
 
     The variable is set back to what the consumer had, whatever Context each step runs in.
     """
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, call: _Call, span: Span) -> None:
         self.span = span
-        self._inner: Span | None = span
-        self._outer: Span | None = None
+        self._call = call
+        self._chunks = call.yields(span)
+        self._inner: _Entry = _streaming
+        self._outer: _Entry = _streaming
         if span._is_recording:
-            span.start()._previous = _current.get()
+            self._inner = span.start()._entry = span._entry or [span, _current.get()]
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _GeneratorSpan:
         if self.span._is_recording:
             self._outer = _current.get()
             _set_current(self._inner)
+        return self
 
     def __exit__(self, *error: object) -> None:
         if self.span._is_recording:
             self._inner = _current.get()
             _set_current(self._outer)
 
+    def keep(self, item: Any) -> Any:
+        """Keep what the generator yields, if that is asked for, and return it."""
+        if self._chunks is not None:
+            self._chunks.take(item)
+        return item
 
-def _wrap_generator(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*args: Any, **kwargs: Any) -> Any:
-        inside = _Inside(call.open(args, kwargs))
-        try:
-            with inside:
-                generator = function(*args, **kwargs)
-            value = yield from _drive(generator, inside)
-        except BaseException as error:
-            inside.span.end(error)
-            raise
-        call.result(inside.span, value)
-        inside.span.end()
-        return value
-
-    return run
-
-
-def _drive(generator: Any, inside: _Inside) -> Any:
-    """Do what `yield from generator` does, with the span current during each step."""
-    step, argument = generator.send, None
-    while True:
-        try:
-            with inside:
-                item = step(argument)
-        except StopIteration as stop:
-            return stop.value
-        try:
-            step, argument = generator.send, (yield item)
-        except GeneratorExit:
-            with inside:
-                generator.close()
-            raise
-        except BaseException as error:
-            step, argument = generator.throw, error
-
-
-def _wrap_async_generator(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
-    async def run(*args: Any, **kwargs: Any) -> Any:
-        inside = _Inside(call.open(args, kwargs))
-        try:
-            with inside:
-                generator = function(*args, **kwargs)
-            step, argument = generator.asend, None
-            while True:
-                try:
-                    with inside:
-                        item = await step(argument)
-                except StopAsyncIteration:
-                    break
-                try:
-                    step, argument = generator.asend, (yield item)
-                except GeneratorExit:
-                    with inside:
-                        await generator.aclose()
-                    raise
-                except BaseException as error:
-                    step, argument = generator.athrow, error
-        except BaseException as error:
-            inside.span.end(error)
-            raise
-        inside.span.end()
-
-    return run
+    def end(self, value: Any = None, error: BaseException | None = None) -> None:
+        """End the span with what was yielded and returned."""
+        if self._chunks is not None and self._chunks.count:
+            self.span.output(yielded=self._chunks.value())
+        if value is not None and self._call.captures_return:
+            self._call.result(self.span, value)
+        self.span.end(error)
 
 
 # ---- Convenience: one default tracer -----------------------------------------------------------
@@ -1827,21 +2015,29 @@ if not TYPE_CHECKING:  # else a misspelt name would pass for one that type check
 
 # ---- Context: which span is current ------------------------------------------------------------
 
-_current: contextvars.ContextVar[Span | None] = contextvars.ContextVar("logtracer", default=None)
+# A Context holds an entry, [span, the entry before it], and not the span: where a Context lives on,
+# as that of a timer does, a trace that has ended is let go. The span in it is None then. Below the
+# first entry lies the table of generators, by their frames, that have a span open: while it is
+# empty it is false, and code without a span in its Context cannot be inside of one.
+_Entry = Any
+_streaming: dict[FrameType, _Entry] = {}
+_current: contextvars.ContextVar[_Entry] = contextvars.ContextVar("logtracer", default=_streaming)
 _ENTER_CONTEXT = getattr(contextlib.ExitStack.enter_context, "__code__")  # calls __enter__ for us
-_getframe, _modules, _now = sys._getframe, sys.modules, time.perf_counter_ns  # looked up once
+_getframe, _modules = sys._getframe, sys.modules  # looked up once
+# Wrapped: what freezes the time for a test replaces the functions of `time` wherever it finds them.
+_now, _wall_clock = partial(time.perf_counter_ns), partial(time.time_ns)
 _GENERATOR = 0x20 | 0x200  # inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 if sys.version_info >= (3, 12):
     _set_current = _current.set
 else:
 
-    def _set_current(span: Span | None) -> None:
+    def _set_current(entry: _Entry) -> None:
         """Collect nothing in `set`: before 3.12 a finalizer that sets it, too, crashes Python."""
         collects = gc.isenabled()
         gc.disable()
         try:
-            _current.set(span)
+            _current.set(entry)
         finally:
             if collects:
                 gc.enable()
@@ -1853,10 +2049,15 @@ def current_span() -> Span | None:
     A span opened inside a generator is current for the generator's own code, not for the code
     that consumes it.
     """
-    span = _current.get()
-    while span is not None and (span._end or (span._frame is not None and _is_suspended(span))):
-        span = span._previous
-    return span if span is None or span._is_recording else None
+    entry = _current.get()
+    if _streaming:
+        entry = _resumed(entry)
+    while entry is not _streaming:
+        span: Span | None = entry[0]
+        if span is not None and (span._frame is None or not _is_suspended(span)):
+            return span if span._is_recording else None
+        entry = entry[1]
+    return None
 
 
 def get_current_node() -> Node | None:
@@ -1873,7 +2074,7 @@ def get_current_trace() -> TraceGraph | None:
 
 def clear_context() -> None:
     """Forget the current span in this context; spans that are open stay open."""
-    _set_current(None)
+    _set_current(_streaming)
 
 
 def propagate_context(function: Callable[P, R]) -> Callable[P, R]:
@@ -1881,13 +2082,22 @@ def propagate_context(function: Callable[P, R]) -> Callable[P, R]:
 
     Threads and executors start with an empty context; tasks and asyncio.to_thread inherit.
     """
-    context = contextvars.copy_context()
+    bound: Any = partial(_Snapshot().run, function)
+    return update_wrapper(bound, function)
 
-    @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        return context.copy().run(function, *args, **kwargs)  # a copy: it may run many at a time
 
-    return run
+class _Snapshot:
+    """The context of when it was made; of a pickled one, that of where it arrives."""
+
+    def __init__(self) -> None:
+        self._context = contextvars.copy_context()
+
+    def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call the function in a copy of the context: several threads may at a time."""
+        return self._context.copy().run(function, *args, **kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), ()
 
 
 def _no_loop() -> None:
@@ -1896,12 +2106,14 @@ def _no_loop() -> None:
 
 def _strand() -> int:
     """Identify the task, or outside one the thread, that runs now."""
-    asyncio = _modules.get("asyncio")
+    asyncio, trio = _modules.get("asyncio"), _modules.get("trio")
+    task = None
     if asyncio is not None and getattr(asyncio, "_get_running_loop", _no_loop)() is not None:
         task = asyncio.current_task()
-        if task is not None:
-            return id(task)
-    return get_ident()
+    if task is None and trio is not None:
+        with contextlib.suppress(AttributeError, RuntimeError):  # half imported; not running
+            task = trio.lowlevel.current_task()
+    return get_ident() if task is None else id(task)
 
 
 def _is_suspended(span: Span) -> bool:
@@ -1913,17 +2125,62 @@ def _is_suspended(span: Span) -> bool:
 def _generator_frame(frame: FrameType | None) -> FrameType | None:
     """Return the frame of a generator that may be suspended while its consumer goes on.
 
-    The generator of a @contextmanager is not one: the code of its `with` block runs inside it.
+    A generator that is driven as a context manager is not one: the code of its `with` block, or
+    of the test that a fixture serves, runs inside it.
     """
+    found = None
     while frame is not None:
-        caller = frame.f_back
-        if frame.f_globals.get("__name__") != "contextlib":
-            if not frame.f_code.co_flags & _GENERATOR:
-                return None
-            if caller is None or caller.f_globals.get("__name__") != "contextlib":
-                return frame
-        frame = caller
-    return None
+        if _is_manager(frame):
+            found = None
+        elif not frame.f_code.co_flags & _GENERATOR:
+            break
+        elif found is None:
+            found = frame
+        frame = frame.f_back
+    return found
+
+
+def _is_manager(frame: FrameType) -> bool:
+    """Tell whether what runs here enters context managers, or sets up fixtures."""
+    module = str(frame.f_globals.get("__name__")).partition(".")[0]
+    return module in _MANAGERS or frame.f_code.co_name in ("__enter__", "__aenter__")
+
+
+_MANAGERS = frozenset(("contextlib", "pluggy", "_pytest"))
+
+
+def _note_generator(span: Span, frame: FrameType) -> None:
+    """Note the generator that a span was entered in: each of its steps may have another Context."""
+    span._frame = found = _generator_frame(frame)
+    if found is not None and span._entry is not None:
+        _streaming[found] = span._entry
+
+
+def _forget_generator(span: Span, entry: _Entry) -> None:
+    """Let the generator go on with the span that it was in before."""
+    frame, previous = span._frame, entry[1]
+    span._frame = None
+    if frame is not None and _streaming.get(frame) is entry:
+        del _streaming[frame]
+        if previous is not _streaming and previous[0] and previous[0]._frame is frame:
+            _streaming[frame] = previous
+
+
+def _resumed(entry: _Entry) -> _Entry:
+    """Return the entry of the generator that runs now, if the Context of this step lacks it."""
+    frame: FrameType | None = _getframe(2)
+    while frame is not None and frame not in _streaming:
+        if frame.f_code in _DRIVERS:  # sets what is current at every step itself
+            return entry
+        frame = frame.f_back
+    inner = None if frame is None else _streaming.get(frame)
+    known = entry
+    while known is not _streaming and known is not inner:
+        known = known[1]
+    if inner is None or known is inner or inner[0] is None:
+        return entry
+    inner[0]._strand = _strand()  # it has moved here
+    return inner
 
 
 _OFF: Span = _OffSpan()
@@ -2082,7 +2339,7 @@ class _Recording:
         self.is_part = joined is not None  # of a trace that another process, or this one, began
         self.trace_id, self.remote_parent = joined or (os.urandom(16).hex(), None)
         self.began, self.ended = _now(), 0
-        self.offset = time.time_ns() - self.began  # from the monotonic clock to the wall clock
+        self.offset = _wall_clock() - self.began  # from the monotonic clock to the wall clock
         self.open: dict[int, Span] = {}
         self.finished: list[Any] = []  # JSON texts; packed tuples when nothing is streamed
         self.released = 0  # finished nodes that only the store still has
@@ -2390,6 +2647,9 @@ class MemoryStore:
             raise ValueError(f"max_traces must be at least 1, not {max_traces!r}")
         self._max_traces = max_traces
         self._traces: dict[str, list[Callable[[], TraceGraph]]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:  # memory is not shared between processes
+        return type(self), (self._max_traces,)
 
     def save(self, trace: TraceGraph) -> None:
         """Keep a trace, replacing the one with its id."""
