@@ -114,7 +114,7 @@ def test_large_page_is_packed_and_a_small_one_is_readable() -> None:
 
 
 def test_page_is_small() -> None:
-    assert len(trace_page(TraceGraph()).encode()) <= 120_000
+    assert len(trace_page(TraceGraph()).encode()) <= 220_000
     assert len(trace_page(reference_trace(100_000)).encode()) <= 4_000_000
 
 

@@ -379,7 +379,8 @@ def test_colours_can_be_told_apart(browser: Any, tmp_path: Path, scheme: str) ->
 LEFT_EDGE = """() => {
   const { timeline, layout, palette } = logtracerApp, { canvas } = timeline;
   const ratio = canvas.width / canvas.clientWidth;
-  const x = timeline.xOf(logtracerApp.model.start[0]), y = timeline.yOf(layout.row[0]) + 8;
+  const x = Math.floor(timeline.xOf(logtracerApp.model.start[0]));
+  const y = timeline.yOf(layout.row[0]) + 8;
   const dot = canvas.getContext('2d').getImageData((x + 0.5) * ratio, y * ratio, 1, 1).data;
   return [...dot.slice(0, 3)].map((part) => part.toString(16).padStart(2, '0')).join('');
 }"""

@@ -241,11 +241,46 @@ interface RowGroup {
 type Sign = ' ' | '-' | '+';
 type SignedLine = [sign: Sign, text: string];
 
-/** A message of a conversation, as products record it. */
-interface Message {
+// ---- What was said
+
+interface TextPart {
+  kind: 'text' | 'thinking';
+  text: string;
+}
+
+interface CallPart {
+  kind: 'call';
+  id: string;
+  name: string;
+  given: unknown;
+}
+
+interface ResultPart {
+  kind: 'result';
+  id: string;
+  name: string;
+  value: unknown;
+  failed: boolean;
+}
+
+interface MediaPart {
+  kind: 'media';
+  url: string;
+}
+
+interface OtherPart {
+  kind: 'other';
+  value: unknown;
+}
+
+type MessagePart = TextPart | CallPart | ResultPart | MediaPart | OtherPart;
+
+/** A message to or from a model, whatever product recorded it; `rest` is what has no place in parts. */
+interface ChatMessage {
   role: string;
-  content?: unknown;
-  [key: string]: unknown;
+  name: string;
+  parts: MessagePart[];
+  rest: Record<string, unknown>;
 }
 
 // ---- The filter
@@ -431,6 +466,7 @@ interface App extends Measured {
   details: DetailSource;
   drawn: Model;
   errorList: number[];
+  originList: number[];
   folded: Uint8Array;
   hidden: Uint8Array | null;
   layout: Layout;

@@ -112,6 +112,28 @@ function isRetryOf(edges, later, earlier) {
   );
 }
 
+/**
+ * Return the failed nodes where a failure began. One that says the same as a failed child, or
+ * nothing, only passed on what its child raised: that is one failure, not two.
+ * @param {Model} model
+ */
+function failureOrigins(model) {
+  const isPassedOn = new Uint8Array(model.count);
+  for (let node = 0; node < model.count; node++) {
+    const above = model.parent[node];
+    if (above < 0 || model.status[node] !== FAILED || model.status[above] !== FAILED) continue;
+    if (!model.error[above] || model.error[above] === model.error[node]) isPassedOn[above] = 1;
+  }
+  return nodesWhere(model, (node) => model.status[node] === FAILED && !isPassedOn[node]);
+}
+
+/** @param {Model} model @param {NodeTest} isSo */
+function nodesWhere(model, isSo) {
+  const nodes = [];
+  for (let node = 0; node < model.count; node++) if (isSo(node)) nodes.push(node);
+  return nodes;
+}
+
 /** Return the nodes in the order they started. @param {Model} model */
 function startOrder(model) {
   const order = Int32Array.from({ length: model.count }, (_, node) => node);

@@ -60,6 +60,39 @@ class Search {
   }
 }
 
+/**
+ * Return the texts that a filter looks for, so that they can be marked where they are shown.
+ * @param {Query} query @returns {TextValue[]}
+ */
+function soughtTexts(query) {
+  if ('parts' in query) return query.op === 'not' ? [] : query.parts.flatMap(soughtTexts);
+  const isText = query.op === 'text' || query.op === 'field' || query.op === 'attribute';
+  return isText && query.value && !('sign' in query && query.sign === '!=') ? [query.value] : [];
+}
+
+const MOST_PLACES = 200; // in one text
+
+/**
+ * Return where a text holds what is looked for, as `[first, stop]`, one after the other.
+ * @param {string} text @param {TextValue} sought @returns {[first: number, stop: number][]}
+ */
+function placesOf(text, { text: word = '', pattern }) {
+  if (pattern) {
+    const every = new RegExp(pattern.source, pattern.flags + 'g');
+    const found = [...text.slice(0, LONGEST_SEARCHED).matchAll(every)].filter(([all]) => all);
+    return found.slice(0, MOST_PLACES).map(({ index, 0: all }) => [index, index + all.length]);
+  }
+  const lower = text.toLowerCase();
+  if (!word || lower.length !== text.length) return [];
+  /** @type {[first: number, stop: number][]} */
+  const places = [];
+  for (let at = lower.indexOf(word); at >= 0 && places.length < MOST_PLACES;) {
+    places.push([at, at + word.length]);
+    at = lower.indexOf(word, at + word.length);
+  }
+  return places;
+}
+
 /** @param {Term} term @param {Facts} facts @returns {Leaf} */
 function leafOf(term, facts) {
   switch (term.op) {

@@ -71,6 +71,7 @@ class App {
     this.derived = {};
     Object.assign(this, measure(model));
     this.errorList = nodesWhere(model, (node) => model.status[node] === FAILED);
+    this.originList = failureOrigins(model);
     this.placeInTime();
   }
 
@@ -413,7 +414,7 @@ class App {
 
   /** @param {number} direction */
   stepError(direction) {
-    this.stepAmong(this.errorList, direction, 'No errors in this run');
+    this.stepAmong(this.originList, direction, 'No errors in this run');
   }
 
   /**
@@ -580,7 +581,7 @@ class App {
 
   pageTitle() {
     const name = show(clip(this.model.head.name || 'Run', 100));
-    const errors = this.errorList.length;
+    const errors = this.originList.length;
     return `${errors ? `(${errors} ✖) ` : ''}${name} · logtracer`;
   }
 
@@ -706,13 +707,6 @@ class App {
     if (span > 0 && Number.isFinite(from)) this.setWindow(from, from + span);
     this.hasLanded = true;
   }
-}
-
-/** @param {Model} model @param {NodeTest} isSo */
-function nodesWhere(model, isSo) {
-  const nodes = [];
-  for (let node = 0; node < model.count; node++) if (isSo(node)) nodes.push(node);
-  return nodes;
 }
 
 /** @param {Tree} tree */

@@ -1,7 +1,5 @@
 // ---- Detail panel -------------------------------------------------------------------------------
 
-const PAGE_OF_CHILDREN = 200;
-
 /** Everything known about the selected node, or a summary of the run. */
 class DetailView {
   /** @param {HTMLElement} panel */
@@ -22,8 +20,10 @@ class DetailView {
     const detail = await app.detailOf(node).catch((error) => ({ problem: error.message }));
     if (turn !== this.turn) return;
     this.panel.replaceChildren(...this.describe(node, detail));
+    const mark = app.matches?.[node] ? markSought(this.panel, app.search.sought) : null;
     requestAnimationFrame(() => {
-      this.panel.scrollTop = 0;
+      if (mark) mark.scrollIntoView({ block: 'center' });
+      else this.panel.scrollTop = 0;
     });
   }
 
@@ -47,18 +47,18 @@ class DetailView {
         ' · ',
         isolated(model.ids[node] ?? ''),
       ),
-      make('p', {}, make('span', { class: status }, status), ' · ', this.timeLine(node)),
+      make('p', {}, make('span', { class: status }, status), ' · ', this.factLine(node)),
       detail.problem
         ? make('p', { class: 'error' }, 'The details cannot be read: ', isolated(detail.problem))
         : '',
       ...this.error(detail),
       this.buttons(node),
       ...(app.diff ? app.diff.describe(node) : []),
+      ...this.texts('Notes', detail.annotations),
+      ...this.section('Output', detail.output_data),
+      ...this.section('Input', detail.input_data),
       make('h3', {}, 'Facts'),
       this.facts(node),
-      ...this.texts('Notes', detail.annotations),
-      ...this.section('Input', detail.input_data),
-      ...this.section('Output', detail.output_data),
       ...this.section('Attributes', detail.metadata),
       ...this.connections(node),
       ...this.childCounts(node),
@@ -76,11 +76,13 @@ class DetailView {
     return make('nav', { 'aria-label': 'Parents' }, ...parts);
   }
 
-  /** @param {number} node */
-  timeLine(node) {
+  /** The facts that one looks for first, in a line. @param {number} node */
+  factLine(node) {
     const { model } = app;
     const time = formatTime(model.endOf(node) - model.start[node]);
-    return model.isOpen(node) ? `open for ${time}` : time;
+    return isolated(
+      [model.isOpen(node) ? `open for ${time}` : time, ...costFacts(node)].join(' · '),
+    );
   }
 
   /** @param {Detail} detail */
@@ -201,8 +203,8 @@ class DetailView {
       make('p', { class: 'id' }, isolated(model.head.traceId ?? '')),
       make('h3', {}, 'Totals'),
       definitions(app.totals()),
-      ...this.listOf('First errors', app.errorList.slice(0, 5), (node) =>
-        clip(model.strings[model.error[node]], 120),
+      ...this.listOf('First errors', app.originList.slice(0, 5), (node) =>
+        clip(model.strings[model.error[node]].split('\n')[0], 120),
       ),
       ...this.listOf('Slowest steps', slowest, (node) => formatTime(selves[node])),
       ...this.models(),
@@ -237,6 +239,18 @@ class DetailView {
     const items = nodes.map((node) => make('li', {}, linkTo(node), ' ', isolated(explain(node))));
     return [make('h3', {}, title), make('ul', { class: 'plain' }, ...items)];
   }
+}
+
+/** The model of a call, its tokens and its cost, as far as they are known. @param {number} node */
+function costFacts(node) {
+  const { model } = app;
+  const [input, output] = [model.tokensIn[node], model.tokensOut[node]];
+  const known = (/** @type {number} */ count) => (count >= 0 ? formatTokens(count) : '?');
+  return [
+    model.strings[model.model[node]],
+    input >= 0 || output >= 0 ? `${known(input)} → ${known(output)} tok` : '',
+    model.cost[node] >= 0 ? formatCost(model.cost[node]) : '',
+  ].filter(Boolean);
 }
 
 /** @param {Edge} edge @param {boolean} isIncoming */

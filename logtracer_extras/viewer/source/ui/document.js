@@ -52,7 +52,12 @@ function make(tag, options = {}, ...children) {
 
 /** @param {Element} element @param {Child[]} children */
 function append(element, children) {
-  for (const child of children) if (child) element.append(child);
+  element.append(...shownChildren(children));
+}
+
+/** @param {Child[]} children */
+function shownChildren(children) {
+  return children.flatMap((child) => (child ? [child] : []));
 }
 
 /** @param {Element} element @param {string} name @param {AttributeValue} value */

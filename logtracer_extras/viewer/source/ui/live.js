@@ -179,10 +179,10 @@ class LiveLink {
     const { spoken } = this;
     const fresh = {
       nodes: app.model.count - spoken.nodes,
-      errors: app.errorList.length - spoken.errors,
+      errors: app.originList.length - spoken.errors,
     };
     if (now - spoken.at < TALK_PAUSE || !fresh.nodes) return;
-    this.spoken = { at: now, nodes: app.model.count, errors: app.errorList.length };
+    this.spoken = { at: now, nodes: app.model.count, errors: app.originList.length };
     const errors = fresh.errors ? `, ${fresh.errors} new error${fresh.errors > 1 ? 's' : ''}` : '';
     setText(byId('announcer'), `${formatCount(fresh.nodes)} new nodes${errors}`);
   }

@@ -5,9 +5,13 @@ class SearchBox {
   constructor() {
     this.input = byId('query');
     this.turn = 0;
+    /** @type {TextValue[]} */
+    this.sought = []; // texts to mark where they are shown
+    this.markedFor = ''; // the filter whose texts are marked in the detail
+    this.isRun = true; // the result is that of what the box says
     byId('search').addEventListener('submit', (event) => {
       event.preventDefault();
-      app.stepMatch(1);
+      this.enter();
     });
     this.input.addEventListener('input', () => this.later());
     byId('next-match').addEventListener('click', () => app.stepMatch(1));
@@ -18,7 +22,17 @@ class SearchBox {
     byId('errors-button').addEventListener('click', () => this.toggleTerm('status:failed'));
   }
 
+  /** Go to the first match, and leave the box, so that keys act again: `n` goes on. */
+  async enter() {
+    clearTimeout(this.timer);
+    if (!this.isRun) await this.run();
+    if (this.input.getAttribute('aria-invalid') === 'true') return;
+    app.stepMatch(1);
+    byId('tree').focus();
+  }
+
   later() {
+    this.isRun = false;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.run(), 80);
   }
@@ -42,7 +56,9 @@ class SearchBox {
     const text = this.input.value.trim();
     let search = null;
     try {
-      search = text ? new Search(parseQuery(text), app.facts()) : null;
+      const query = text ? parseQuery(text) : null;
+      search = query && new Search(query, app.facts());
+      this.sought = query ? soughtTexts(query) : [];
     } catch (error) {
       this.complain(/** @type {Error} */ (error).message); // the last good result stays
       return;
@@ -53,6 +69,9 @@ class SearchBox {
     this.tookColumns = performance.now() - began;
     if (search?.needsDetails) await this.searchDetails(search, turn);
     this.took = performance.now() - began;
+    if (turn === this.turn) this.isRun = true;
+    if (app.selected >= 0 && text !== this.markedFor) app.detail.refresh();
+    this.markedFor = text;
     app.rememberPlace();
   }
 
@@ -92,9 +111,9 @@ class SearchBox {
     byId('chips').replaceChildren(
       ...types.filter((type) => type !== 'trace').map((type) => this.chip(type)),
     );
-    const errors = app.errorList.length;
-    byId('errors-button').hidden = errors === 0;
-    setText(byId('errors-button'), `✖ ${formatCount(errors)} failed`);
+    const errors = app.originList.length;
+    byId('errors-button').hidden = app.errorList.length === 0;
+    setText(byId('errors-button'), `✖ ${formatCount(errors)} ${errors === 1 ? 'error' : 'errors'}`);
   }
 
   /** @param {string} type */

@@ -83,7 +83,7 @@ function textBox(text, draw) {
   const body = make('pre', {}, ...draw(first));
   const tools = make('span', { class: 'tools' });
   const box = make('div', { class: 'text' }, body, tools);
-  if (first.length < text.length) tools.append(showAll(text, body, draw));
+  if (first.length < text.length) tools.append(restButton(box, text, body, draw));
   if (text.length > 120) tools.append(button('Wrap', () => body.classList.toggle('unwrapped')));
   tools.append(button('Copy', () => copyText(text)));
   if (text.length > LARGE_TEXT)
@@ -93,13 +93,21 @@ function textBox(text, draw) {
   return box;
 }
 
-/** @param {string} text @param {HTMLElement} body @param {(text: string) => Child[]} draw */
-function showAll(text, body, draw) {
-  const all = button(`Show all (${formatBytes(text.length)})`, () => {
-    body.replaceChildren();
-    append(body, draw(text));
+/** Boxes that show only a part of their text. @type {WeakMap<Element, {text: string, showAll: Action}>} */
+const cutTexts = new WeakMap();
+
+/**
+ * @param {Element} box @param {string} text @param {HTMLElement} body
+ * @param {(text: string) => Child[]} draw
+ */
+function restButton(box, text, body, draw) {
+  const showAll = () => {
+    body.replaceChildren(...shownChildren(draw(text)));
     all.remove();
-  });
+    cutTexts.delete(box);
+  };
+  const all = button(`Show all (${formatBytes(text.length)})`, showAll);
+  cutTexts.set(box, { text, showAll });
   return all;
 }
 

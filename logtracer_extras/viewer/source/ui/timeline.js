@@ -208,7 +208,8 @@ class TimelineView {
     const { context } = this;
     context.strokeStyle = app.palette.ink;
     context.lineWidth = 1;
-    context.strokeRect(GUTTER + x + 0.5, y + 0.5, width - 2, BAR - 1);
+    // On whole pixels: a smoothed line would have less contrast than was asked for.
+    context.strokeRect(Math.floor(GUTTER + x) + 0.5, y + 0.5, Math.floor(width) - 2, BAR - 1);
   }
 
   /** @param {BarText} text */

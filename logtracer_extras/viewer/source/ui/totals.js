@@ -18,7 +18,7 @@ function addUp(run) {
  * Add up the nodes of one run, which are those from `first` on.
  * @param {App} run @param {number} first @param {number} end @returns {Total[]}
  */
-function addUpRun({ model, tree, rolled, selves, errorList, lanes, diff }, first, end) {
+function addUpRun({ model, tree, rolled, selves, originList, errorList, lanes, diff }, first, end) {
   const isOurs = (/** @type {number} */ node) => node >= first && node < end;
   const roots = tree.roots.filter(isOurs);
   const priced = roots.filter((root) => rolled.cost[root] >= 0);
@@ -30,6 +30,7 @@ function addUpRun({ model, tree, rolled, selves, errorList, lanes, diff }, first
     ['time', formatTime(wall)],
     ['work', `${formatTime(work)} work · ${(work / Math.max(1, wall)).toFixed(1)}x parallel`],
     ['nodes', formatCount(end - first)],
+    ['errors', String(originList.filter(isOurs).length || '')],
     ['failed', String(errorList.filter(isOurs).length || '')],
     ['lanes', String(new Set(lanes.laneOf.subarray(first, end)).size)],
     ['retries', String(edges.filter(({ kind }) => kind === RETRY).length || '')],

@@ -1,18 +1,47 @@
 // ---- Values: JSON as a folding tree, texts, chats, pictures -------------------------------------
 
+const PAGE_OF_CHILDREN = 200;
 const IMAGE = /^data:image\/([a-z0-9.+-]+);base64,/i;
 
 /** The entries of a mapping, one under the other; short ones in a line. @param {object} value */
 function mappingView(value) {
-  return Object.entries(value).map(([key, item]) =>
-    make(
-      'div',
-      {},
-      make('span', { class: 'key' }, isolated(clip(key, 200)), ': '),
-      valueView(item),
-    ),
-  );
+  return Object.entries(value).map(([key, item]) => entryView(key, item));
 }
+
+/** @param {string} key @param {unknown} item @returns {HTMLElement} */
+function entryView(key, item) {
+  const tools = key === 'tools' && Array.isArray(item) && item.length ? item.filter(isMapping) : [];
+  const value = tools.length ? toolsView(tools) : valueView(item);
+  return make('div', {}, make('span', { class: 'key' }, isolated(clip(key, 200)), ': '), value);
+}
+
+/** The tools that a model was offered: their names; each schema folded. @param {Record<string, unknown>[]} tools */
+function toolsView(tools) {
+  const names = tools.map((tool) =>
+    asText(firstOf(isMapping(tool.function) ? tool.function : tool, 'name')),
+  );
+  const summary = make(
+    'summary',
+    {},
+    `${formatCount(tools.length)} × `,
+    isolated(clip(names.join(', '), 200)),
+  );
+  return folded(summary, () => tools.map((tool, at) => entryView(names[at] || String(at), tool)));
+}
+
+/** What is made when it is opened, and not before. @param {HTMLElement} summary @param {() => Child[]} fill */
+function folded(summary, fill) {
+  const details = make('details', {}, summary);
+  const open = () => {
+    if (details.childElementCount === 1) append(details, fill());
+  };
+  details.addEventListener('toggle', () => details.open && open());
+  lazily.set(details, open);
+  return details;
+}
+
+/** How to fill folded elements, for a search that wants to see what is in them. @type {WeakMap<Element, Action>} */
+const lazily = new WeakMap();
 
 /** @param {unknown} value @returns {HTMLElement} */
 function valueView(value) {
@@ -23,7 +52,10 @@ function valueView(value) {
       { class: typeof value === 'number' ? 'json-number' : 'json-word' },
       String(value),
     );
-  if (isChat(value)) return make('div', {}, ...value.map(messageView));
+  if (isChat(value))
+    return make('div', {}, ...chatView(value.map((each) => readMessage(each, 'item'))));
+  if (isMapping(value) && typeof value.role === 'string' && isMessage(value))
+    return messageView(readMessage(value, 'item'));
   const size = Object.keys(value).length;
   if (!size) return make('span', {}, Array.isArray(value) ? '[]' : '{}');
   return foldingView(value, size);
@@ -35,66 +67,40 @@ function valueView(value) {
  */
 function foldingView(value, size) {
   const brief = Array.isArray(value) ? `[${formatCount(size)}]` : `{${formatCount(size)}} `;
-  const details = make(
-    'details',
-    {},
-    make(
-      'summary',
-      {},
-      brief,
-      isolated(Array.isArray(value) ? '' : clip(Object.keys(value).join(', '), 60)),
-    ),
-  );
-  const fill = () => {
-    if (details.childElementCount === 1) addPage(details, Object.entries(value), 0);
-  };
-  details.addEventListener('toggle', () => details.open && fill());
-  if (size <= 12 && JSON.stringify(value).length < 1500) {
-    details.open = true;
-    fill();
-  }
+  const keys = Array.isArray(value) ? '' : clip(Object.keys(value).join(', '), 60);
+  const fill = () => pageOf(Object.entries(value), 0);
+  const details = folded(make('summary', {}, brief, isolated(keys)), fill);
+  if (size <= 12 && JSON.stringify(value).length < 1500) unfold(details);
   return details;
 }
 
-/** @param {HTMLElement} parent @param {[string, unknown][]} entries @param {number} first */
-function addPage(parent, entries, first) {
-  const page = entries.slice(first, first + PAGE_OF_CHILDREN);
-  parent.append(
-    ...page.map(([key, item]) =>
-      make(
-        'div',
-        {},
-        make('span', { class: 'key' }, isolated(clip(key, 200)), ': '),
-        valueView(item),
-      ),
-    ),
-  );
-  const rest = entries.length - first - page.length;
-  if (rest <= 0) return;
-  const more = button(`${formatCount(rest)} more`, () => {
-    more.remove();
-    addPage(parent, entries, first + PAGE_OF_CHILDREN);
-  });
-  parent.append(more);
+/** @param {HTMLDetailsElement} details */
+function unfold(details) {
+  details.open = true;
+  lazily.get(details)?.(); // the event comes later
 }
 
-/** @param {unknown} value @returns {value is Message[]} */
+/** @param {[string, unknown][]} entries @param {number} first @returns {Child[]} */
+function pageOf(entries, first) {
+  const page = entries.slice(first, first + PAGE_OF_CHILDREN);
+  const views = page.map(([key, item]) => entryView(key, item));
+  const rest = entries.length - first - page.length;
+  if (rest <= 0) return views;
+  const more = button(`${formatCount(rest)} more`, () =>
+    more.replaceWith(...shownChildren(pageOf(entries, first + PAGE_OF_CHILDREN))),
+  );
+  return [...views, more];
+}
+
+/** @param {unknown} value @returns {value is Record<string, unknown>[]} */
 function isChat(value) {
   return (
     Array.isArray(value) &&
     value.length > 0 &&
     value.length <= 500 &&
-    value.every((item) => item && typeof item === 'object' && typeof item.role === 'string')
+    value.every(isMapping) &&
+    value.some(isMessage)
   );
-}
-
-/** @param {Message} message */
-function messageView(message) {
-  const rest = Object.entries(message).filter(([key]) => key !== 'role' && key !== 'content');
-  const block = make('div', { class: 'role' }, make('b', {}, isolated(message.role)));
-  if (message.content !== undefined) block.append(make('div', {}, valueView(message.content)));
-  if (rest.length) block.append(...mappingView(Object.fromEntries(rest)));
-  return block;
 }
 
 /** @param {string} text */
