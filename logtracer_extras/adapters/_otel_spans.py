@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+from logtracer import Span
 from logtracer_extras.conventions import to_json
 
 from ._installing import quietly
@@ -70,10 +71,7 @@ class SpanMethods:
         self.resource = SimpleNamespace(attributes=MappingProxyType({}), schema_url="")
         above = given.get("above")
         self.parent = above if above is not None and above.is_valid else None
-        _, trace_id, span_id, _ = recorded.span.traceparent.split("-")
-        self._context = api.SpanContext(
-            int(trace_id, 16), int(span_id, 16), False, api.TraceFlags(1)
-        )
+        self._context = context_of(api, recorded.span)
 
     # What can be read of it.
 
@@ -233,6 +231,12 @@ class SpanMethods:
                 text = f"{type(error).__name__}: {error}"
                 self.set_status(self._api.Status(self._api.StatusCode.ERROR, text))
         self.end()
+
+
+def context_of(api: Any, node: Span) -> Any:
+    """Return the ids of a node as OpenTelemetry's."""
+    _, trace_id, span_id, _ = node.traceparent.split("-")
+    return api.SpanContext(int(trace_id, 16), int(span_id, 16), False, api.TraceFlags(1))
 
 
 def problem_of(status: Any) -> str | None:

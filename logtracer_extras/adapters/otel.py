@@ -30,9 +30,9 @@ from logtracer_extras.conventions import (
     type_of,
 )
 
-from . import autogen
+from . import autogen, mcp
 from ._installing import Adapter, Patch, quietly, report
-from ._otel_spans import SpanMethods, Told, problem_of
+from ._otel_spans import SpanMethods, Told, context_of, problem_of
 from ._reading import first, read
 from ._steps import (
     ModelCall,
@@ -237,6 +237,15 @@ def _is_told_by_autogen(name: str, attributes: dict[str, Any]) -> bool:
     return is_its and autogen.ADAPTER.is_installed
 
 
+def _is_told_by_mcp(nearest: Span | None, name: str, attributes: dict[str, Any]) -> bool:
+    """Tell whether a span repeats the call of a tool that mcp's own adapter records."""
+    if not mcp.is_call(nearest) or nearest is None:
+        return False
+    node_type = _type_of(attributes, name)
+    is_same = node_type == "tool_call" and _title_of(name, node_type, attributes) == nearest.name
+    return is_same or name.startswith("MCP send ")
+
+
 class _Bridge:
     """What turns spans into nodes while the adapter is installed."""
 
@@ -292,6 +301,8 @@ class _Bridge:
         """Open the node of a span; None when it is not to be one."""
         if not self.is_active or name in _NO_STEPS or _is_told_by_autogen(name, attributes):
             return None
+        if _is_told_by_mcp(self._nearest(above, is_explicit_parent), name, attributes):
+            return None
         above_it = self.recorded(above)
         parent = above_it.node if above_it is not None and is_explicit_parent else None
         step = self._open_step(name, parent, attributes)
@@ -302,6 +313,16 @@ class _Bridge:
             recorded.is_timed = True
             set_start(step.span, start_time)
         return recorded
+
+    def _nearest(self, above: Any, is_explicit_parent: bool) -> Span | None:
+        """Return the open node that a span is below."""
+        recorded = self.recorded(above) if is_explicit_parent else None
+        return parent_span() if recorded is None else recorded.node
+
+    def stand_in(self, above: Any, is_explicit_parent: bool) -> _Recorded | None:
+        """Return what a span that is no node stands for: the node that it is below."""
+        nearest = self._nearest(above, is_explicit_parent) if self.is_active else None
+        return None if nearest is None else _Recorded(self, Step(nearest, None), None)
 
     def _open_step(
         self, name: str, parent: Span | None, attributes: dict[str, Any]
@@ -331,7 +352,20 @@ class _Bridge:
                 span.begin(self.api, recorded, name, above=ids, scope=scope, **given)
                 self.know(span, recorded)
                 return span
+            return self._silent(above, context is not None)
         return self.api.NonRecordingSpan(above.get_span_context())
+
+    def _silent(self, above: Any, is_explicit_parent: bool) -> Any:
+        """Return a span that records nothing, and passes on the ids of what it is below."""
+        context = above.get_span_context()
+        recorded = self.recorded(above) or self.stand_in(above, is_explicit_parent)
+        if recorded is not None and not context.is_valid:
+            context = context_of(self.api, recorded.span)
+        span = self.api.NonRecordingSpan(context)
+        if recorded is not None:
+            span.logtracer = recorded  # as long as the span lives, it can be looked up
+            self.know(span, recorded, is_own=False)
+        return span
 
     def has_provider(self) -> bool:
         """Tell whether the program has a tracer provider by now."""
@@ -355,7 +389,8 @@ class _Processor:
             recorded = bridge.begin(
                 span.name, above, parent_context is not None, attributes, start_time
             )
-            nearest = recorded or bridge.recorded(above)
+            has_parent = parent_context is not None
+            nearest = recorded or bridge.recorded(above) or bridge.stand_in(above, has_parent)
             if nearest is not None:
                 self._alive[span] = nearest
                 bridge.know(span, nearest, is_own=recorded is not None)
