@@ -11,6 +11,7 @@ from ._records import SHARED, Record
 from ._spans import ReadSpans, SpanRecord
 from ._values import clean_values
 from .claude_code import is_claude_code, read_claude_code
+from .cline import is_cline, read_cline
 from .codex import is_codex, read_codex
 from .datadog import datadog_span, is_datadog
 from .gemini_cli import is_gemini_cli, read_gemini_cli
@@ -23,8 +24,10 @@ from .logfire import is_logfire, logfire_span
 from .messages import is_conversation, is_message, read_conversation, read_message_list
 from .mlflow import is_mlflow, read_mlflow
 from .openai_agents import agents_sdk_span, is_agents_sdk
+from .opencode import is_opencode, read_opencode
 from .otel import is_attributes, is_otlp, is_span, read_attributes, read_otlp, read_span, span_of
 from .phoenix import is_row, rows
+from .pi import is_pi, read_pi
 from .xray import is_xray, xray_spans
 from .zipkin import is_micro_span, micro_span
 
@@ -115,6 +118,9 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
 _FILE_FORMATS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = (
     ("codex", is_codex, read_codex),
     ("gemini_cli", is_gemini_cli, read_gemini_cli),
+    ("pi", is_pi, read_pi),
+    ("opencode", is_opencode, read_opencode),
+    ("cline", is_cline, read_cline),
     ("claude_code", is_claude_code, read_claude_code),
 )
 

@@ -18,8 +18,19 @@ from ..conventions.values import to_json, well_formed
 from ._spans import SpanLink, SpanRecord, add_failure, add_note
 from ._values import SPAN_DIGITS, TRACE_DIGITS, clean_value, clean_values, hashed_id, id_of, text_of
 
-__all__ = ["CARRIED", "RECORD", "REPEATS", "TOTALS", "Session", "Thread", "assistant_message"]
+__all__ = [
+    "CALL",
+    "CARRIED",
+    "RECORD",
+    "REPEATS",
+    "TOTALS",
+    "Session",
+    "Thread",
+    "assistant_message",
+    "end_tool",
+]
 
+CALL = "logtracer.import.call"  # what a call is known by in copies, where it has no id
 CARRIED = "logtracer.messages.carried"  # how many messages a call was sent again
 RECORD = "logtracer.import.record"  # where in the file a call's tokens stand
 REPEATS = "logtracer.import.repeats"  # records that tell the same tokens again
@@ -274,15 +285,19 @@ class Thread:
         *,
         failed: bool = False,
         exit_code: int | None = None,
-    ) -> SpanRecord | None:
+    ) -> SpanRecord:
         """End the tool call of this id; one whose asking is not in the file is added."""
         span = self.session.tools.get(call_id)
         if span is None:
             span = self.tool(None, call_id, "", None, moment)
         self.say({"role": "tool", "tool_call_id": call_id, "content": content}, moment)
         end_tool(span, content, moment, failed=failed, exit_code=exit_code)
-        self._feeding.append(span)
+        self.feed(span)
         return span
+
+    def feed(self, tool: SpanRecord) -> None:
+        """Let the next model call read what a tool has answered."""
+        self._feeding.append(tool)
 
     def event(self, name: str, moment: datetime | None, key: str) -> SpanRecord:
         """Add what happened at one moment: a compaction, a resume, a failed request."""
@@ -296,7 +311,7 @@ class Thread:
 
     def forget(self) -> None:
         """Begin anew with an empty history, as after a compaction."""
-        self._carried = 0
+        self._carried, self._feeding = 0, []
 
     def interrupt(self, reason: str) -> None:
         """End the turn where somebody stopped it."""

@@ -369,8 +369,6 @@ class _ClaudeSession:
         found = _EXIT_CODE.match(_first_text(content)) if failed and exit_code is None else None
         exit_code = int(found[1]) if found else exit_code
         span = thread.result(call_id, content, moment, failed=failed, exit_code=exit_code)
-        if span is None:
-            return
         if facts.get("interrupted") is True:
             span.status = NodeStatus.INTERRUPTED
         if facts.get("agentId"):

@@ -334,7 +334,7 @@ class _Rollout:
         if isinstance(content, list):
             content = _text_of_parts(content) or content
         span = self.thread.result(call_id, content, moment, failed=failed, exit_code=exit_code)
-        if span is not None and call_id in self._asked and moment is not None:
+        if call_id in self._asked and moment is not None:
             waited = moment - self._asked.pop(call_id)
             span.facts.metadata["logtracer.waited_ms"] = waited.total_seconds() * 1_000
         self.spawned.update(_spawns(item))

@@ -35,8 +35,7 @@ def is_gemini_cli(documents: list[Any]) -> bool:
 
 def session_id_of(documents: list[Any]) -> str:
     """Return the id of a chat, after which the folder of its sub-agents is called."""
-    header: dict[str, Any] = next(filter(_is_header, documents), {})
-    return text_of(header.get("sessionId"))
+    return next((text_of(line["sessionId"]) for line in documents if _is_header(line)), "")
 
 
 def read_gemini_cli(documents: list[Any], source: str) -> Iterator[SpanRecord]:

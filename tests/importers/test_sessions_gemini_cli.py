@@ -98,7 +98,7 @@ def test_an_update_may_come_before_its_message() -> None:
 
 def test_a_list_that_replaces_the_messages_is_a_compaction() -> None:
     summary = {"id": "x", "timestamp": at(3), "type": "user", "content": "<session_context> short"}
-    lines = [HEADER, user(1, "a"), gemini(2, "b"), {"$set": {"messages": [summary]}}]
+    lines: list[Any] = [HEADER, user(1, "a"), gemini(2, "b"), {"$set": {"messages": [summary]}}]
     trace = read_lines([*lines, user(4, "c"), gemini(5, "d")])
     assert len(named(trace, "compaction")) == 1
     assert calls(trace)[1].metadata["logtracer.messages.carried"] == 0
@@ -118,7 +118,13 @@ def test_a_tool_that_waits_for_a_permission_is_paused() -> None:
 
 
 def test_a_sub_agents_chat_is_found_and_hung_below_its_call(tmp_path: Path) -> None:
-    call = {"id": "c", "name": "researcher", "args": {}, "status": "success", "agentId": "a-1"}
+    call: dict[str, Any] = {
+        "id": "c",
+        "name": "researcher",
+        "args": {},
+        "status": "success",
+        "agentId": "a-1",
+    }
     call |= {"timestamp": at(4), "result": [{"functionResponse": {"response": {"output": "ok"}}}]}
     folder = tmp_path / "s-1"
     folder.mkdir()
