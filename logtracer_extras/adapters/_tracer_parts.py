@@ -9,13 +9,22 @@ from __future__ import annotations
 import sys
 import time
 from types import FrameType
+from typing import Any
 
-from logtracer import Span, _current, _fail, _generator_frame, _set_current, _strand
+from logtracer import (
+    Span,
+    _current,
+    _fail,
+    _forget_generator,
+    _note_generator,
+    _set_current,
+    _strand,
+)
 
 _BETWEEN = ("contextlib", "opentelemetry.", str(__package__))  # the host and its span
 
 
-def make_current(span: Span) -> Span | None:
+def make_current(span: Span) -> Any:
     """Make a span current in this context; what this returns is for `leave`.
 
     As with one that is entered, the consumer of a generator that does this does not see it.
@@ -23,15 +32,18 @@ def make_current(span: Span) -> Span | None:
     previous = _current.get()
     if not span._is_entered:  # only once: spans that lead to each other would have no end
         span._is_entered = True
-        span._previous = previous
-    span._frame = _generator_frame(_caller())
-    _set_current(span)
+        span._entry = [span, previous]
+    caller = _caller()
+    if caller is not None:
+        _note_generator(span, caller)
+    if span._entry is not None:
+        _set_current(span._entry)
     return previous
 
 
-def leave(span: Span, previous: Span | None) -> None:
-    """Make the previous span current again, unless another has been made current since."""
-    if _current.get() is span:
+def leave(span: Span, previous: Any) -> None:
+    """Make what was current before a span so again, unless another was made current since."""
+    if span._entry is not None and _current.get() is span._entry:
         _set_current(previous)
 
 
@@ -66,7 +78,12 @@ def end_at(span: Span, error: BaseException | None, moment: int) -> None:
     elif span._status == "running":
         span._status = "completed"
     span._end = max(moment - recording.offset, span._start)
-    leave(span, span._previous)
+    entry = span._entry
+    if entry is not None:
+        leave(span, entry[1])
+        if span._frame is not None:
+            _forget_generator(span, entry)
+        entry[0] = span._entry = None  # whatever context still has it goes on without
     if span._number in recording.open:  # else it was opened before a fork
         recording.span_ended(span)
 

@@ -62,7 +62,10 @@ def half_written(*, cut_back: bool = True) -> Iterator[None]:
     def refuse(descriptor: int, length: int) -> None:
         raise OSError(errno.EIO, "input/output error")
 
-    os.write = lambda descriptor, data: write(descriptor, data[: len(data) // 2])
+    def write_half(descriptor: int, data: Any) -> int:
+        return write(descriptor, data[: len(data) // 2])
+
+    os.write = write_half
     os.ftruncate = truncate if cut_back else refuse
     try:
         yield
