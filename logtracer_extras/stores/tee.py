@@ -151,10 +151,10 @@ def _begun(summaries: Iterator[TraceSummary]) -> Iterator[TraceSummary]:
 
 
 def _union(traces: list[TraceGraph]) -> TraceGraph | None:
-    """Return what several stores have of a trace, the most complete one first."""
+    """Return what several stores have of a trace, under the name that it began with."""
     if len(traces) < 2:
         return next(iter(traces), None)
-    traces.sort(key=lambda trace: len(trace.nodes), reverse=True)
+    traces.sort(key=lambda trace: (trace.start_time is None, str(trace.start_time)))
     return merge_traces([dataclasses.replace(traces[0]), *traces[1:]])  # a store may own the first
 
 
