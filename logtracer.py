@@ -3169,6 +3169,8 @@ class _Journal:
     def take(self, event: dict[str, Any]) -> None:
         """Take one event."""
         kind = _field(event, "event", str)
+        if kind.startswith(("trace.", "part.")):
+            _check_facts(event)
         if kind in ("trace.started", "part.started"):
             _check_version(_field(event, "schema_version", str))
             self._count_part(event, 1)
@@ -3268,6 +3270,14 @@ def merge_traces(traces: list[TraceGraph], links: Iterable[Edge] = ()) -> TraceG
         whole.end_time = None
     whole.metadata = {**metadata, **({_DAMAGED: damaged} if damaged else {}), **_clock_gap(whole)}
     return whole
+
+
+def _check_facts(event: dict[str, Any]) -> None:
+    """Raise TraceLoadError for what a trace cannot begin or end with."""
+    for key, kind in (("name", str), ("trace_id", str), ("metadata", dict)):
+        _field(event, key, kind, None)
+    for key in ("start_time", "end_time"):
+        _time_from_text(event.get(key))
 
 
 _RESUMED_AT = "logtracer.resumed_at"  # in the metadata of a step that went on after a pause

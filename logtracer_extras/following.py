@@ -6,33 +6,50 @@ import contextlib
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from logtracer import EdgeType, LogtracerError, Node, NodeStatus, TraceGraph, trace_from_journal
+from logtracer import (
+    EdgeType,
+    LogtracerError,
+    Node,
+    NodeStatus,
+    TraceGraph,
+    TraceLoadError,
+    trace_from_journal,
+)
 
 __all__ = ["Follower", "StoreFollower"]
 
 
 _CHUNK = 1 << 20  # bytes read of a journal at a time
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # as each system has them
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _PART = re.compile(r"\.[0-9a-f]{16}\.jsonl")
 
 
 class Follower:
-    """Reads a growing journal, and the journals of processes that join the run."""
+    """Reads a growing journal, and the journals of processes that join the run.
+
+    Raises OSError when the journal cannot be opened, TraceLoadError for what is no regular file.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._opened = contextlib.ExitStack()
-        self._files = {path: self._open(path)}  # and what stands behind the last whole line
+        self._files = {path: (self._open(path), b"")}  # and what follows the last whole line
+        self._odd: set[str] = set()  # parts that are no files of ours
         self._head: list[bytes] = []  # the lines that tell whose process writes
 
     def poll(self) -> Iterator[dict[str, Any]]:
         """Yield the events appended since the last poll, whole lines only."""
-        for path in [self._path, *self._new_parts()]:
-            if path not in self._files:
-                self._files[path] = self._open(path)
+        for path in self._new_parts():
+            try:
+                self._files[path] = self._open(path, _NO_LINK), b""
+            except (LogtracerError, OSError):  # the run is worth following without it
+                self._odd.add(path)
         for path in list(self._files):
             yield from self._read(path)
 
@@ -48,18 +65,24 @@ class Follower:
             return False
         return all(node.status == NodeStatus.INTERRUPTED for node in trace.nodes.values())
 
-    def _open(self, path: str) -> tuple[BinaryIO, bytes]:
-        return self._opened.enter_context(open(path, "rb")), b""
+    def _open(self, path: str, flags: int = 0) -> BinaryIO:
+        """Open a regular file; a FIFO or a device would hold the reader up for ever."""
+        descriptor = os.open(path, os.O_RDONLY | _NO_WAIT | flags)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise TraceLoadError(f"{path}: not a regular file")
+        return self._opened.enter_context(os.fdopen(descriptor, "rb"))
 
     def _new_parts(self) -> list[str]:
         directory, name = os.path.split(self._path)
         stem = name.removesuffix(".jsonl")
         names = os.listdir(directory or ".")
-        return [
+        parts = [
             os.path.join(directory, part)
             for part in sorted(names)
             if part.startswith(stem) and _PART.fullmatch(part[len(stem) :])
         ]
+        return [part for part in parts if part not in self._files and part not in self._odd]
 
     def _read(self, path: str) -> Iterator[dict[str, Any]]:
         file, rest = self._files[path]

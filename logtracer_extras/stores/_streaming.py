@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import cast
+from typing import Any, cast
 
 from logtracer import (
     StorageBackend,
@@ -14,7 +14,7 @@ from logtracer import (
     trace_from_journal,
 )
 
-__all__ = ["as_streaming", "check_id"]
+__all__ = ["as_streaming", "check_id", "flushed"]
 
 _TRACE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
@@ -25,6 +25,12 @@ def check_id(trace_id: str) -> None:
         raise StoreError(f"trace id {ascii(trace_id)[:80]} is not 1 to 64 of 0-9 A-Z a-z _ -")
 
 
+def flushed(store: Any, timeout: float | None) -> bool:
+    """Flush a store, if it can be flushed, and tell whether that came to its end."""
+    flush = getattr(store, "flush", None)
+    return not callable(flush) or flush(timeout) is not False  # most have nothing to tell
+
+
 def as_streaming(store: StorageBackend) -> StreamingBackend:
     """Return the store itself when it takes events, else one that gathers and saves them."""
     if callable(getattr(store, "write_event", None)):
@@ -33,10 +39,15 @@ def as_streaming(store: StorageBackend) -> StreamingBackend:
 
 
 class _Gathering:
-    """Gather a trace's events in memory, and save the trace when it has ended."""
+    """Gather a trace's events in memory, and save the trace when it has ended.
+
+    One that the store would not take is kept until the next one ends: whoever hands out events
+    may try again, or may not.
+    """
 
     def __init__(self, store: StorageBackend) -> None:
         self._store = store
+        self._refused = ""  # the id of the trace that was not taken
         self._lines: dict[str, list[str]] = {}
         self._begun: set[str] = set()  # traces whose own end is still to come
 
@@ -57,6 +68,16 @@ class _Gathering:
         """Return the ids of all traces, those that are gathered last."""
         return list(dict.fromkeys([*self._store.list_traces(), *self._lines]))
 
+    def flush(self, timeout: float | None = None) -> bool:
+        """Flush the store, if it can be flushed; tell whether that came to its end."""
+        return flushed(self._store, timeout)
+
+    def close(self) -> None:
+        """Close the store, if it can be closed."""
+        close = getattr(self._store, "close", None)
+        if callable(close):
+            close()
+
     def write_event(self, trace_id: str, event: str, line: str) -> None:
         """Gather one event; the last one of a trace, or of a part of it, saves it."""
         self._lines.setdefault(trace_id, []).append(line)
@@ -66,8 +87,17 @@ class _Gathering:
             self._begun.discard(trace_id)
         elif event != "part.completed" or trace_id in self._begun:
             return
-        trace = self.load(trace_id)
-        if trace is not None:
-            trace.trace_id = trace_id  # what is added late does not say whose it is
-            self._store.save(trace)
+        if self._refused != trace_id:
+            self._lines.pop(self._refused, None)
+        try:
+            trace = self.load(trace_id)
+            if trace is not None:
+                trace.trace_id = trace_id  # what is added late does not say whose it is
+                self._store.save(trace)
+        except OSError:
+            self._refused = trace_id
+            raise
+        except BaseException:  # it will never be taken
+            self._lines.pop(trace_id, None)
+            raise
         self._lines.pop(trace_id, None)

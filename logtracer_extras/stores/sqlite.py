@@ -12,7 +12,9 @@ loses nothing it was told; only a power failure may cost the last moments.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -79,16 +81,18 @@ class SQLiteStore:
 
     Raises StoreError when the file cannot be opened, is no SQLite database, or was written by a
     newer version. A connection belongs to one thread of one process; a forked child opens its own.
+    A file that is made here is for its owner; with `shared` for its group as well, to write to:
+    SQLite lets nobody read who may not write.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, shared: bool = False) -> None:
         self.path = os.path.abspath(os.fspath(path))
+        self.shared = shared
         self._connections = Connections(self._open)
         self._begun: set[str] = set()  # the traces we write that are known to have a row
         if not os.path.exists(self.path):  # readable by its owner only, from the first byte
             try:
-                os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
-                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+                _create(self.path, shared=shared)
             except OSError as error:
                 raise StoreError(f"cannot keep traces in {self.path}: {error}") from None
         with self._connected() as connection:
@@ -97,8 +101,8 @@ class SQLiteStore:
     def __repr__(self) -> str:
         return f"SQLiteStore({self.path!r})"
 
-    def __reduce__(self) -> tuple[type[SQLiteStore], tuple[str]]:
-        return type(self), (self.path,)
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return functools.partial(type(self), shared=self.shared), (self.path,)
 
     def save(self, trace: TraceGraph) -> None:
         """Keep a trace as one document, replacing what is there."""
@@ -190,7 +194,10 @@ class SQLiteStore:
             try:
                 yield connection
             except sqlite3.OperationalError as error:
-                connection.wait_for_others(_IMPATIENT_SECONDS)
+                if _is_for_good(error) and not connection.in_transaction:
+                    self._connections.drop()  # the next call opens the file anew
+                else:
+                    connection.wait_for_others(_IMPATIENT_SECONDS)
                 raise StoreError(f"{self.path}: {error}") from None
             except sqlite3.DatabaseError as error:
                 raise StoreError(f"{self.path}: {error}") from None
@@ -229,6 +236,23 @@ class SQLiteStore:
                     connection.execute(statement)
                 trace_table.fill(execute, self.load)
                 connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+
+def _create(path: str, *, shared: bool) -> None:
+    """Make an empty file, and the way to it, for the owner or for the group, too."""
+    directory = os.path.dirname(path)
+    is_new = not os.path.isdir(directory)
+    os.makedirs(directory, 0o700, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if shared:  # whatever the umask says; SQLite gives its other files the mode of this one
+        os.chmod(path, 0o660)
+        if is_new:
+            os.chmod(directory, 0o770)
+
+
+def _is_for_good(error: sqlite3.OperationalError) -> bool:
+    """Tell whether a connection will fail again: it could only be opened to read, or it broke."""
+    return re.search("readonly|unable to open|disk I/O", str(error)) is not None
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import pytest
 
 from logtracer import (
     FileStore,
+    LogtracerError,
     MemoryStore,
     StoreError,
     TraceGraph,
@@ -22,10 +26,11 @@ from logtracer import (
     open_store,
 )
 from logtracer_extras.stores.background import BackgroundStore
+from logtracer_extras.stores.inferring import InferringStore
 from logtracer_extras.stores.listing import list_summaries
 from logtracer_extras.stores.sqlite import SQLiteStore
 from logtracer_extras.stores.tee import TeeStore
-from sample_traces import weather
+from sample_traces import Sample, weather
 from store_suite import record_all_kinds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,6 +164,86 @@ def test_sqlite_files_are_their_owners_alone(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}, modes
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no groups of this kind")
+def test_a_shared_sqlite_file_is_its_groups_whatever_the_umask_says(tmp_path: Path) -> None:
+    previous = os.umask(0o077)
+    try:
+        store = SQLiteStore(tmp_path / "new" / "traces.db", shared=True)
+        with Tracer(storage=pickle.loads(pickle.dumps(store))).trace("run"):
+            modes = {
+                path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()
+            }
+    finally:
+        os.umask(previous)
+    assert modes == dict.fromkeys(["traces.db", "traces.db-wal", "traces.db-shm"], 0o660)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o770
+
+
+@pytest.mark.parametrize("wrap", [lambda store: store, BackgroundStore])
+def test_a_connection_that_can_only_read_is_made_anew(
+    wrap: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "traces.db"
+    SQLiteStore(path).close()
+    connect, opened = sqlite3.connect, []
+
+    def first_to_read(database: str, **options: Any) -> sqlite3.Connection:
+        """Open as SQLite does when it cannot open a file for writing at that moment."""
+        opened.append(database)
+        return connect(f"file:{database}?mode=ro", uri=True, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", first_to_read)
+    store = SQLiteStore(path)
+    monkeypatch.undo()
+    background = wrap(store)
+    tracer = Tracer(storage=background)
+    for _ in range(3):
+        with tracer.trace("run"):
+            pass
+    tracer.flush(30)
+    assert len(store.list_traces()) == 3
+
+
+def test_a_list_of_runs_that_started_at_once_has_each_of_them_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logtracer_extras.stores._trace_table._PAGE", 2)
+    store = SQLiteStore(tmp_path / "traces.db")
+    ids = [f"{number:032x}" for number in range(5)]
+    for trace_id in reversed(ids):
+        store.save(Sample("run", trace_id=trace_id).trace)
+    assert [summary.trace_id for summary in list_summaries(store)] == ids
+
+
+LINES_OF_OTHERS = [
+    {"start_time": "yesterday"},
+    {"start_time": 7},
+    {"start_time": "0001-01-01T00:00:00+14:00"},
+    {"metadata": None, "name": None},
+]
+
+
+@pytest.mark.parametrize("odd", LINES_OF_OTHERS, ids=ascii)
+def test_odd_lines_of_another_program_cost_sqlite_no_event(
+    odd: dict[str, Any], tmp_path: Path
+) -> None:
+    store = SQLiteStore(tmp_path / "traces.db")
+    node = weather().root_nodes[0].to_dict()
+    head = {"schema_version": "0.1.0", "trace_id": "a" * 32, "name": "run", **odd}
+    for event, facts in (
+        ("trace.started", head),
+        ("node.started", {"node": {**node, "end_time": None}}),
+        ("node.completed", {"node": node}),
+        ("trace.completed", {}),
+    ):
+        store.write_event("a" * 32, event, json.dumps({"event": event, **facts}) + "\n")
+    store.save(weather())
+    assert {summary.trace_id for summary in list_summaries(store)} == {
+        "a" * 32,
+        weather().trace_id,
+    }
+
+
 def test_many_processes_may_make_the_same_database_at_once(tmp_path: Path) -> None:
     program = f"""if True:
         import os, sys
@@ -208,6 +293,85 @@ def test_a_broken_store_does_not_stop_the_others() -> None:
     assert memory.load(trace.trace_id) is not None
     assert store.failures[0] > 0
     assert store.failures[1] == 0
+
+
+class Refusing(MemoryStore):
+    """A store that takes no trace, for good or for now."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__()
+        self.reason = reason
+
+    def save(self, trace: TraceGraph) -> None:
+        raise self.reason
+
+
+@pytest.mark.parametrize("reason", [LogtracerError("never"), StoreError("not now")])
+def test_a_tee_lets_go_of_the_traces_that_a_store_refuses(reason: Exception) -> None:
+    store = TeeStore(Refusing(reason), MemoryStore())
+    for _ in range(30):
+        record(store)
+    gathering: Any = store._streams[0]
+    assert len(gathering._lines) <= 1
+    assert store.failures == [30, 0]
+
+
+def test_a_trace_that_is_refused_for_now_is_whole_when_it_is_taken() -> None:
+    class Flaky(MemoryStore):
+        fails = 2
+
+        def save(self, trace: TraceGraph) -> None:
+            self.fails -= 1
+            if self.fails >= 0:
+                raise StoreError("not now")
+            super().save(trace)
+
+    flaky = Flaky()
+    store = BackgroundStore(TeeStore(flaky))
+    trace = record(store)
+    assert store.flush(30)
+    assert flaky.load(trace.trace_id) == trace
+
+
+def test_a_tee_reads_what_any_of_its_stores_has(tmp_path: Path) -> None:
+    files, database = FileStore(tmp_path / "files"), SQLiteStore(tmp_path / "traces.db")
+    store = TeeStore(files, database)
+    with Tracer(storage=store).trace("run", {"model": "m"}) as root:
+        for number in range(4):
+            refusing: Any = (files, database)[number % 2]
+            with pytest.MonkeyPatch.context() as patch, root.node(f"step {number}") as step:
+                patch.setattr(refusing, "write_event", raise_store_error)
+                step.end()
+    assert [len(each.load(root.trace.trace_id).nodes) for each in (files, database)] == [5, 5]
+    trace = store.load(root.trace.trace_id)
+    assert trace is not None
+    assert {node.status for node in trace.nodes.values()} == {"completed"}
+    assert len(trace.edges) == 4 and trace.metadata["model"] == "m"
+    (listed,) = list_summaries(store)
+    assert (listed.name, listed.status, listed.node_count) == ("run", "completed", 5)
+
+
+def raise_store_error(*arguments: object) -> None:
+    raise StoreError("not now")
+
+
+def test_a_tee_lists_what_its_stores_say_together() -> None:
+    first, second = MemoryStore(), MemoryStore()
+    for store, missing in ((first, [2]), (second, [1, 3])):
+        trace = run_of_steps(4)
+        for number in missing:
+            del trace.nodes[f"{number:016x}"]
+        store.save(trace)
+    (listed,) = list_summaries(TeeStore(first, second))
+    assert (listed.node_count, listed.name) == (4, "run")
+    assert [len(store.load(trace.trace_id).nodes) for store in (first, second)] == [3, 2]
+
+
+def run_of_steps(count: int) -> TraceGraph:
+    sample = Sample("run")
+    for number in range(1, count):
+        sample.node(f"step {number}", "custom")
+    return sample.trace
 
 
 class Unreadable(MemoryStore):
@@ -282,8 +446,111 @@ def test_what_a_store_did_not_take_before_the_end_is_told(
         store.write_event("a" * 32, "note", "")
     slow.is_busy.wait(30)
     store.close()
-    assert "Slow: closed before it took all events" in caplog.text
+    assert "Slow: closed before it took all events; 9 are lost" in caplog.text
     slow.may_go_on.set()
+
+
+class Away(MemoryStore):
+    """A store that cannot be reached."""
+
+    attempts = 0
+
+    def write_event(self, trace_id: str, event: str, line: str) -> None:
+        self.write_events([(trace_id, event, line)])
+
+    def write_events(self, events: list[tuple[str, str, str]]) -> None:
+        self.attempts += 1
+        raise StoreError("not reachable")
+
+
+def test_what_a_store_that_is_away_does_not_get_is_counted_when_it_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("logtracer_extras.stores.background._EXIT_SECONDS", 0.1)
+    store = BackgroundStore(Away())
+    for _ in range(3_000):
+        store.write_event("a" * 32, "note", "")
+    store.close()
+    store.close()
+    assert store.dropped == 3_000
+
+
+def test_what_is_written_after_all_counts_as_lost_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logtracer_extras.stores.background._EXIT_SECONDS", 0.1)
+    slow = Slow()
+    store = BackgroundStore(slow)
+    store.write_event("a" * 32, "note", "")
+    slow.is_busy.wait(30)
+    store.write_event("a" * 32, "note", "")
+    store.close()
+    assert store.dropped == 2
+    slow.may_go_on.set()
+    while store.dropped == 2:
+        time.sleep(0.001)
+    assert store.dropped == 1
+
+
+def test_all_events_of_a_batch_that_is_lost_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = Away()
+    store = BackgroundStore(away)
+    store.close()  # from here on it tries once
+    store._write([("a" * 32, "note", "")] * 7)
+    assert (store.dropped, away.attempts) == (7, 1)
+
+
+def test_after_the_close_a_store_that_is_away_costs_the_host_one_attempt() -> None:
+    away = Away()
+    store = BackgroundStore(away)
+    store.close()
+    store.write_event("a" * 32, "note", "")
+    assert (store.dropped, away.attempts) == (1, 1)
+
+
+def test_a_store_that_ends_its_thread_does_not_end_the_writing() -> None:
+    class Leaving(MemoryStore):
+        """A store that raises what no handler of Exception catches, once."""
+
+        lines: tuple[str, ...] = ()
+
+        def write_event(self, trace_id: str, event: str, line: str) -> None:
+            if line == "leave":
+                raise SystemExit
+            self.lines += (line,)
+
+    leaving = Leaving()
+    store = BackgroundStore(leaving)
+    for line in ("first", "leave", "last"):
+        store.write_event("a" * 32, "note", line)
+    assert store.flush(30)
+    assert (leaving.lines, store.dropped) == (("first", "last"), 1)
+
+
+class Unhurried(MemoryStore):
+    """A store that keeps what it is told for itself until it is flushed, and says so."""
+
+    finishes = False
+
+    def flush(self, timeout: float | None = None) -> bool:
+        return self.finishes
+
+
+@pytest.mark.parametrize("finishes", [True, False])
+@pytest.mark.parametrize("wrap", [BackgroundStore, TeeStore, InferringStore])
+def test_a_flush_tells_whether_the_store_within_has_finished(wrap: Any, finishes: bool) -> None:
+    inner = Unhurried()
+    inner.finishes = finishes
+    store = wrap(inner)
+    record(store)
+    assert store.flush(30) is finishes
+
+
+def test_a_flush_does_not_say_that_a_store_which_waits_has_finished() -> None:
+    slow = Slow()
+    store = BackgroundStore(slow)
+    store.write_event("a" * 32, "note", "")
+    assert store.flush(0.01) is TeeStore(store, MemoryStore()).flush(0.01) is False
+    slow.may_go_on.set()
+    assert store.flush(30)
 
 
 def test_a_full_queue_drops_and_counts() -> None:

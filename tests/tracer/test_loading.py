@@ -382,6 +382,17 @@ def test_lines_that_are_damaged_are_skipped_and_counted(tmp_path: Path) -> None:
     assert trace.metadata["logtracer.damaged_lines"] == 4
 
 
+@pytest.mark.parametrize("key", ["name", "trace_id", "metadata", "start_time", "end_time"])
+def test_a_beginning_or_an_end_that_is_odd_is_a_damaged_line(key: str, tmp_path: Path) -> None:
+    _, journal = recorded(tmp_path)
+    lines = journal.splitlines()
+    event = "trace.completed" if key == "end_time" else "trace.started"
+    lines.append(json.dumps({"event": event, "schema_version": "0.1.0", key: 7}).encode())
+    trace = trace_from_journal(lines)
+    assert (trace.name, len(trace.nodes)) == ("run", 4)
+    assert trace.metadata["logtracer.damaged_lines"] == 1
+
+
 def test_any_one_line_of_a_journal_may_be_lost(tmp_path: Path) -> None:
     _, journal = recorded(tmp_path)
     lines = journal.splitlines()
