@@ -20,12 +20,14 @@ values, redaction, import paths.
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import contextvars
 import gc
 import inspect
 import itertools
 import json
+import math
 import os
 import re
 import stat
@@ -33,9 +35,9 @@ import sys
 import time
 import weakref
 from _thread import RLock, get_ident
-from collections import deque
+from collections import UserList, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from functools import lru_cache, partial, update_wrapper, wraps
@@ -1722,7 +1724,7 @@ class _Call:
         self._signature: inspect.Signature | None = None
         if captures_args:
             with contextlib.suppress(Exception):  # some have none, or none that is known yet
-                self._signature = inspect.signature(function)
+                self._signature = _signature_of(function)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._making
@@ -1776,6 +1778,14 @@ class _Call:
         """Return what keeps what a generator yields, if that is asked for."""
         is_wanted = self.captures_return and span._is_recording
         return _Chunks(span._recording) if is_wanted else None
+
+
+def _signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    as_values = (inspect.signature.__kwdefaults__ or {}).get("annotation_format")
+    if as_values is None:
+        return inspect.signature(function)
+    unread: Any = {"annotation_format": type(as_values).FORWARDREF}  # 3.14: they may name what
+    return inspect.signature(function, **unread)  # is not there yet
 
 
 def _wrap_function(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -3245,6 +3255,12 @@ _UNREADABLE = "[NON-SERIALIZABLE]"
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 _VIEWS: tuple[Any, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _ITERABLES: tuple[Any, ...] = (set, frozenset, deque, *_VIEWS)
+_TEXT_MODULES = frozenset(
+    ("datetime", "decimal", "fractions", "ipaddress", "pathlib", "uuid", "zoneinfo")
+)  # whose values are what their str() says
+_MOMENTS = ("m", "M")  # kinds of numpy's data types for spans and moments
+_LONG_BASE64 = 32_768  # characters; small pictures are kept
+_BASE64_ENDS = r"(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[A-Za-z0-9+/=_\s-]+"
 
 
 class _Cleaner:
@@ -3278,9 +3294,8 @@ class _Cleaner:
             return self._text(f"{_UNREADABLE} {_type_name(kind)}")
 
     def _other(self, value: Any, kind: type, key: str, depth: int) -> Any:
-        if issubclass(kind, (bytes, bytearray)):
-            head = bytes(memoryview(value)[: self._max_text + 4])
-            return self._text(head.decode("utf-8", "backslashreplace"), key, len(value))
+        if issubclass(kind, (bytes, bytearray, memoryview)):
+            return self._bytes(memoryview(value), kind, key)
         if issubclass(kind, Enum):
             return self.clean(value._value_, key, depth)
         if issubclass(kind, str):  # its own methods are not asked
@@ -3289,8 +3304,8 @@ class _Cleaner:
             return self.clean(int.__int__(value), key, depth)
         if issubclass(kind, float):
             return self.clean(float.__float__(value), key, depth)
-        if issubclass(kind, datetime):
-            return datetime.isoformat(value)
+        if issubclass(kind, datetime):  # pandas.NaT is one, and equals nothing
+            return datetime.isoformat(value) if value == value else self._text(str(value))
         if depth >= _MAX_DEPTH or id(value) in self._path:
             return "[CIRCULAR]" if id(value) in self._path else "[TRUNCATED: too deep]"
         self._path.add(id(value))
@@ -3307,9 +3322,44 @@ class _Cleaner:
         items = _items_of(value, kind, self._items + 1)
         if items is not None:
             return self._sequence(*items, depth)
-        if hasattr(kind, "dtype") and hasattr(kind, "item"):  # a number of an array library
-            return self.clean(value.item(), "", depth)
-        return self._text(f"{_text_of(value, repr)} {_UNREADABLE}")
+        if hasattr(kind, "dtype") and hasattr(kind, "item"):
+            return self._of_array_library(value, kind, depth)
+        if issubclass(kind, UserList):
+            return self.clean(value.data, "", depth)
+        if issubclass(kind, type):
+            return self._text(_type_name(value))
+        for base in type.__dict__["__mro__"].__get__(kind):
+            if str(type.__dict__["__module__"].__get__(base)).partition(".")[0] in _TEXT_MODULES:
+                return self._text(base.__str__(value))
+        text = _text_of(value, repr)
+        if kind in (complex, range):
+            return text
+        return self._text(f"{re.sub(' at 0x[0-9a-fA-F]+', '', text)} {_UNREADABLE}")
+
+    def _of_array_library(self, value: Any, kind: type, depth: int) -> Any:
+        """Return a number as Python has it, a moment as text, and of a large array what it is."""
+        shape = tuple(value.shape)
+        if math.prod(shape) > 1:
+            text = f"{_type_name(kind)} of shape {shape} and type {value.dtype}"
+            return self._text(f"{text} [TRUNCATED: original_size={math.prod(shape)}]")
+        if getattr(value.dtype, "kind", "") in _MOMENTS:
+            return self._text(str(value))
+        item: Any = value.item()
+        return self.clean(float(value) if type(item) is kind else item, "", depth)
+
+    def _bytes(self, value: memoryview, kind: type, key: str) -> Any:
+        """Return bytes as the text that they are; of others, the first ones and how many."""
+        head, size = bytes(value[: self._max_text + 4]), value.nbytes
+        try:
+            head[:4_096].decode("utf-8")
+            is_text = True
+        except UnicodeDecodeError as error:  # the last character may be cut
+            is_text = error.start > 4_092 or size <= 256
+        if is_text:
+            return self._text(head.decode("utf-8", "backslashreplace"), key, size)
+        first = head[:64].decode("utf-8", "backslashreplace")
+        text = f"{_type_name(kind)} {first}... [TRUNCATED: original_size={size}]"
+        return self._text(text, key)
 
     def _mapping(self, pairs: list[tuple[Any, Any]], depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -3342,8 +3392,10 @@ class _Cleaner:
         return _well_formed(self._redacted(name[: _MAX_KEY * 4], ""))[:_MAX_KEY]
 
     def _text(self, text: str, key: str = "", size: int | None = None) -> str:
+        if len(text) > _LONG_BASE64:
+            text = _without_base64(text)
         limit = min(self._max_text, max(self._room, 0))
-        whole = len(text) if size is None else size
+        whole = len(text) if size is None else max(size, len(text))
         if whole > limit:  # look a little further than the cut: a secret may lie across it
             text = text[: limit + 4_096]
         text = _well_formed(self._redacted(text, key))
@@ -3354,6 +3406,33 @@ class _Cleaner:
 
     def _redacted(self, text: str, key: str) -> str:
         return text if self._redactor is None else self._redactor.text(text, key)
+
+
+def _without_base64(text: str) -> str:
+    """Shorten the long base64 in a text, of a picture most often, to its beginning and a check sum.
+
+    Only the ends are looked at closely: the host waits for this, however large the picture is.
+    """
+    is_base64 = _pattern(_BASE64_ENDS).fullmatch(text[:256] + text[-256:]) is not None
+    if is_base64 and not any(mark in text for mark in " \"'{<(,:;"):
+        return _shortened(text)
+    parts: list[str] = []
+    start, found = 0, text.find(";base64,")
+    while found >= 0:
+        begin, end = found + 8, len(text)
+        for mark in "\n\"'\\ )<>,":
+            end = text.find(mark, begin, end) % (end + 1)  # -1, for none, leaves the end
+        if end - begin > _LONG_BASE64:
+            parts += text[start:begin], _shortened(text[begin:end])
+            start = end
+        found = text.find(";base64,", end)
+    return "".join([*parts, text[start:]])
+
+
+def _shortened(data: str) -> str:
+    ends = (data[:65_536] + data[-65_536:]).encode("utf-8", "replace")
+    check = f"base64, check sum {binascii.crc32(ends):08x}"
+    return f"{data[:64]}... ({check}) [TRUNCATED: original_size={len(data)}]"
 
 
 def _well_formed(text: str) -> str:
@@ -3396,16 +3475,31 @@ def _pairs_of(value: Any, kind: type, most: int) -> list[tuple[Any, Any]] | None
     members = _members(kind)
     if issubclass(kind, tuple) and type(members.get("_fields")) is tuple:
         return list(zip(members["_fields"], tuple.__iter__(value)))
-    is_record = "__pydantic_fields__" in members or "__fields__" in members
-    if is_record or issubclass(kind, SimpleNamespace):
+    known = members.get("__pydantic_fields__") or members.get("__fields__")
+    if type(known) is dict:  # of pydantic: what it hides is hidden, what it lets pass passes
+        extra = _attribute(value, "__pydantic_extra__")
+        given = {**object.__getattribute__(value, "__dict__"), **_dict_or_empty(extra)}
+        return [pair for pair in given.items() if not _is_excluded(known.get(pair[0]))][:most]
+    if issubclass(kind, SimpleNamespace) or "_get_kwargs" in members:  # as argparse has it
         return _pairs_of(object.__getattribute__(value, "__dict__"), dict, most)
     if "__dataclass_fields__" in members:
-        names = list(members["__dataclass_fields__"])
+        record: Any = kind
+        names = [each.name for each in fields(record)]
     elif "__attrs_attrs__" in members:
         names = [attribute.name for attribute in members["__attrs_attrs__"]]
+    elif {"keys", "items", "__getitem__"} <= members.keys() and "dtype" not in members:
+        return _first(value.items, most)  # headers, environments, tables
     else:
         return None
     return [(name, _attribute(value, name)) for name in names[:most]]
+
+
+def _is_excluded(field_of_model: Any) -> bool:
+    return getattr(getattr(field_of_model, "field_info", field_of_model), "exclude", None) is True
+
+
+def _dict_or_empty(value: Any) -> dict[str, Any]:
+    return value if type(value) is dict else {}
 
 
 def _attribute(value: Any, name: str) -> Any:
@@ -3427,10 +3521,13 @@ def _items_of(value: Any, kind: type, most: int) -> tuple[list[Any], int] | None
         if issubclass(kind, base):
             return _first(partial(base.__iter__, value), most), base.__len__(value)
     members = _members(kind)
-    if "dtype" in members and "tolist" in members and value.size <= most:  # arrays
-        items = value.tolist()
-        return (items, len(items)) if type(items) is list else None
-    return None
+    if "tolist" not in members or not ("dtype" in members or "typecode" in members):
+        return None
+    if math.prod(value.shape if "shape" in members else (len(value),)) > most:  # of an array
+        return None
+    is_of_moments = getattr(getattr(value, "dtype", None), "kind", "") in _MOMENTS
+    items = (value.astype(str) if is_of_moments else value).tolist()
+    return (items, len(items)) if type(items) is list else None
 
 
 def _first(iterate: Callable[[], Iterable[Any]], most: int) -> list[Any]:
