@@ -2934,8 +2934,8 @@ def open_store(url: str) -> StorageBackend:
         return FileStore(place)
     if not (separator and place) or scheme not in ("sqlite", "postgresql", "postgres"):
         raise ValueError(
-            f"unknown storage: {_brief(scheme)}; use memory, a directory such as ./traces,"
-            " file://DIRECTORY, sqlite://FILE or postgresql://USER@HOST/DATABASE"
+            f"unknown storage: {_brief(url.partition(':')[0])}; use memory, a directory such as"
+            " ./traces, file://DIRECTORY, sqlite://FILE or postgresql://USER@HOST/DATABASE"
         )
     if scheme == "sqlite":
         store: StorageBackend = _import_extra("sqlite").SQLiteStore(place)
