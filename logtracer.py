@@ -37,7 +37,7 @@ import weakref
 from _thread import RLock, get_ident
 from collections import UserList, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from functools import lru_cache, partial, update_wrapper, wraps
@@ -123,14 +123,14 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 # ---- Values: what a trace is made of -----------------------------------------------------------
 
 
-class _Word(str, Enum):
+class _StrEnum(str, Enum):
     """A string enum that prints as its value on every Python (StrEnum is 3.11 and newer)."""
 
     def __str__(self) -> str:
         return str(self.value)
 
 
-class NodeStatus(_Word):
+class NodeStatus(_StrEnum):
     """Where a step stands; `interrupted` means its process ended before it did."""
 
     PENDING = "pending"
@@ -142,7 +142,7 @@ class NodeStatus(_Word):
     INTERRUPTED = "interrupted"
 
 
-class NodeType(_Word):
+class NodeType(_StrEnum):
     """The usual kinds of step; any other string is as good a node type."""
 
     LLM_CALL = "llm_call"
@@ -156,7 +156,7 @@ class NodeType(_Word):
     CUSTOM = "custom"
 
 
-class EdgeType(_Word):
+class EdgeType(_StrEnum):
     """Why two steps connect; every edge runs from the earlier step to the later one."""
 
     CAUSED_BY = "caused_by"
@@ -335,7 +335,7 @@ class TraceGraph:
         """Add an edge; ValueError when one of its ends is not a node of this trace."""
         for node_id in (edge.source_id, edge.target_id):
             if node_id not in self.nodes:
-                raise ValueError(f"unknown node {node_id!r}: add it before an edge to it")
+                raise ValueError(f"unknown node {node_id!r}; add it before an edge to it")
         self.edges.append(edge)
 
     def next_sequence_number(self) -> int:
@@ -449,41 +449,38 @@ class TraceGraph:
         return cls(version, trace_id, name, found, edges, *times, metadata)
 
 
-# The fields of the wire form in the order of the dataclasses': type, and default if there is one.
 _REQUIRED: Any = object()
-# fmt: off
-_NODE_FIELDS: dict[str, tuple[type, Any]] = {
-    "id": (str, _REQUIRED), "sequence_number": (int, _REQUIRED), "name": (str, _REQUIRED),
-    "node_type": (str, "custom"), "status": (str, "pending"), "parent_id": (str, None),
-    "depth": (int, 0), "start_time": (str, None), "end_time": (str, None),
-    "input_data": (dict, dict), "output_data": (dict, dict), "annotations": (list, list),
-    "metadata": (dict, dict), "error": (str, None), "error_type": (str, None),
-    "error_traceback": (str, None),
-}
-_EDGE_FIELDS: dict[str, tuple[type, Any]] = {
-    "source_id": (str, _REQUIRED), "target_id": (str, _REQUIRED),
-    "edge_type": (str, "caused_by"), "label": (str, ""), "metadata": (dict, dict),
-}
-_TRACE_FIELDS: dict[str, tuple[type, Any]] = {
-    "schema_version": (str, _REQUIRED), "trace_id": (str, _REQUIRED), "name": (str, ""),
-    "nodes": (dict, _REQUIRED), "edges": (list, list), "start_time": (str, None),
-    "end_time": (str, None), "metadata": (dict, dict),
-}
-# fmt: on
+_WIRE_TYPES = {"int": int, "dict": dict, "list": list}  # all else is text
+
+
+def _wire_fields(kind: Any, required: str = "") -> dict[str, tuple[type, Any]]:
+    """Return the type of each field in the wire form, and its default unless it is required."""
+    table: dict[str, tuple[type, Any]] = {}
+    for each in fields(kind):
+        wire: Any = _WIRE_TYPES.get(each.type.partition("[")[0], str)
+        default = wire if wire in (dict, list) else each.default
+        is_required = default is MISSING or each.name in required.split()
+        table[each.name] = wire, _REQUIRED if is_required else default
+    return table
+
+
+_NODE_FIELDS = _wire_fields(Node, "id sequence_number name")
+_EDGE_FIELDS = _wire_fields(Edge)
+_TRACE_FIELDS = _wire_fields(TraceGraph, "schema_version trace_id nodes")
 _VALUES_OF = {len(f): itemgetter(*f) for f in (_NODE_FIELDS, _EDGE_FIELDS, _TRACE_FIELDS)}
 _good_shapes: set[tuple[type, ...]] = set()  # types of fields that were found to be right
 
 
-def _read_fields(data: dict[str, Any], fields: dict[str, tuple[type, Any]]) -> list[Any]:
+def _read_fields(data: dict[str, Any], table: dict[str, tuple[type, Any]]) -> list[Any]:
     """Return the values of a wire form's fields; raises TraceLoadError naming a wrong one."""
     try:
-        values = [*_VALUES_OF[len(fields)](data)]
+        values = [*_VALUES_OF[len(table)](data)]
     except KeyError:  # it has not all of them
-        values = [*map(data.get, fields)]
+        values = [*map(data.get, table)]
     shape = tuple(map(type, values))
     if shape in _good_shapes:  # steps have few shapes, so most are checked by this one look-up
         return values
-    checked = [_field(data, name, *expected) for name, expected in fields.items()]
+    checked = [_field(data, name, *expected) for name, expected in table.items()]
     if checked == values:
         _good_shapes.add(shape)
     return checked
@@ -597,7 +594,8 @@ class Span:
     __slots__ = (
         "__weakref__", "_annotations", "_end", "_entry", "_failure", "_frame", "_head",
         "_input_json", "_inputs", "_is_dirty", "_is_entered", "_metadata", "_number", "_outputs",
-        "_parent", "_recording", "_start", "_status", "_strand", "depth", "name", "node_type",
+        "_parent", "_recording", "_start", "_status", "_task_or_thread", "depth", "name",
+        "node_type",
     )
     # fmt: on
     _is_recording = True
@@ -610,7 +608,7 @@ class Span:
         self.node_type = node_type
         self._parent = parent
         self.depth = depth
-        self._number = self._start = self._end = self._strand = 0
+        self._number = self._start = self._end = self._task_or_thread = 0
         self._is_entered = self._is_dirty = False
         self._head = self._input_json = ""
         self._status = "running"
@@ -900,7 +898,7 @@ def _add_metadata(span: Span, values: dict[str, Any]) -> None:
 def _skip(span: Span) -> None:
     """Report what is given to a span that has ended; what its level leaves out is no trouble."""
     if span._end:
-        span._recording.tracer._report("late", f"{span!r} had ended: what came later is lost")
+        span._recording.tracer._report("late", f"{span!r} already ended; update ignored")
 
 
 def _named_values(given: tuple[Any, ...], values: dict[str, Any]) -> dict[str, Any]:
@@ -940,14 +938,14 @@ def _begin(span: Span) -> None:
     """Start a span: number it, take the time, and tell who watches."""
     recording, parent = span._recording, span._parent
     has_tasks = "asyncio" in _modules or "trio" in _modules
-    span._strand = strand = _strand() if has_tasks else get_ident()
+    span._task_or_thread = strand = _task_or_thread_id() if has_tasks else get_ident()
     span._number = number = next(recording.numbers)
     recording.open[number] = span
     if recording.ended:
         recording.tracer._count(started=1)
     span._start = _now()
     try:
-        if parent is not None and parent._strand != strand and parent._strand:
+        if parent is not None and parent._task_or_thread != strand and parent._task_or_thread:
             _branch(span, parent)
         if recording.is_watched:
             recording.span_started(span)
@@ -1149,7 +1147,7 @@ class _OffSpan(Span):
     def __init__(self) -> None:
         nothing: Any = None  # it has no recording
         super().__init__(nothing, "", "custom", None, 0)
-        self._status, self._strand = "pending", _strand()
+        self._status, self._task_or_thread = "pending", _task_or_thread_id()
 
     @property
     def traceparent(self) -> str:
@@ -1221,22 +1219,22 @@ class TracerHook(Protocol):
     """What a hook may define, any part of it; a hook that raises is reported and goes on."""
 
     def on_trace_started(self, trace: TraceGraph) -> None:
-        """Take a trace that has begun."""
+        """Called when a trace starts."""
 
     def on_node_started(self, node: Node, trace_id: str) -> None:
-        """Take a node that has begun."""
+        """Called when a node starts."""
 
     def on_node_updated(self, node: Node, trace_id: str) -> None:
-        """Take an open node that was given input, output, metadata or an annotation."""
+        """Called when an open node is given input, output, metadata or an annotation."""
 
     def on_node_completed(self, node: Node, trace_id: str) -> None:
-        """Take a node that has ended other than failed."""
+        """Called when a node ends, unless it has failed."""
 
     def on_node_failed(self, node: Node, trace_id: str) -> None:
-        """Take a node that has failed."""
+        """Called when a node ends as failed."""
 
     def on_trace_completed(self, trace: TraceGraph) -> None:
-        """Take a trace that has ended."""
+        """Called when a trace ends."""
 
 
 def _from_environment(variable: str, default: Any, convert: Callable[[str], Any]) -> Any:
@@ -1244,7 +1242,7 @@ def _from_environment(variable: str, default: Any, convert: Callable[[str], Any]
     try:
         return convert(text) if text else default
     except ValueError:
-        raise ValueError(f"{variable}={text!r} in the environment is not valid") from None
+        raise ValueError(f"invalid setting in the environment: {variable}={text!r}") from None
 
 
 _MAX_VALUE = 1_000_000  # characters of text in one value, nested ones included
@@ -1373,6 +1371,7 @@ class Tracer:
         self._listeners: dict[str, list[Callable[..., object]]] = {}
         is_streaming = callable(getattr(self.storage, "write_event", None))
         self._stream: Any = self.storage if is_streaming else None
+        self._keep: Any = getattr(self.storage, "_keep", None)  # of a store in this memory
         self._capture = _Capture(self.config)
         self._lock = RLock()
         self._notifying: set[int] = set()  # threads that are inside a hook: hooks may trace
@@ -1417,9 +1416,9 @@ class Tracer:
         """
         stored = self.storage.load(trace_id)
         if stored is None or not stored.nodes:
-            raise ValueError(f"there is no trace {trace_id!r} in {self.storage!r} to resume")
+            raise ValueError(f"no such trace: {trace_id!r} in {self.storage!r}; nothing to resume")
         if not all(_pattern("[0-9a-f]{16}").fullmatch(node_id) for node_id in stored.nodes):
-            raise ValueError(f"trace {trace_id!r} was not recorded by logtracer: its ids differ")
+            raise ValueError(f"not recorded by logtracer: {trace_id!r}; it cannot be resumed")
         return TraceContext(lambda: self._old_root(stored))
 
     def on(self, event: str, callback: Callable[..., object]) -> Callable[[], None]:
@@ -1427,7 +1426,7 @@ class Tracer:
         completed|failed` with the node and the trace id; returns what undoes it.
         """
         if event not in _EVENTS:
-            raise ValueError(f"unknown event {event!r}: there are {', '.join(_EVENTS)}")
+            raise ValueError(f"unknown event {event!r}; available: {', '.join(_EVENTS)}")
         self._listeners.setdefault(event, []).append(callback)
         with self._lock:
             for recording in self._live:
@@ -1503,7 +1502,7 @@ class Tracer:
         root._number = int(node.id, 16)
         root._start = started // timedelta(microseconds=1) * 1_000 - recording.offset
         root._start = min(root._start, recording.began)  # another machine's clock may be ahead
-        root._strand = get_ident()
+        root._task_or_thread = get_ident()
         root._inputs, root._outputs = {**node.input_data}, {**node.output_data}
         root._annotations, root._metadata = [*node.annotations], {**node.metadata}
         for values in (root._inputs, root._outputs, root._metadata):
@@ -1534,20 +1533,22 @@ class Tracer:
         if here in self._notifying or not (self.hooks or self._listeners):
             return
         self._notifying.add(here)
+        method = "on_" + event.replace(".", "_")
         try:
-            for listener in (*self.hooks, *self._listeners.get(event, ())):
-                self._call(listener, event, span)
+            for hook in [*self.hooks]:
+                self._call(hook, method, event, span)
+            for callback in [*self._listeners.get(event, ())]:
+                self._call(callback, "__call__", event, span)
         finally:
             self._notifying.discard(here)
 
-    def _call(self, listener: Any, event: str, span: Span) -> None:
+    def _call(self, listener: Any, method: str, event: str, span: Span) -> None:
         try:
-            if listener in self.hooks:
-                listener = getattr(listener, "on_" + event.replace(".", "_"), None)
-            if listener is not None and event.startswith("trace."):
-                listener(span.trace)
-            elif listener is not None:
-                listener(span.node_record, span._recording.trace_id)
+            function = getattr(listener, method, None)
+            if function is not None and event.startswith("trace."):
+                function(span.trace)
+            elif function is not None:
+                function(span.node_record, span._recording.trace_id)
         except Exception as error:  # a hook's trouble is not the host's
             self._report("hook", error)
 
@@ -1568,15 +1569,15 @@ class Tracer:
         self._count(finished=1, saved=1)
         if not recording.open and (recording.is_sampled or recording.has_failures()):
             recording.is_part = self._stream is not None  # its journal has been closed
-            if type(self.storage) is not MemoryStore:
+            if self._keep is None:  # else what is kept is the recording itself
                 self._save(recording)
 
     def _save(self, recording: _Recording) -> bool:
         try:
             if self._stream is not None and recording.is_sampled:
                 return recording.trace_completed()
-            if type(self.storage) is MemoryStore:
-                self.storage._keep(recording.trace_id, recording.graph)
+            if self._keep is not None:
+                self._keep(recording.trace_id, recording.graph)
                 return True
             trace = recording.graph()
             stored = self.storage.load(trace.trace_id) if recording.is_part else None
@@ -2114,7 +2115,7 @@ def _no_loop() -> None:
     """Stand in for asyncio's function while another thread is still importing asyncio."""
 
 
-def _strand() -> int:
+def _task_or_thread_id() -> int:
     """Identify the task, or outside one the thread, that runs now."""
     asyncio, trio = _modules.get("asyncio"), _modules.get("trio")
     task = None
@@ -2127,9 +2128,11 @@ def _strand() -> int:
 
 
 def _is_suspended(span: Span) -> bool:
-    """Tell whether the generator that opened this span waits for its consumer, who asks."""
+    """Return whether the generator that opened this span waits for its consumer, who asks."""
     frame = span._frame
-    return frame is not None and frame.f_back is None and span._strand == _strand()
+    return (
+        frame is not None and frame.f_back is None and span._task_or_thread == _task_or_thread_id()
+    )
 
 
 def _generator_frame(frame: FrameType | None) -> FrameType | None:
@@ -2151,7 +2154,7 @@ def _generator_frame(frame: FrameType | None) -> FrameType | None:
 
 
 def _is_manager(frame: FrameType) -> bool:
-    """Tell whether what runs here enters context managers, or sets up fixtures."""
+    """Return whether what runs here enters context managers, or sets up fixtures."""
     module = str(frame.f_globals.get("__name__")).partition(".")[0]
     return module in _MANAGERS or frame.f_code.co_name in ("__enter__", "__aenter__")
 
@@ -2189,7 +2192,7 @@ def _resumed(entry: _Entry) -> _Entry:
         known = known[1]
     if inner is None or known is inner or inner[0] is None:
         return entry
-    inner[0]._strand = _strand()  # it has moved here
+    inner[0]._task_or_thread = _task_or_thread_id()  # it has moved here
     return inner
 
 
@@ -2403,15 +2406,15 @@ class _Recording:
             self.time(self.ended),
             self.capture.text(self.name),
         )
-        metadata = {**self.metadata, **self.troubles()}
+        metadata = {**self.metadata, **self._problems_metadata()}
         return TraceGraph(SCHEMA_VERSION, self.trace_id, name, found, edges, start, end, metadata)
 
-    def troubles(self) -> dict[str, Any]:
+    def _problems_metadata(self) -> dict[str, Any]:
         """Return what a reader should know that went wrong while recording."""
         return {"logtracer.dropped_nodes": self.dropped} if self.dropped else {}
 
     def has_failures(self) -> bool:
-        """Tell whether a finished node failed; of a trace that is not streamed."""
+        """Return whether a finished node failed; of a trace that is not streamed."""
         return any(record[4] == "failed" for record in self.finished[:])
 
     def _node_of(self, record: Any) -> Node:
@@ -2460,7 +2463,7 @@ class _Recording:
             "trace_id": self.trace_id,
             "end_time": self.text_of_time(self.ended),
             "process_id": os.getpid(),
-            "metadata": {**self.metadata, **self.troubles()},
+            "metadata": {**self.metadata, **self._problems_metadata()},
             "duration_ms": _milliseconds(start, end),
         }
         kind = "part.completed" if self.is_part else "trace.completed"
@@ -2827,7 +2830,7 @@ class _JournalFile:
         raise StoreError("no room for a whole line")
 
     def is_complete(self) -> bool:
-        """Tell whether every node has ended and every line is there."""
+        """Return whether every node has ended and every line is there."""
         return not (self._open_ids or self._has_gaps)
 
     def document(self, file: BinaryIO, last: bytes) -> Iterator[bytes]:
@@ -3166,7 +3169,7 @@ def _tree_edges(nodes: Iterable[Node]) -> list[Edge]:
 
 
 def _is_alive(process_id: Any) -> bool:
-    """Tell whether a process runs on this machine; never on Windows, where asking kills it."""
+    """Return whether a process runs on this machine; never on Windows, where asking kills it."""
     if type(process_id) is not int or process_id < 1 or os.name != "posix":
         return False
     try:
@@ -3623,7 +3626,7 @@ class _Redactor:
         self.is_eager = bool(self._patterns or self._callback)  # every text must be looked at
 
     def is_secret(self, key: str) -> bool:
-        """Tell whether the value under this key is to be hidden, whatever it is."""
+        """Return whether the value under this key is to be hidden, whatever it is."""
         known = self._known_keys.get(key)
         if known is None:
             name = _snake_case(key)
