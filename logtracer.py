@@ -20,12 +20,14 @@ values, redaction, import paths.
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import contextvars
 import gc
 import inspect
 import itertools
 import json
+import math
 import os
 import re
 import stat
@@ -33,9 +35,9 @@ import sys
 import time
 import weakref
 from _thread import RLock, get_ident
-from collections import deque
+from collections import UserList, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from functools import lru_cache, partial, update_wrapper, wraps
@@ -121,14 +123,14 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 # ---- Values: what a trace is made of -----------------------------------------------------------
 
 
-class _Word(str, Enum):
+class _StrEnum(str, Enum):
     """A string enum that prints as its value on every Python (StrEnum is 3.11 and newer)."""
 
     def __str__(self) -> str:
         return str(self.value)
 
 
-class NodeStatus(_Word):
+class NodeStatus(_StrEnum):
     """Where a step stands; `interrupted` means its process ended before it did."""
 
     PENDING = "pending"
@@ -140,7 +142,7 @@ class NodeStatus(_Word):
     INTERRUPTED = "interrupted"
 
 
-class NodeType(_Word):
+class NodeType(_StrEnum):
     """The usual kinds of step; any other string is as good a node type."""
 
     LLM_CALL = "llm_call"
@@ -154,7 +156,7 @@ class NodeType(_Word):
     CUSTOM = "custom"
 
 
-class EdgeType(_Word):
+class EdgeType(_StrEnum):
     """Why two steps connect; every edge runs from the earlier step to the later one."""
 
     CAUSED_BY = "caused_by"
@@ -333,7 +335,7 @@ class TraceGraph:
         """Add an edge; ValueError when one of its ends is not a node of this trace."""
         for node_id in (edge.source_id, edge.target_id):
             if node_id not in self.nodes:
-                raise ValueError(f"unknown node {node_id!r}: add it before an edge to it")
+                raise ValueError(f"unknown node {node_id!r}; add it before an edge to it")
         self.edges.append(edge)
 
     def next_sequence_number(self) -> int:
@@ -447,41 +449,38 @@ class TraceGraph:
         return cls(version, trace_id, name, found, edges, *times, metadata)
 
 
-# The fields of the wire form in the order of the dataclasses': type, and default if there is one.
 _REQUIRED: Any = object()
-# fmt: off
-_NODE_FIELDS: dict[str, tuple[type, Any]] = {
-    "id": (str, _REQUIRED), "sequence_number": (int, _REQUIRED), "name": (str, _REQUIRED),
-    "node_type": (str, "custom"), "status": (str, "pending"), "parent_id": (str, None),
-    "depth": (int, 0), "start_time": (str, None), "end_time": (str, None),
-    "input_data": (dict, dict), "output_data": (dict, dict), "annotations": (list, list),
-    "metadata": (dict, dict), "error": (str, None), "error_type": (str, None),
-    "error_traceback": (str, None),
-}
-_EDGE_FIELDS: dict[str, tuple[type, Any]] = {
-    "source_id": (str, _REQUIRED), "target_id": (str, _REQUIRED),
-    "edge_type": (str, "caused_by"), "label": (str, ""), "metadata": (dict, dict),
-}
-_TRACE_FIELDS: dict[str, tuple[type, Any]] = {
-    "schema_version": (str, _REQUIRED), "trace_id": (str, _REQUIRED), "name": (str, ""),
-    "nodes": (dict, _REQUIRED), "edges": (list, list), "start_time": (str, None),
-    "end_time": (str, None), "metadata": (dict, dict),
-}
-# fmt: on
+_WIRE_TYPES = {"int": int, "dict": dict, "list": list}  # all else is text
+
+
+def _wire_fields(kind: Any, required: str = "") -> dict[str, tuple[type, Any]]:
+    """Return the type of each field in the wire form, and its default unless it is required."""
+    table: dict[str, tuple[type, Any]] = {}
+    for each in fields(kind):
+        wire: Any = _WIRE_TYPES.get(each.type.partition("[")[0], str)
+        default = wire if wire in (dict, list) else each.default
+        is_required = default is MISSING or each.name in required.split()
+        table[each.name] = wire, _REQUIRED if is_required else default
+    return table
+
+
+_NODE_FIELDS = _wire_fields(Node, "id sequence_number name")
+_EDGE_FIELDS = _wire_fields(Edge)
+_TRACE_FIELDS = _wire_fields(TraceGraph, "schema_version trace_id nodes")
 _VALUES_OF = {len(f): itemgetter(*f) for f in (_NODE_FIELDS, _EDGE_FIELDS, _TRACE_FIELDS)}
 _good_shapes: set[tuple[type, ...]] = set()  # types of fields that were found to be right
 
 
-def _read_fields(data: dict[str, Any], fields: dict[str, tuple[type, Any]]) -> list[Any]:
+def _read_fields(data: dict[str, Any], table: dict[str, tuple[type, Any]]) -> list[Any]:
     """Return the values of a wire form's fields; raises TraceLoadError naming a wrong one."""
     try:
-        values = [*_VALUES_OF[len(fields)](data)]
+        values = [*_VALUES_OF[len(table)](data)]
     except KeyError:  # it has not all of them
-        values = [*map(data.get, fields)]
+        values = [*map(data.get, table)]
     shape = tuple(map(type, values))
     if shape in _good_shapes:  # steps have few shapes, so most are checked by this one look-up
         return values
-    checked = [_field(data, name, *expected) for name, expected in fields.items()]
+    checked = [_field(data, name, *expected) for name, expected in table.items()]
     if checked == values:
         _good_shapes.add(shape)
     return checked
@@ -595,7 +594,8 @@ class Span:
     __slots__ = (
         "__weakref__", "_annotations", "_end", "_entry", "_failure", "_frame", "_head",
         "_input_json", "_inputs", "_is_dirty", "_is_entered", "_metadata", "_number", "_outputs",
-        "_parent", "_recording", "_start", "_status", "_strand", "depth", "name", "node_type",
+        "_parent", "_recording", "_start", "_status", "_task_or_thread", "depth", "name",
+        "node_type",
     )
     # fmt: on
     _is_recording = True
@@ -608,7 +608,7 @@ class Span:
         self.node_type = node_type
         self._parent = parent
         self.depth = depth
-        self._number = self._start = self._end = self._strand = 0
+        self._number = self._start = self._end = self._task_or_thread = 0
         self._is_entered = self._is_dirty = False
         self._head = self._input_json = ""
         self._status = "running"
@@ -898,7 +898,7 @@ def _add_metadata(span: Span, values: dict[str, Any]) -> None:
 def _skip(span: Span) -> None:
     """Report what is given to a span that has ended; what its level leaves out is no trouble."""
     if span._end:
-        span._recording.tracer._report("late", f"{span!r} had ended: what came later is lost")
+        span._recording.tracer._report("late", f"{span!r} already ended; update ignored")
 
 
 def _named_values(given: tuple[Any, ...], values: dict[str, Any]) -> dict[str, Any]:
@@ -938,14 +938,14 @@ def _begin(span: Span) -> None:
     """Start a span: number it, take the time, and tell who watches."""
     recording, parent = span._recording, span._parent
     has_tasks = "asyncio" in _modules or "trio" in _modules
-    span._strand = strand = _strand() if has_tasks else get_ident()
+    span._task_or_thread = strand = _task_or_thread_id() if has_tasks else get_ident()
     span._number = number = next(recording.numbers)
     recording.open[number] = span
     if recording.ended:
         recording.tracer._count(started=1)
     span._start = _now()
     try:
-        if parent is not None and parent._strand != strand and parent._strand:
+        if parent is not None and parent._task_or_thread != strand and parent._task_or_thread:
             _branch(span, parent)
         if recording.is_watched:
             recording.span_started(span)
@@ -1147,7 +1147,7 @@ class _OffSpan(Span):
     def __init__(self) -> None:
         nothing: Any = None  # it has no recording
         super().__init__(nothing, "", "custom", None, 0)
-        self._status, self._strand = "pending", _strand()
+        self._status, self._task_or_thread = "pending", _task_or_thread_id()
 
     @property
     def traceparent(self) -> str:
@@ -1219,22 +1219,22 @@ class TracerHook(Protocol):
     """What a hook may define, any part of it; a hook that raises is reported and goes on."""
 
     def on_trace_started(self, trace: TraceGraph) -> None:
-        """Take a trace that has begun."""
+        """Called when a trace starts."""
 
     def on_node_started(self, node: Node, trace_id: str) -> None:
-        """Take a node that has begun."""
+        """Called when a node starts."""
 
     def on_node_updated(self, node: Node, trace_id: str) -> None:
-        """Take an open node that was given input, output, metadata or an annotation."""
+        """Called when an open node is given input, output, metadata or an annotation."""
 
     def on_node_completed(self, node: Node, trace_id: str) -> None:
-        """Take a node that has ended other than failed."""
+        """Called when a node ends, unless it has failed."""
 
     def on_node_failed(self, node: Node, trace_id: str) -> None:
-        """Take a node that has failed."""
+        """Called when a node ends as failed."""
 
     def on_trace_completed(self, trace: TraceGraph) -> None:
-        """Take a trace that has ended."""
+        """Called when a trace ends."""
 
 
 def _from_environment(variable: str, default: Any, convert: Callable[[str], Any]) -> Any:
@@ -1242,7 +1242,7 @@ def _from_environment(variable: str, default: Any, convert: Callable[[str], Any]
     try:
         return convert(text) if text else default
     except ValueError:
-        raise ValueError(f"{variable}={text!r} in the environment is not valid") from None
+        raise ValueError(f"invalid setting in the environment: {variable}={text!r}") from None
 
 
 _MAX_VALUE = 1_000_000  # characters of text in one value, nested ones included
@@ -1371,6 +1371,7 @@ class Tracer:
         self._listeners: dict[str, list[Callable[..., object]]] = {}
         is_streaming = callable(getattr(self.storage, "write_event", None))
         self._stream: Any = self.storage if is_streaming else None
+        self._keep: Any = getattr(self.storage, "_keep", None)  # of a store in this memory
         self._capture = _Capture(self.config)
         self._lock = RLock()
         self._notifying: set[int] = set()  # threads that are inside a hook: hooks may trace
@@ -1415,9 +1416,9 @@ class Tracer:
         """
         stored = self.storage.load(trace_id)
         if stored is None or not stored.nodes:
-            raise ValueError(f"there is no trace {trace_id!r} in {self.storage!r} to resume")
+            raise ValueError(f"no such trace: {trace_id!r} in {self.storage!r}; nothing to resume")
         if not all(_pattern("[0-9a-f]{16}").fullmatch(node_id) for node_id in stored.nodes):
-            raise ValueError(f"trace {trace_id!r} was not recorded by logtracer: its ids differ")
+            raise ValueError(f"not recorded by logtracer: {trace_id!r}; it cannot be resumed")
         return TraceContext(lambda: self._old_root(stored))
 
     def on(self, event: str, callback: Callable[..., object]) -> Callable[[], None]:
@@ -1425,7 +1426,7 @@ class Tracer:
         completed|failed` with the node and the trace id; returns what undoes it.
         """
         if event not in _EVENTS:
-            raise ValueError(f"unknown event {event!r}: there are {', '.join(_EVENTS)}")
+            raise ValueError(f"unknown event {event!r}; available: {', '.join(_EVENTS)}")
         self._listeners.setdefault(event, []).append(callback)
         with self._lock:
             for recording in self._live:
@@ -1501,7 +1502,7 @@ class Tracer:
         root._number = int(node.id, 16)
         root._start = started // timedelta(microseconds=1) * 1_000 - recording.offset
         root._start = min(root._start, recording.began)  # another machine's clock may be ahead
-        root._strand = get_ident()
+        root._task_or_thread = get_ident()
         root._inputs, root._outputs = {**node.input_data}, {**node.output_data}
         root._annotations, root._metadata = [*node.annotations], {**node.metadata}
         for values in (root._inputs, root._outputs, root._metadata):
@@ -1532,20 +1533,22 @@ class Tracer:
         if here in self._notifying or not (self.hooks or self._listeners):
             return
         self._notifying.add(here)
+        method = "on_" + event.replace(".", "_")
         try:
-            for listener in (*self.hooks, *self._listeners.get(event, ())):
-                self._call(listener, event, span)
+            for hook in [*self.hooks]:
+                self._call(hook, method, event, span)
+            for callback in [*self._listeners.get(event, ())]:
+                self._call(callback, "__call__", event, span)
         finally:
             self._notifying.discard(here)
 
-    def _call(self, listener: Any, event: str, span: Span) -> None:
+    def _call(self, listener: Any, method: str, event: str, span: Span) -> None:
         try:
-            if listener in self.hooks:
-                listener = getattr(listener, "on_" + event.replace(".", "_"), None)
-            if listener is not None and event.startswith("trace."):
-                listener(span.trace)
-            elif listener is not None:
-                listener(span.node_record, span._recording.trace_id)
+            function = getattr(listener, method, None)
+            if function is not None and event.startswith("trace."):
+                function(span.trace)
+            elif function is not None:
+                function(span.node_record, span._recording.trace_id)
         except Exception as error:  # a hook's trouble is not the host's
             self._report("hook", error)
 
@@ -1566,15 +1569,15 @@ class Tracer:
         self._count(finished=1, saved=1)
         if not recording.open and (recording.is_sampled or recording.has_failures()):
             recording.is_part = self._stream is not None  # its journal has been closed
-            if type(self.storage) is not MemoryStore:
+            if self._keep is None:  # else what is kept is the recording itself
                 self._save(recording)
 
     def _save(self, recording: _Recording) -> bool:
         try:
             if self._stream is not None and recording.is_sampled:
                 return recording.trace_completed()
-            if type(self.storage) is MemoryStore:
-                self.storage._keep(recording.trace_id, recording.graph)
+            if self._keep is not None:
+                self._keep(recording.trace_id, recording.graph)
                 return True
             trace = recording.graph()
             stored = self.storage.load(trace.trace_id) if recording.is_part else None
@@ -1722,7 +1725,7 @@ class _Call:
         self._signature: inspect.Signature | None = None
         if captures_args:
             with contextlib.suppress(Exception):  # some have none, or none that is known yet
-                self._signature = inspect.signature(function)
+                self._signature = _signature_of(function)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._making
@@ -1776,6 +1779,14 @@ class _Call:
         """Return what keeps what a generator yields, if that is asked for."""
         is_wanted = self.captures_return and span._is_recording
         return _Chunks(span._recording) if is_wanted else None
+
+
+def _signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    as_values = (inspect.signature.__kwdefaults__ or {}).get("annotation_format")
+    if as_values is None:
+        return inspect.signature(function)
+    unread: Any = {"annotation_format": type(as_values).FORWARDREF}  # 3.14: they may name what
+    return inspect.signature(function, **unread)  # is not there yet
 
 
 def _wrap_function(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -2104,7 +2115,7 @@ def _no_loop() -> None:
     """Stand in for asyncio's function while another thread is still importing asyncio."""
 
 
-def _strand() -> int:
+def _task_or_thread_id() -> int:
     """Identify the task, or outside one the thread, that runs now."""
     asyncio, trio = _modules.get("asyncio"), _modules.get("trio")
     task = None
@@ -2117,9 +2128,11 @@ def _strand() -> int:
 
 
 def _is_suspended(span: Span) -> bool:
-    """Tell whether the generator that opened this span waits for its consumer, who asks."""
+    """Return whether the generator that opened this span waits for its consumer, who asks."""
     frame = span._frame
-    return frame is not None and frame.f_back is None and span._strand == _strand()
+    return (
+        frame is not None and frame.f_back is None and span._task_or_thread == _task_or_thread_id()
+    )
 
 
 def _generator_frame(frame: FrameType | None) -> FrameType | None:
@@ -2141,7 +2154,7 @@ def _generator_frame(frame: FrameType | None) -> FrameType | None:
 
 
 def _is_manager(frame: FrameType) -> bool:
-    """Tell whether what runs here enters context managers, or sets up fixtures."""
+    """Return whether what runs here enters context managers, or sets up fixtures."""
     module = str(frame.f_globals.get("__name__")).partition(".")[0]
     return module in _MANAGERS or frame.f_code.co_name in ("__enter__", "__aenter__")
 
@@ -2179,7 +2192,7 @@ def _resumed(entry: _Entry) -> _Entry:
         known = known[1]
     if inner is None or known is inner or inner[0] is None:
         return entry
-    inner[0]._strand = _strand()  # it has moved here
+    inner[0]._task_or_thread = _task_or_thread_id()  # it has moved here
     return inner
 
 
@@ -2393,15 +2406,15 @@ class _Recording:
             self.time(self.ended),
             self.capture.text(self.name),
         )
-        metadata = {**self.metadata, **self.troubles()}
+        metadata = {**self.metadata, **self._problems_metadata()}
         return TraceGraph(SCHEMA_VERSION, self.trace_id, name, found, edges, start, end, metadata)
 
-    def troubles(self) -> dict[str, Any]:
+    def _problems_metadata(self) -> dict[str, Any]:
         """Return what a reader should know that went wrong while recording."""
         return {"logtracer.dropped_nodes": self.dropped} if self.dropped else {}
 
     def has_failures(self) -> bool:
-        """Tell whether a finished node failed; of a trace that is not streamed."""
+        """Return whether a finished node failed; of a trace that is not streamed."""
         return any(record[4] == "failed" for record in self.finished[:])
 
     def _node_of(self, record: Any) -> Node:
@@ -2450,7 +2463,7 @@ class _Recording:
             "trace_id": self.trace_id,
             "end_time": self.text_of_time(self.ended),
             "process_id": os.getpid(),
-            "metadata": {**self.metadata, **self.troubles()},
+            "metadata": {**self.metadata, **self._problems_metadata()},
             "duration_ms": _milliseconds(start, end),
         }
         kind = "part.completed" if self.is_part else "trace.completed"
@@ -2886,7 +2899,7 @@ class _JournalFile:
             self._is_spilled = True
 
     def is_complete(self) -> bool:
-        """Tell whether every node has ended and every line is there."""
+        """Return whether every node has ended and every line is there."""
         return not (self._open_ids or self._has_gaps)
 
     def document(self, file: BinaryIO, last: bytes) -> Iterator[bytes]:
@@ -3030,8 +3043,8 @@ def open_store(url: str) -> StorageBackend:
         return FileStore(place)
     if not (separator and place) or scheme not in ("sqlite", "postgresql", "postgres"):
         raise ValueError(
-            f"unknown storage: {_brief(scheme)}; use memory, a directory such as ./traces,"
-            " file://DIRECTORY, sqlite://FILE or postgresql://USER@HOST/DATABASE"
+            f"unknown storage: {_brief(url.partition(':')[0])}; use memory, a directory such as"
+            " ./traces, file://DIRECTORY, sqlite://FILE or postgresql://USER@HOST/DATABASE"
         )
     if scheme == "sqlite":
         store: StorageBackend = _import_extra("sqlite").SQLiteStore(place)
@@ -3339,7 +3352,7 @@ def _tree_edges(nodes: Iterable[Node]) -> list[Edge]:
 
 
 def _is_alive(process_id: Any) -> bool:
-    """Tell whether a process runs on this machine; never on Windows, where asking kills it."""
+    """Return whether a process runs on this machine; never on Windows, where asking kills it."""
     if type(process_id) is not int or process_id < 1 or os.name != "posix":
         return False
     try:
@@ -3494,6 +3507,12 @@ _UNREADABLE = "[NON-SERIALIZABLE]"
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 _VIEWS: tuple[Any, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _ITERABLES: tuple[Any, ...] = (set, frozenset, deque, *_VIEWS)
+_TEXT_MODULES = frozenset(
+    ("datetime", "decimal", "fractions", "ipaddress", "pathlib", "uuid", "zoneinfo")
+)  # whose values are what their str() says
+_MOMENTS = ("m", "M")  # kinds of numpy's data types for spans and moments
+_LONG_BASE64 = 32_768  # characters; small pictures are kept
+_BASE64_ENDS = r"(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[A-Za-z0-9+/=_\s-]+"
 
 
 class _Cleaner:
@@ -3527,9 +3546,8 @@ class _Cleaner:
             return self._text(f"{_UNREADABLE} {_type_name(kind)}")
 
     def _other(self, value: Any, kind: type, key: str, depth: int) -> Any:
-        if issubclass(kind, (bytes, bytearray)):
-            head = bytes(memoryview(value)[: self._max_text + 4])
-            return self._text(head.decode("utf-8", "backslashreplace"), key, len(value))
+        if issubclass(kind, (bytes, bytearray, memoryview)):
+            return self._bytes(memoryview(value), kind, key)
         if issubclass(kind, Enum):
             return self.clean(value._value_, key, depth)
         if issubclass(kind, str):  # its own methods are not asked
@@ -3538,8 +3556,8 @@ class _Cleaner:
             return self.clean(int.__int__(value), key, depth)
         if issubclass(kind, float):
             return self.clean(float.__float__(value), key, depth)
-        if issubclass(kind, datetime):
-            return datetime.isoformat(value)
+        if issubclass(kind, datetime):  # pandas.NaT is one, and equals nothing
+            return datetime.isoformat(value) if value == value else self._text(str(value))
         if depth >= _MAX_DEPTH or id(value) in self._path:
             return "[CIRCULAR]" if id(value) in self._path else "[TRUNCATED: too deep]"
         self._path.add(id(value))
@@ -3556,9 +3574,44 @@ class _Cleaner:
         items = _items_of(value, kind, self._items + 1)
         if items is not None:
             return self._sequence(*items, depth)
-        if hasattr(kind, "dtype") and hasattr(kind, "item"):  # a number of an array library
-            return self.clean(value.item(), "", depth)
-        return self._text(f"{_text_of(value, repr)} {_UNREADABLE}")
+        if hasattr(kind, "dtype") and hasattr(kind, "item"):
+            return self._of_array_library(value, kind, depth)
+        if issubclass(kind, UserList):
+            return self.clean(value.data, "", depth)
+        if issubclass(kind, type):
+            return self._text(_type_name(value))
+        for base in type.__dict__["__mro__"].__get__(kind):
+            if str(type.__dict__["__module__"].__get__(base)).partition(".")[0] in _TEXT_MODULES:
+                return self._text(base.__str__(value))
+        text = _text_of(value, repr)
+        if kind in (complex, range):
+            return text
+        return self._text(f"{re.sub(' at 0x[0-9a-fA-F]+', '', text)} {_UNREADABLE}")
+
+    def _of_array_library(self, value: Any, kind: type, depth: int) -> Any:
+        """Return a number as Python has it, a moment as text, and of a large array what it is."""
+        shape = tuple(value.shape)
+        if math.prod(shape) > 1:
+            text = f"{_type_name(kind)} of shape {shape} and type {value.dtype}"
+            return self._text(f"{text} [TRUNCATED: original_size={math.prod(shape)}]")
+        if getattr(value.dtype, "kind", "") in _MOMENTS:
+            return self._text(str(value))
+        item: Any = value.item()
+        return self.clean(float(value) if type(item) is kind else item, "", depth)
+
+    def _bytes(self, value: memoryview, kind: type, key: str) -> Any:
+        """Return bytes as the text that they are; of others, the first ones and how many."""
+        head, size = bytes(value[: self._max_text + 4]), value.nbytes
+        try:
+            head[:4_096].decode("utf-8")
+            is_text = True
+        except UnicodeDecodeError as error:  # the last character may be cut
+            is_text = error.start > 4_092 or size <= 256
+        if is_text:
+            return self._text(head.decode("utf-8", "backslashreplace"), key, size)
+        first = head[:64].decode("utf-8", "backslashreplace")
+        text = f"{_type_name(kind)} {first}... [TRUNCATED: original_size={size}]"
+        return self._text(text, key)
 
     def _mapping(self, pairs: list[tuple[Any, Any]], depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -3591,8 +3644,10 @@ class _Cleaner:
         return _well_formed(self._redacted(name[: _MAX_KEY * 4], ""))[:_MAX_KEY]
 
     def _text(self, text: str, key: str = "", size: int | None = None) -> str:
+        if len(text) > _LONG_BASE64:
+            text = _without_base64(text)
         limit = min(self._max_text, max(self._room, 0))
-        whole = len(text) if size is None else size
+        whole = len(text) if size is None else max(size, len(text))
         if whole > limit:  # look a little further than the cut: a secret may lie across it
             text = text[: limit + 4_096]
         text = _well_formed(self._redacted(text, key))
@@ -3603,6 +3658,33 @@ class _Cleaner:
 
     def _redacted(self, text: str, key: str) -> str:
         return text if self._redactor is None else self._redactor.text(text, key)
+
+
+def _without_base64(text: str) -> str:
+    """Shorten the long base64 in a text, of a picture most often, to its beginning and a check sum.
+
+    Only the ends are looked at closely: the host waits for this, however large the picture is.
+    """
+    is_base64 = _pattern(_BASE64_ENDS).fullmatch(text[:256] + text[-256:]) is not None
+    if is_base64 and not any(mark in text for mark in " \"'{<(,:;"):
+        return _shortened(text)
+    parts: list[str] = []
+    start, found = 0, text.find(";base64,")
+    while found >= 0:
+        begin, end = found + 8, len(text)
+        for mark in "\n\"'\\ )<>,":
+            end = text.find(mark, begin, end) % (end + 1)  # -1, for none, leaves the end
+        if end - begin > _LONG_BASE64:
+            parts += text[start:begin], _shortened(text[begin:end])
+            start = end
+        found = text.find(";base64,", end)
+    return "".join([*parts, text[start:]])
+
+
+def _shortened(data: str) -> str:
+    ends = (data[:65_536] + data[-65_536:]).encode("utf-8", "replace")
+    check = f"base64, check sum {binascii.crc32(ends):08x}"
+    return f"{data[:64]}... ({check}) [TRUNCATED: original_size={len(data)}]"
 
 
 def _well_formed(text: str) -> str:
@@ -3645,16 +3727,31 @@ def _pairs_of(value: Any, kind: type, most: int) -> list[tuple[Any, Any]] | None
     members = _members(kind)
     if issubclass(kind, tuple) and type(members.get("_fields")) is tuple:
         return list(zip(members["_fields"], tuple.__iter__(value)))
-    is_record = "__pydantic_fields__" in members or "__fields__" in members
-    if is_record or issubclass(kind, SimpleNamespace):
+    known = members.get("__pydantic_fields__") or members.get("__fields__")
+    if type(known) is dict:  # of pydantic: what it hides is hidden, what it lets pass passes
+        extra = _attribute(value, "__pydantic_extra__")
+        given = {**object.__getattribute__(value, "__dict__"), **_dict_or_empty(extra)}
+        return [pair for pair in given.items() if not _is_excluded(known.get(pair[0]))][:most]
+    if issubclass(kind, SimpleNamespace) or "_get_kwargs" in members:  # as argparse has it
         return _pairs_of(object.__getattribute__(value, "__dict__"), dict, most)
     if "__dataclass_fields__" in members:
-        names = list(members["__dataclass_fields__"])
+        record: Any = kind
+        names = [each.name for each in fields(record)]
     elif "__attrs_attrs__" in members:
         names = [attribute.name for attribute in members["__attrs_attrs__"]]
+    elif {"keys", "items", "__getitem__"} <= members.keys() and "dtype" not in members:
+        return _first(value.items, most)  # headers, environments, tables
     else:
         return None
     return [(name, _attribute(value, name)) for name in names[:most]]
+
+
+def _is_excluded(field_of_model: Any) -> bool:
+    return getattr(getattr(field_of_model, "field_info", field_of_model), "exclude", None) is True
+
+
+def _dict_or_empty(value: Any) -> dict[str, Any]:
+    return value if type(value) is dict else {}
 
 
 def _attribute(value: Any, name: str) -> Any:
@@ -3676,10 +3773,13 @@ def _items_of(value: Any, kind: type, most: int) -> tuple[list[Any], int] | None
         if issubclass(kind, base):
             return _first(partial(base.__iter__, value), most), base.__len__(value)
     members = _members(kind)
-    if "dtype" in members and "tolist" in members and value.size <= most:  # arrays
-        items = value.tolist()
-        return (items, len(items)) if type(items) is list else None
-    return None
+    if "tolist" not in members or not ("dtype" in members or "typecode" in members):
+        return None
+    if math.prod(value.shape if "shape" in members else (len(value),)) > most:  # of an array
+        return None
+    is_of_moments = getattr(getattr(value, "dtype", None), "kind", "") in _MOMENTS
+    items = (value.astype(str) if is_of_moments else value).tolist()
+    return (items, len(items)) if type(items) is list else None
 
 
 def _first(iterate: Callable[[], Iterable[Any]], most: int) -> list[Any]:
@@ -3775,7 +3875,7 @@ class _Redactor:
         self.is_eager = bool(self._patterns or self._callback)  # every text must be looked at
 
     def is_secret(self, key: str) -> bool:
-        """Tell whether the value under this key is to be hidden, whatever it is."""
+        """Return whether the value under this key is to be hidden, whatever it is."""
         known = self._known_keys.get(key)
         if known is None:
             name = _snake_case(key)

@@ -180,5 +180,5 @@ def test_a_failure_after_a_pause_is_a_failure() -> None:
 
 
 def test_only_a_trace_that_is_there_can_be_resumed(store: Any) -> None:
-    with pytest.raises(ValueError, match="no trace 'nowhere'"):
+    with pytest.raises(ValueError, match="no such trace: 'nowhere'"):
         Tracer(storage=store).resume("nowhere")
