@@ -36,6 +36,14 @@ class Call:
                 add(**known)
 
 
+@dataclass(slots=True)
+class Gathered:
+    """What a generator yielded: the last item, and the pieces of text among all of them."""
+
+    last: Any
+    text: str
+
+
 Describe = Callable[..., "Call | None"]
 Finish = Callable[[Span, Any], "BaseException | None"]
 
@@ -57,6 +65,18 @@ class _Watched:
     describe: Describe
     finish: Finish
     patch: Patch
+    piece_of: Callable[[Any], str | None] | None = None
+
+    def gather(self, last: Any, pieces: list[str]) -> Any:
+        """Return what `finish` takes of a generator."""
+        return last if self.piece_of is None else Gathered(last, "".join(pieces))
+
+    def keep_piece(self, pieces: list[str], item: Any) -> None:
+        """Keep the piece of text that an item is."""
+        with quietly(self.adapter.name):
+            piece = None if self.piece_of is None else self.piece_of(item)
+            if piece:
+                pieces.append(piece)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         """Return what a call is, None when it is not to be recorded."""
@@ -89,15 +109,17 @@ def watch_calls(
     describe: Describe,
     finish: Finish,
     is_lazy: Callable[..., bool] = lambda *args, **kwargs: False,
+    piece_of: Callable[[Any], str | None] | None = None,
 ) -> None:
     """Record the calls of a method until the adapter is uninstalled.
 
     `is_lazy` tells of a plain function whether this call returns a coroutine or a generator, in
-    which the work is done later.
+    which the work is done later. With `piece_of`, which returns the text of an item, `finish`
+    takes what a generator yielded as `Gathered`, even when its consumer leaves it.
     """
 
     def make(original: Any, patch: Patch) -> Any:
-        watched = _Watched(adapter, describe, finish, patch)
+        watched = _Watched(adapter, describe, finish, patch, piece_of)
         if inspect.iscoroutinefunction(original):
             return _make_coroutine(watched, original)
         if inspect.isasyncgenfunction(original) or inspect.isgeneratorfunction(original):
@@ -166,23 +188,22 @@ def _generated(watched: _Watched, call: Call, items: Any) -> Iterator[Any]:
     """Yield the items; the decorator makes the node current during each step alone."""
 
     def steps() -> Iterator[Any]:
-        last = yield from _recorded(watched, call, items)
-        _finish_here(watched, last)
+        _record_here(watched, call)
+        last, pieces = None, list[str]()
+        try:
+            for last in items:
+                watched.keep_piece(pieces, last)
+                yield last
+        except BaseException:
+            _keep_here(watched, last, pieces)
+            raise
+        finally:
+            items.close()
+        _finish_here(watched, watched.gather(last, pieces))
 
     with ExitStack() as stack:
         _open_trace(watched, call, stack)
         yield from trace_node(call.name, call.node_type)(steps)()
-
-
-def _recorded(watched: _Watched, call: Call, items: Any) -> Any:
-    _record_here(watched, call)
-    last = None
-    try:
-        for last in items:
-            yield last
-    finally:
-        items.close()
-    return last
 
 
 async def _async_generated(watched: _Watched, call: Call, items: Any) -> AsyncIterator[Any]:
@@ -191,14 +212,18 @@ async def _async_generated(watched: _Watched, call: Call, items: Any) -> AsyncIt
     @trace_node(call.name, call.node_type)
     async def steps() -> AsyncIterator[Any]:
         _record_here(watched, call)
-        last = None
+        last, pieces = None, list[str]()
         try:
             async for item in items:
                 last = item
+                watched.keep_piece(pieces, item)
                 yield item
+        except BaseException:
+            _keep_here(watched, last, pieces)
+            raise
         finally:
             await items.aclose()
-        _finish_here(watched, last)
+        _finish_here(watched, watched.gather(last, pieces))
 
     with ExitStack() as stack:
         _open_trace(watched, call, stack)
@@ -221,6 +246,14 @@ def _record_here(watched: _Watched, call: Call) -> None:
         span = current_span()
         if span is not None:
             call.record(span)
+
+
+def _keep_here(watched: _Watched, last: Any, pieces: list[str]) -> None:
+    """Keep the text of a generator that is left or fails; how it ended is told by the end."""
+    with quietly(watched.adapter.name):
+        span = current_span()
+        if span is not None and pieces:
+            watched.finish(span, watched.gather(last, pieces))
 
 
 def _finish_here(watched: _Watched, last: Any) -> None:

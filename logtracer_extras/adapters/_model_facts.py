@@ -162,7 +162,11 @@ _READ_ALREADY = {"role", "content", "tool_calls", "reasoning", "reasoning_conten
 
 
 def _choice_message(choice: Any) -> dict[str, Any]:
-    message = read(choice, "message")
+    return message_of_chat(read(choice, "message"))
+
+
+def message_of_chat(message: Any) -> dict[str, Any]:
+    """Return a message that a chat completion holds: all its fields in which there is anything."""
     calls = [_chat_call(call) for call in read(message, "tool_calls") or ()]
     others = {
         name: plain(value)

@@ -179,7 +179,7 @@ class Pauses:
 
     def pause(self, span: Span, framework_id: str, reason: str) -> None:
         """Let a step, and those above it, end as paused."""
-        span.metadata(**{self._name: framework_id})
+        note_ids(span, **{self._name: framework_id})
         span.pause(reason)
         if len(self._spans) < _MAX_PAUSED:
             self._spans[framework_id] = span
@@ -190,7 +190,7 @@ class Pauses:
         if paused is None:
             self._note(span, self._stored(trace_of(span), framework_id))
         elif trace_of(paused) != trace_of(span):
-            span.metadata(resumes=paused.id, resumes_trace=trace_of(paused))
+            note_ids(span, resumes=paused.id, resumes_trace=trace_of(paused))
         elif paused.trace.end_time is None:
             paused.resume()
             paused.link(span, EdgeType.CAUSED_BY, "resumed")
@@ -199,7 +199,7 @@ class Pauses:
 
     def _note(self, span: Span, node_id: str | None) -> None:
         if node_id is not None:
-            span.metadata(resumes=node_id)
+            note_ids(span, resumes=node_id)
 
     def _stored(self, trace_id: str, framework_id: str) -> str | None:
         tracer = self._adapter.tracer

@@ -18,15 +18,15 @@ from typing import Any
 
 from logtracer import NodeStatus, Span
 
-from ._calls import Call, watch_calls
+from ._calls import Call, Gathered, watch_calls
 from ._installing import Adapter
 from ._reading import first, read
-from ._steps import Pauses, ReportedError
+from ._steps import Pauses, ReportedError, note_ids
 
-_RUNS = (
-    ("agno.agent.agent", "Agent"),
-    ("agno.team.team", "Team"),
-    ("agno.workflow.workflow", "Workflow"),
+_RUNS = (  # with the name of the events that are pieces of the answer
+    ("agno.agent.agent", "Agent", "RunContent"),
+    ("agno.team.team", "Team", "TeamRunContent"),
+    ("agno.workflow.workflow", "Workflow", "WorkflowRunContent"),
 )
 _STEPS = (  # of workflows: the type of their nodes is by what they do
     ("agno.workflow.step", "Step", "custom"),
@@ -75,12 +75,23 @@ def _describe_continuation(pauses: Pauses, runner: Any, *args: Any, **kwargs: An
     return going_on
 
 
+def _piece_of(event_name: str, event: Any) -> str | None:
+    """Return the text of an event of the run's own stream; its members' have other names."""
+    content = read(event, "content")
+    is_own = read(event, "event") == event_name and isinstance(content, str)
+    return content if is_own else None
+
+
 def _finish_run(pauses: Pauses, span: Span, run: Any) -> BaseException | None:
-    content = read(run, "content")
+    text = None
+    if isinstance(run, Gathered):
+        text, run = run.text, run.last
+    is_piece = str(read(run, "event") or "").endswith("Content")
+    content = text if is_piece and text else read(run, "content")
     if content is not None:
         span.output(content=content)
     facts = {name: read(run, name) for name in ("run_id", "session_id", "parent_run_id")}
-    span.metadata(**{f"agno.{name}": fact for name, fact in facts.items() if fact})
+    note_ids(span, **{f"agno.{name}": fact for name, fact in facts.items()})
     status = str(read(run, "status", "value") or "").lower()
     event = str(read(run, "event") or "")  # the last of a stream, in place of a status
     if status == "paused" or event.endswith("Paused"):
@@ -124,12 +135,13 @@ def _connect(adapter: Adapter) -> None:
     pauses = Pauses(adapter, "agno.run_id")
     finish = functools.partial(_finish_run, pauses)
     go_on = functools.partial(_describe_continuation, pauses)
-    for module, name in _RUNS:
+    for module, name, event in _RUNS:
         runner = getattr(adapter.load(module), name)
-        watch(runner, "run", _describe_run, finish, _is_streamed)
-        watch(runner, "arun", _describe_run, finish, _is_always_later)
-        watch(runner, "continue_run", go_on, finish, _is_streamed)
-        watch(runner, "acontinue_run", go_on, finish, _is_always_later)
+        pieces = functools.partial(_piece_of, event)
+        watch(runner, "run", _describe_run, finish, _is_streamed, pieces)
+        watch(runner, "arun", _describe_run, finish, _is_always_later, pieces)
+        watch(runner, "continue_run", go_on, finish, _is_streamed, pieces)
+        watch(runner, "acontinue_run", go_on, finish, _is_always_later, pieces)
     for module, name, node_type in _STEPS:
         step = getattr(adapter.load(module), name)
         describe = functools.partial(_describe_step, node_type)

@@ -15,7 +15,7 @@ from typing import Any
 
 from logtracer import Span
 
-from ._calls import Call, keep_nothing, keep_result, watch_calls
+from ._calls import Call, keep_nothing, watch_calls
 from ._installing import Adapter
 from ._reading import read
 
@@ -50,6 +50,12 @@ def _finish_run(span: Span, result: Any) -> None:
         span.metadata(stop_reason=read(result, "stop_reason"))
 
 
+def _finish_tool(span: Span, result: Any) -> None:
+    """Record what a tool returned; of an agent or a team that is one, what it said last."""
+    messages = read(result, "messages")
+    span.output(result=_text_of(messages[-1]) if messages else result)
+
+
 def _text_of(task: Any) -> Any:
     """Return what a task or a message says."""
     if isinstance(task, (list, tuple)):
@@ -68,7 +74,10 @@ def _connect(adapter: Adapter) -> None:
     watch(agents, "run", _describe_run, _finish_run)
     watch(agents, "run_stream", _describe_run, _finish_run)
     watch(container, "handle_request", _describe_turn, keep_nothing)
-    watch(tool, "run_json", _describe_tool, keep_result)
+    watch(tool, "run_json", _describe_tool, _finish_tool)
+    streaming = getattr(adapter.load("autogen_core.tools"), "BaseStreamTool", None)
+    if streaming is not None:
+        watch(streaming, "run_json_stream", _describe_tool, _finish_tool)
 
 
 ADAPTER = Adapter("autogen", ("autogen_agentchat",), _connect)

@@ -126,7 +126,7 @@ class _Events:
         try:
             if kind.endswith(("_failed", "_error", "_errored")):
                 error = ReportedError(str(read(event, "error")))
-            _record_end(step.span, event)
+            _record_end(step, event)
             if kind == "method_execution_paused":
                 self._pauses.pause(step.span, event.flow_id, event.message)
         finally:
@@ -163,7 +163,8 @@ def _record_start(span: Span, event: Any, node_type: str) -> None:
         span.input(**{name: value for name, value in given.items() if value})
 
 
-def _record_end(span: Span, event: Any) -> None:
+def _record_end(step: Step | ModelCall, event: Any) -> None:
+    span = step.span
     response = read(event, "response")
     if response is not None:
         span.output(message=_message(response))
@@ -174,9 +175,8 @@ def _record_end(span: Span, event: Any) -> None:
     facts = usage_facts(read(event, "usage"))
     reason = read(event, "finish_reason")
     facts["gen_ai.response.finish_reasons"] = [reason] if reason else None
-    known = {name: fact for name, fact in facts.items() if fact is not None}
-    if known:
-        span.metadata(**known)
+    if isinstance(step, ModelCall):
+        step.complete(facts)
 
 
 def _message(response: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from logtracer import NodeStatus, Span
 
 from ._installing import Adapter, Patch, quietly
 from ._reading import read
-from ._steps import ReportedError, Step, open_step, parent_span
+from ._steps import ReportedError, Step, note_ids, open_step, parent_span
 from ._usage import usage_facts
 
 T = TypeVar("T")
@@ -129,7 +129,7 @@ class _Events:
             self._run.span.input(inputs=inputs)
         names = ("task_id", "workflow_run_id", "message_id", "conversation_id")
         facts = {f"dify.{name}": event.get(name) for name in names}
-        self._run.span.metadata(**_known(facts))
+        note_ids(self._run.span, **facts)
 
     def _start_node(self, kind: str, event: dict[str, Any], data: dict[str, Any]) -> None:
         self._start_run(event, "workflow", None)

@@ -5,7 +5,8 @@
     http.install()
 
 Each request below the current span becomes a node with its method, its address and its status;
-bodies and headers are left out. The requests a recorded model call makes are part of that call.
+bodies and headers are left out. A status of 400 or more is a failure. The requests a recorded model
+call makes are part of that call.
 A request ends when its answer's head is there; httpx and requests have then read the body too,
 unless they were told to stream.
 """
@@ -13,6 +14,7 @@ unless they were told to stream.
 from __future__ import annotations
 
 import weakref
+from http import HTTPStatus
 from typing import Any
 
 from logtracer import Span
@@ -20,7 +22,7 @@ from logtracer import Span
 from ._calls import Call, watch_calls
 from ._installing import Adapter, is_importable
 from ._reading import read
-from ._steps import is_model_call, parent_span, request_in_progress
+from ._steps import is_model_call, parent_span, reported, request_in_progress
 
 _requests: weakref.WeakSet[Span] = weakref.WeakSet()
 
@@ -52,11 +54,21 @@ def _describe_address(client: Any, method: Any, url: Any, *args: Any, **kwargs: 
     return _describe(method, url)
 
 
-def _finish(span: Span, answer: Any) -> None:
+def _finish(span: Span, answer: Any) -> BaseException | None:
+    """Record the status; 400 and above is a failure of the request, though clients return it."""
     status = read(answer, "status_code") or read(answer, "status")
-    if status is not None:
-        span.output(status=status)
-        span.metadata(**{"http.response.status_code": status})
+    if not isinstance(status, int):
+        return None
+    span.output(status=status)
+    span.metadata(**{"http.response.status_code": status})
+    return reported("HTTPStatusError", _title_of(status)) if status >= 400 else None
+
+
+def _title_of(status: int) -> str:
+    try:
+        return f"HTTP {status} {HTTPStatus(status).phrase}"
+    except ValueError:  # not one of the known ones
+        return f"HTTP {status}"
 
 
 _METHODS = (

@@ -36,6 +36,7 @@ from ._steps import (
     Pauses,
     Step,
     add_resolver,
+    note_ids,
     open_model_call,
     open_step,
     parent_span,
@@ -225,8 +226,9 @@ class _Handler:
             if span is None:
                 return
             span.input(value=plain_state(inputs))
-            names = ("langgraph_node", "langgraph_step", "thread_id")
+            names = ("langgraph_node", "langgraph_step")
             span.metadata(**{name: place[name] for name in names if name in place})
+            note_ids(span, thread_id=place.get("thread_id"))
             if is_plumbing(runnable):
                 span.metadata(**{"logtracer.plumbing": True})
             failed = self._failed.pop(key, None)
@@ -409,7 +411,7 @@ class _Handler:
             if span is not None:
                 span.input(arguments=inputs if inputs is not None else input_str)
                 if rest.get("tool_call_id"):
-                    span.metadata(**{"gen_ai.tool.call.id": rest["tool_call_id"]})
+                    note_ids(span, **{"gen_ai.tool.call.id": rest["tool_call_id"]})
 
     def on_tool_end(self, output: Any, *, run_id: Any, **rest: Any) -> None:
         """End a tool call; one whose error the product handled is failed all the same."""

@@ -15,18 +15,20 @@ from typing import Any
 from logtracer import Span
 
 from ._installing import Adapter, quietly
-from ._model_facts import RESPONSES
-from ._reading import read
+from ._model_facts import RESPONSES, message_of_chat, output_of
+from ._reading import known, plain, read
 from ._steps import (
     ModelCall,
     Pauses,
     ReportedError,
     Step,
     add_resolver,
+    note_ids,
     open_model_call,
     open_step,
     parent_span,
 )
+from ._tracer_parts import rename
 from ._usage import usage_facts
 
 _TYPES = {
@@ -50,6 +52,8 @@ class _Processor:
         self._adapter = adapter
         self._steps: dict[str, Step | ModelCall] = {}  # by the id of the SDK's trace or span
         self._pauses = Pauses(adapter, "openai_agents.trace_id")
+        self._above: dict[str, str] = {}  # the id of what a span is in, up to its workflow
+        self._asked: set[str] = set()  # agents and workflows whose first input is known
 
     def current(self, tracing: Any) -> Span | None:
         """Return the node of the SDK's current span."""
@@ -65,13 +69,14 @@ class _Processor:
             step = open_step(self._adapter, trace.name, "sub_agent")
             if step is not None:
                 self._steps[trace.trace_id] = step
-                facts = {"openai_agents.trace_id": trace.trace_id, "session_id": trace.group_id}
-                step.span.metadata(**{name: fact for name, fact in facts.items() if fact})
+                ids = {"openai_agents.trace_id": trace.trace_id, "session_id": trace.group_id}
+                note_ids(step.span, **ids)
 
     def on_trace_end(self, trace: Any) -> None:
         """End the node of a workflow."""
         with quietly("openai_agents"):
             step = self._steps.pop(trace.trace_id, None)
+            self._asked.discard(trace.trace_id)
             if step is not None:
                 step.end(step.error_in_flight())
 
@@ -81,6 +86,7 @@ class _Processor:
             if not self.is_active:
                 return
             above = self._steps.get(span.parent_id or "") or self._steps.get(span.trace_id)
+            self._above[span.span_id] = span.parent_id or span.trace_id
             parent = parent_span() if above is None else above.span
             kind = span.span_data.type
             if kind == "task" and above is not None:  # it only repeats the workflow
@@ -93,7 +99,7 @@ class _Processor:
                 self._steps[span.span_id] = step
                 step.span.__enter__()
                 if above is None:  # a paused run goes on: its workflow has ended before
-                    step.span.metadata(**{"openai_agents.trace_id": span.trace_id})
+                    note_ids(step.span, **{"openai_agents.trace_id": span.trace_id})
                     self._pauses.resume(step.span, span.trace_id)
 
     def on_span_end(self, span: Any) -> None:
@@ -101,16 +107,32 @@ class _Processor:
         with quietly("openai_agents"):
             step = self._steps.pop(span.span_id, None)
             data = span.span_data
+            self._asked.discard(span.span_id)
+            above = self._above.pop(span.span_id, "")
             if step is None or data.type == "task":
                 return
             error = _error_of(span.error) or step.error_in_flight()
             try:
-                _record(step.span, data)
+                given, answer = _record(step, data)
+                self._pass_up(above, given, answer)
                 if data.type == _PAUSABLE and data.output is None and error is None:
                     reason = f"{data.name} waits for approval"
                     self._pauses.pause(step.span, span.trace_id, reason)
             finally:
                 step.end(error)
+
+    def _pass_up(self, above: str, given: dict[str, Any], answer: dict[str, Any]) -> None:
+        """Tell the agents and the workflow of a call their first input and last output."""
+        while above:
+            step = self._steps.get(above)
+            is_one = step is not None and step.span.node_type == "sub_agent"
+            if step is not None and is_one:
+                if given and above not in self._asked:
+                    self._asked.add(above)
+                    step.span.input(**given)
+                if answer:
+                    step.span.output(**answer)
+            above = self._above.get(above, "")
 
     def shutdown(self) -> None:
         """Do nothing: what is open ends with its spans."""
@@ -129,12 +151,15 @@ def _name_of(data: Any) -> str:
     return str(read(data, "name") or data.type)
 
 
-def _record(span: Span, data: Any) -> None:
-    if data.type == "response":
-        _record_response(span, data)
-    elif data.type == "generation":
-        _record_generation(span, data)
-    elif data.type == "function":
+def _record(step: Step | ModelCall, data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Record what a span holds; of a model call return the messages it was given and its answer."""
+    span = step.span
+    if data.type in _MODEL_CALLS:
+        read_call = _read_response if data.type == "response" else _read_generation
+        given, answer, facts = read_call(data)
+        _record_call(step, given, answer, facts)
+        return {name: given[name] for name in given if name == "messages"}, answer
+    if data.type == "function":
         span.input(arguments=data.input)
         if data.output is not None:
             span.output(result=data.output)
@@ -143,34 +168,47 @@ def _record(span: Span, data: Any) -> None:
     elif data.type == "guardrail":
         span.output(triggered=data.triggered)
     elif data.type == "agent":
-        span.metadata(tools=data.tools, handoffs=data.handoffs, output_type=data.output_type)
+        facts = {"tools": data.tools, "handoffs": data.handoffs, "output_type": data.output_type}
+        span.metadata(**known(facts))
+    return {}, {}
 
 
-def _record_response(span: Span, data: Any) -> None:
+def _record_call(
+    step: Step | ModelCall, given: dict[str, Any], answer: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    span, model = step.span, facts.get("gen_ai.request.model")
+    if given:
+        span.input(**given)
+    if answer:
+        span.output(**answer)
+    if isinstance(step, ModelCall):
+        step.complete(facts)
+    if model and span.name == "chat":  # at its start the SDK did not tell the model
+        rename(span, f"chat {model}", span.node_type)
+
+
+def _read_response(data: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     response = data.response
+    given: dict[str, Any] = {}
     if data.input is not None:
         body = {"input": data.input, "instructions": read(response, "instructions")}
-        span.input(**RESPONSES.read_input(body))
-    if response is not None:
-        answer = RESPONSES.answer(response)
-        span.output(**answer.output)
-        facts = {"gen_ai.operation.name": "chat", "gen_ai.request.model": read(response, "model")}
-        span.metadata(**facts, **answer.facts)
+        given = RESPONSES.read_input(body)
+    if response is None:
+        return given, {}, {}
+    answer = RESPONSES.answer(response)
+    facts = {"gen_ai.operation.name": "chat", "gen_ai.request.model": read(response, "model")}
+    return given, answer.output, {**facts, **answer.facts}
 
 
-def _record_generation(span: Span, data: Any) -> None:
+def _read_generation(data: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     facts = {
         "gen_ai.operation.name": "chat",
         "gen_ai.request.model": data.model,
         **usage_facts(data.usage),
     }
-    span.metadata(**{name: fact for name, fact in facts.items() if fact is not None})
-    if data.input is not None:
-        span.input(messages=list(data.input))
-    if data.output:
-        messages = list(data.output)
-        known = {"message": messages[0]} if len(messages) == 1 else {"messages": messages}
-        span.output(**known)
+    given = {} if data.input is None else {"messages": plain(data.input)}
+    messages = [message_of_chat(message) for message in data.output or ()]
+    return given, output_of(messages), known(facts)
 
 
 def _error_of(error: Any) -> ReportedError | None:

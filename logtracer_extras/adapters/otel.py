@@ -32,6 +32,7 @@ from logtracer_extras.conventions import (
 
 from . import autogen, mcp
 from ._installing import Adapter, Patch, quietly, report
+from ._messages import as_chat
 from ._otel_spans import SpanMethods, Told, context_of, problem_of
 from ._reading import first, read
 from ._steps import (
@@ -111,8 +112,8 @@ class _Recorded:
         facts = facts_of(attributes, told.name)
         _make_reasons_plain(facts.metadata)
         for add, values in (
-            (self.span.input, facts.input_data),
-            (self.span.output, facts.output_data),
+            (self.span.input, as_chat(facts.input_data, is_output=False)),
+            (self.span.output, as_chat(facts.output_data, is_output=True)),
         ):
             if values:
                 add(**values)
@@ -453,7 +454,10 @@ def _newly_current(bridge: _Bridge, context: Any) -> Span | None:
     if span is bridge.api.get_current_span():
         return None
     recorded = bridge.recorded(span)
-    return None if recorded is None else recorded.node
+    is_own = recorded is not None and recorded.span_id == span.get_span_context().span_id
+    if recorded is None or not is_own or hasattr(span, "logtracer"):
+        return None  # what only stands for a node must not hide what runs below that node
+    return recorded.node
 
 
 def _make_detach(original: Any, patch: Patch) -> Any:

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from adapters.trees import last_trace, nodes_of_type, tree
+from adapters.trees import last_trace, nodes_of_type, tree, unreadable_in
 from conftest import ROOT
 from logtracer import FileStore, NodeStatus, Span, Tracer, current_span, load_trace, trace_to_json
 
@@ -96,6 +96,12 @@ class Conformance:
         with self.adapter.install(tracer), tracer.trace("run"):
             self.ask(f"hello, my key is {SECRET}")
         assert SECRET not in trace_to_json(last_trace(tracer))
+
+    def test_what_is_kept_can_be_read(self, tracer: Tracer) -> None:
+        with self.adapter.install(tracer), tracer.trace("run"):
+            self.ask("hello")
+            outcome(self.ask, "always broken")
+        assert unreadable_in(last_trace(tracer)) == []
 
     def test_nothing_is_recorded_after_uninstalling(self, tracer: Tracer) -> None:
         before = [attribute(path) for path in self.patched]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.trees import begin_trace
+from adapters.trees import begin_trace, unreadable_in
 from logtracer import Span, Tracer, current_span
 from needs import needs
 
@@ -97,9 +97,16 @@ def model_apis(model_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def tracer() -> Tracer:
-    """Return a tracer that keeps its traces in memory."""
-    return Tracer()
+def tracer() -> Iterator[Tracer]:
+    """Return a tracer that keeps its traces in memory, and look at the end at what it has kept.
+
+    Whatever product it was: what is kept can be read, and is the same in each run.
+    """
+    tracer = Tracer()
+    yield tracer
+    for trace_id in tracer.storage.list_traces():
+        kept = tracer.storage.load(trace_id)
+        assert kept is None or not unreadable_in(kept)
 
 
 @pytest.fixture

@@ -101,6 +101,34 @@ def test_a_streamed_agent_leaves_the_consumers_span_alone(run: Span) -> None:
     assert tree(run.trace) == AGENT_TREE
 
 
+def output_of(run: Span, name: str) -> Any:
+    return next(node for node in run.trace.nodes.values() if node.name == name).output_data
+
+
+@pytest.mark.parametrize("how", [{}, {"stream_events": True}])
+def test_a_streamed_agent_keeps_its_whole_answer(run: Span, how: dict[str, bool]) -> None:
+    list(make_agent(tools=[]).run("hello", stream=True, **how))
+    assert output_of(run, "forecaster") == {"content": "Hello from the mock."}
+
+
+def test_so_does_an_asynchronous_one_and_a_team(run: Span) -> None:
+    async def main() -> None:
+        async for _ in make_agent(tools=[]).arun("hello", stream=True):
+            pass
+
+    asyncio.run(main())
+    assert output_of(run, "forecaster") == {"content": "Hello from the mock."}
+    list(Team(name="team", members=[make_agent()], model=make_model()).run("hello", stream=True))
+    assert output_of(run, "team") == {"content": "Hello from the mock."}
+
+
+def test_a_streamed_agent_that_is_left_keeps_what_it_said(run: Span) -> None:
+    events = make_agent(tools=[]).run("slow answer", stream=True)
+    first = next(event.content for event in events if event.content)
+    events.close()
+    assert output_of(run, "forecaster") == {"content": first}
+
+
 def test_concurrent_agents_keep_to_their_branches(run: Span) -> None:
     async def stream() -> None:
         async for _ in make_agent().arun("two cities", stream=True):

@@ -140,3 +140,21 @@ def test_a_failing_model_fails_the_team(run: Span) -> None:
 def test_a_failing_tool_fails_its_node_alone(run: Span) -> None:
     asyncio.run(make_agent().run(task="failing tool"))
     assert [node.name for node in run.trace.failed_nodes] == ["get_weather", "look_up"]
+
+
+def test_an_agent_that_is_a_tool_is_below_the_call_of_that_tool(run: Span) -> None:
+    tool = product("autogen_agentchat.tools").AgentTool
+    model = product("autogen_ext.models.replay").ReplayChatCompletionClient
+    core = product("autogen_core")
+    inner = agents.AssistantAgent("forecaster", model_client=model(["21"]), description="d")
+    outer = tool(inner)
+
+    async def main() -> None:
+        token = core.CancellationToken()
+        async for _ in outer.run_json_stream({"task": "weather?"}, token):
+            assert current_span() is run
+
+    asyncio.run(main())
+    assert tree(run.trace) == ["tool_call forecaster", "  sub_agent forecaster"]
+    (call,) = nodes_of_type(run.trace, "tool_call")
+    assert call.output_data["result"]["content"] == "21"

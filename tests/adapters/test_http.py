@@ -31,7 +31,8 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer a request."""
         moved = self.path.startswith("/moved")
-        self.send_response(302 if moved else 200)
+        status = self.path.removeprefix("/status/")
+        self.send_response(int(status) if status.isdecimal() else 302 if moved else 200)
         self.send_header("Location", "/here")
         self.send_header("Content-Length", "2")
         self.end_headers()
@@ -115,6 +116,19 @@ def test_a_request_is_one_node_with_its_redirects(
     assert node.input_data == {"method": "GET", "url": f"{server}/moved?q=1"}
     assert node.output_data == {"status": 200}
     assert node.metadata["http.response.status_code"] == 200
+
+
+@pytest.mark.parametrize("get", CLIENTS)
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(500, "HTTP 500 Internal Server Error"), (404, "HTTP 404 Not Found"), (599, "HTTP 599")],
+)
+def test_a_bad_status_fails_the_node_and_not_the_host(
+    get: Callable[[str], int], status: int, error: str, run: Span, server: str
+) -> None:
+    assert get(f"{server}/status/{status}") == status
+    (node,) = run.trace.failed_nodes
+    assert (node.error, node.output_data) == (error, {"status": status})
 
 
 @pytest.mark.parametrize("get", CLIENTS)

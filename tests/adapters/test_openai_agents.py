@@ -89,6 +89,14 @@ def test_tools_run_in_parallel_and_each_call_is_one_node(run: Span) -> None:
     assert call.input_data["messages"][-1] == {"role": "user", "content": "two cities"}
 
 
+def test_agents_and_workflows_have_the_first_input_and_the_last_output(run: Span) -> None:
+    asyncio.run(answer_to(make_agent(), "two cities"))
+    for node in nodes_of_type(run.trace, "sub_agent"):
+        assert node.input_data["messages"] == [{"role": "user", "content": "two cities"}]
+        answer = {"role": "assistant", "content": "Paris 21, Rome 21."}
+        assert node.output_data == {"message": answer}
+
+
 def test_a_handoff_is_a_decision_between_two_agents(run: Span) -> None:
     forecaster = make_agent("weather_agent")
     asyncio.run(answer_to(make_agent("triage", tools=[], handoffs=[forecaster]), "hand over"))
@@ -251,5 +259,6 @@ def test_the_responses_api_is_read_from_its_answer(tracer: Tracer, model_apis: s
     with adapter.install(tracer), tracer.trace("run"):
         asyncio.run(answer_to(agents.Agent(name="brief", model="gpt-4o"), "hello"))
     (call,) = nodes_of_type(last_trace(tracer), "llm_call")
-    assert call.output_data["message"]["content"] == "Hello from the mock."
+    assert call.output_data["message"] == {"role": "assistant", "content": "Hello from the mock."}
     assert call.metadata["gen_ai.request.model"] == "gpt-4o"
+    assert call.name == "chat gpt-4o"

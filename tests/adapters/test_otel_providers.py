@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -298,7 +299,7 @@ def test_messages_told_as_events_are_messages(run: Span) -> None:
         span.add_event("gen_ai.user.message", {"content": "hello"})
         span.add_event("gen_ai.choice", {"message": "hi", "finish_reason": "stop"})
     assert only(run).input_data["messages"] == [{"role": "user", "content": "hello"}]
-    assert only(run).output_data["messages"][0]["content"] == "hi"
+    assert only(run).output_data["message"]["content"] == "hi"
 
 
 def test_what_a_tool_was_given_and_returned_may_be_told_as_events(run: Span) -> None:
@@ -315,8 +316,29 @@ def test_messages_told_as_one_event_are_messages(run: Span) -> None:
         said = '[{"role": "user", "parts": [{"type": "text", "content": "hello"}]}]'
         name = "gen_ai.client.inference.operation.details"
         span.add_event(name, {"gen_ai.input.messages": said})
-    assert only(run).input_data["messages"][0]["role"] == "user"
+    assert only(run).input_data["messages"] == [{"role": "user", "content": "hello"}]
     assert only(run).annotations == []
+
+
+def test_messages_of_parts_are_chat_messages(run: Span) -> None:
+    call = {"type": "tool_call", "id": "c1", "name": "get_weather", "arguments": {"city": "Paris"}}
+    answer = {"type": "tool_call_response", "id": "c1", "response": "21"}
+    given = [
+        {"role": "user", "parts": [{"type": "text", "content": "weather?"}]},
+        {"role": "assistant", "parts": [{"type": "reasoning", "content": "hm"}, call]},
+        {"role": "tool", "parts": [answer]},
+    ]
+    picture = {"type": "uri", "uri": "https://example.org/a.png"}
+    made = [{"role": "assistant", "parts": [{"type": "text", "content": "It is:"}, picture]}]
+    with start_current("chat m") as span:
+        span.set_attribute("gen_ai.input.messages", json.dumps(given))
+        span.set_attribute("gen_ai.output.messages", json.dumps(made))
+    asked, called, answered = only(run).input_data["messages"]
+    assert asked == {"role": "user", "content": "weather?"}
+    assert called["reasoning"] == "hm"
+    assert called["tool_calls"][0]["function"]["name"] == "get_weather"
+    assert answered == {"role": "tool", "tool_call_id": "c1", "content": "21"}
+    assert only(run).output_data["message"]["content"] == made[0]["parts"]
 
 
 @pytest.mark.parametrize("told", ['["stop"]', ["FinishReason.STOP"], "stop"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 
-from logtracer import Node, Span, TraceGraph, Tracer
+from logtracer import Node, Span, TraceGraph, Tracer, trace_to_json
 
+_UNREADABLE = r"NON-SERIALIZABLE| at 0x[0-9a-f]{6,}"
 _MARKS = {"completed": "", "running": " (running)"}
 
 
@@ -24,6 +26,11 @@ def last_trace(tracer: Tracer) -> TraceGraph:
     found = tracer.storage.load(tracer.storage.list_traces()[-1])
     assert found is not None
     return found
+
+
+def unreadable_in(trace: TraceGraph) -> list[str]:
+    """Return what is kept of objects that nobody can read, and addresses, new in each run."""
+    return re.findall(rf'[^"]*(?:{_UNREADABLE})', trace_to_json(trace, indent=None))
 
 
 def nodes_of_type(trace: TraceGraph, node_type: str) -> list[Node]:
