@@ -7,13 +7,27 @@
         print(finding.kind, finding.message, finding.evidence)
 
 The same trace gives the same findings. Each file holds one family: `loops`, `results`, `answers`,
-`claims`, `grounding`. `Watch` looks for the same while a run goes on.
+`claims`, `grounding`. `Watch` looks for the same while a run goes on;
+`learn` finds what good runs have in common, `broken` what of it another run breaks.
 """
 
 from __future__ import annotations
 
 from .checking import KINDS, check
 from .findings import Finding
+from .law_tests import law_tests
+from .laws import Law, LawError, broken, learn
 from .watch import RunStopped, Watch
 
-__all__ = ["KINDS", "Finding", "RunStopped", "Watch", "check"]
+__all__ = [
+    "KINDS",
+    "Finding",
+    "Law",
+    "LawError",
+    "RunStopped",
+    "Watch",
+    "broken",
+    "check",
+    "law_tests",
+    "learn",
+]

@@ -9,7 +9,7 @@ from typing import Any
 
 from logtracer import Node, NodeStatus
 
-from ..analysis.tokens import models_of, usage_of
+from ..facts import models_of, usage_of
 from .findings import Finding
 from .reading import Reading, text_of, tool_calls_in
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from logtracer import Node, NodeStatus, NodeType, TraceGraph
 
-from ..analysis.tokens import PriceTable, models_of, usage_of
+from ..analysis.tokens import PriceTable
 from ..conventions.messages import messages_in
 from ..diff.values import packed
+from ..facts import models_of, usage_of
 from .findings import Finding
 
 __all__ = [

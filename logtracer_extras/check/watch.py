@@ -19,7 +19,8 @@ from datetime import datetime
 
 from logtracer import LogtracerError, Node, NodeType, TraceGraph, Tracer, current_span
 
-from ..analysis.tokens import PriceTable, models_of, usage_of
+from ..analysis.tokens import PriceTable
+from ..facts import models_of, usage_of
 from .answers import answer_problem
 from .checking import check
 from .findings import Finding
