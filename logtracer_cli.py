@@ -1500,6 +1500,7 @@ COMMANDS = {
     "search": "find nodes in all traces",
     "diff": "compare two traces, or groups of traces",
     "why": "go from a failed node to its cause",
+    "check": "find what is wrong with traces that look successful",
     "view": "show a trace in the browser",
     "import": "import traces from other tools",
     "export": "write a trace for another viewer",
