@@ -14,16 +14,17 @@ from .datadog import datadog_span, is_datadog
 from .go import go_span, is_go
 from .inspect import is_inspect, read_inspect
 from .jaeger import is_jaeger, is_jaeger_span, read_jaeger, read_jaeger_span
+from .jaeger_model import is_jaeger_model, read_jaeger_model
 from .langfuse import is_langfuse_trace, is_observation, langfuse_trace, observations
 from .langsmith import is_langsmith, read_langsmith
 from .logfire import is_logfire, logfire_span
 from .messages import is_conversation, is_message, read_conversation, read_message_list
 from .mlflow import is_mlflow, read_mlflow
-from .openai_agents import agents_sdk_span, is_agents_sdk
+from .openai_agents import is_agents_sdk, read_agents_sdk
 from .otel import is_attributes, is_otlp, is_span, read_attributes, read_otlp, read_span, span_of
 from .phoenix import is_row, rows
 from .xray import is_xray, xray_spans
-from .zipkin import is_micro_span, micro_span
+from .zipkin import is_zipkin, read_zipkin
 
 __all__ = [
     "RECORD_FORMATS",
@@ -86,10 +87,8 @@ RECORD_FORMATS: tuple[
     ("go", is_go, go_span),
     ("phoenix", is_row, rows),
     ("logfire", is_logfire, logfire_span),
-    ("openai_agents", is_agents_sdk, agents_sdk_span),
     ("datadog", is_datadog, datadog_span),
     ("xray", is_xray, xray_spans),
-    ("zipkin", is_micro_span, micro_span),
 )
 
 _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = (
@@ -97,6 +96,7 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
     *((name, has_form, _reader_of_records(records)) for name, has_form, records in RECORD_FORMATS),
     ("jaeger", is_jaeger, read_jaeger),
     ("jaeger", is_jaeger_span, read_jaeger_span),
+    ("jaeger", is_jaeger_model, read_jaeger_model),
     ("mlflow", is_mlflow, read_mlflow),
     ("inspect", is_inspect, read_inspect),
     ("langsmith", is_langsmith, read_langsmith),
@@ -110,7 +110,10 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
 
 # Formats whose files are read as a whole: a session with an event on each line. Each is given all
 # documents of a file, and most of them have to have its form.
-_FILE_FORMATS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = ()
+_FILE_FORMATS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = (
+    ("openai_agents", is_agents_sdk, read_agents_sdk),
+    ("zipkin", is_zipkin, read_zipkin),
+)
 
 
 def file_reader_of(documents: list[Any]) -> tuple[str, ReadSpans] | None:
