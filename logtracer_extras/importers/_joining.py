@@ -141,7 +141,8 @@ def _count_once(spans: list[SpanRecord], by_id: Mapping[str, SpanRecord]) -> Non
 
 
 def _is_counted(span: SpanRecord) -> bool:
-    is_call = span.facts.node_type == NodeType.LLM_CALL and not span.own
+    """Tell a call of Langfuse, which calls everything a generation that has a model's name."""
+    is_call = span.facts.node_type == NodeType.LLM_CALL and span.format == "langfuse"
     return is_call and any(name.startswith(_USAGE) for name in span.facts.metadata)
 
 

@@ -91,18 +91,13 @@ def test_a_call_within_a_call_is_counted_once() -> None:
 
 
 def test_a_model_that_a_tool_of_a_model_calls_is_counted_too() -> None:
-    kinds = [("LLM", None), ("TOOL", 1), ("LLM", 2)]
-    spans = [
-        {
-            "trace_id": "ab" * 16,
-            "span_id": f"{at:016x}",
-            "parent_id": None if above is None else f"{above:016x}",
-            "attributes": {"openinference.span.kind": kind, "llm.token_count.prompt": 5},
-        }
+    kinds = [("GENERATION", None), ("TOOL", "1"), ("GENERATION", "2")]
+    observations = [
+        {"id": str(at), "parentObservationId": above, "type": kind, "usage": {"input": 5}}
         for at, (kind, above) in enumerate(kinds, 1)
     ]
 
-    assert len(of_type(read(*spans), "llm_call")) == 2
+    assert len(of_type(read({"id": "t", "observations": observations}), "llm_call")) == 2
 
 
 def test_a_download_of_langfuse_is_its_answer_with_a_text_in_it() -> None:
@@ -121,7 +116,7 @@ def test_a_download_of_langfuse_is_its_answer_with_a_text_in_it() -> None:
     [{"inputUsage": 1200, "outputUsage": 15}, {"promptTokens": 1200, "completionTokens": 15}],
 )
 def test_counts_in_columns_of_their_own_are_read(columns: dict[str, int]) -> None:
-    shared = {"id": "o", "parentObservationId": None, "type": "GENERATION", "usageDetails": {}}
+    shared: dict[str, Any] = {"id": "o", "parentObservationId": None, "type": "GENERATION", "usageDetails": {}}
     (call,) = read({**shared, **columns}).nodes.values()
 
     assert call.metadata["gen_ai.usage.input_tokens"] == 1200
