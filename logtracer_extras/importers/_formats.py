@@ -10,6 +10,7 @@ from ._kinds import count_kinds, most_are, sample_of
 from ._records import SHARED, Record
 from ._spans import ReadSpans, SpanRecord
 from ._values import clean_values
+from .atif import is_atif, read_atif
 from .datadog import datadog_span, is_datadog
 from .go import go_span, is_go
 from .inspect import is_inspect, read_inspect
@@ -93,6 +94,7 @@ RECORD_FORMATS: tuple[
 
 _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = (
     ("otlp", is_otlp, read_otlp),
+    ("atif", is_atif, read_atif),
     *((name, has_form, _reader_of_records(records)) for name, has_form, records in RECORD_FORMATS),
     ("jaeger", is_jaeger, read_jaeger),
     ("jaeger", is_jaeger_span, read_jaeger_span),

@@ -116,7 +116,12 @@ def test_a_download_of_langfuse_is_its_answer_with_a_text_in_it() -> None:
     [{"inputUsage": 1200, "outputUsage": 15}, {"promptTokens": 1200, "completionTokens": 15}],
 )
 def test_counts_in_columns_of_their_own_are_read(columns: dict[str, int]) -> None:
-    shared: dict[str, Any] = {"id": "o", "parentObservationId": None, "type": "GENERATION", "usageDetails": {}}
+    shared: dict[str, Any] = {
+        "id": "o",
+        "parentObservationId": None,
+        "type": "GENERATION",
+        "usageDetails": {},
+    }
     (call,) = read({**shared, **columns}).nodes.values()
 
     assert call.metadata["gen_ai.usage.input_tokens"] == 1200
