@@ -21,12 +21,14 @@ from typing import Any, NamedTuple
 
 from logtracer import Edge, Node, NodeStatus, TraceGraph, __version__, trace_to_json
 
+from .conventions.atif import document_of
 from .conventions.values import to_json, well_formed
 from .facts import Moments, links_of
 
 __all__ = [
     "FORMATS",
     "Format",
+    "to_atif",
     "to_chrome",
     "to_csv",
     "to_dot",
@@ -376,6 +378,11 @@ def to_otlp(trace: TraceGraph) -> str:
     return "".join(line.decode() + "\n" for line in encode_requests([trace]))
 
 
+def to_atif(trace: TraceGraph) -> str:
+    """Return an ATIF trajectory, version 1.8, as Harbor and its tools read it."""
+    return to_json(document_of(trace))
+
+
 def to_html(trace: TraceGraph) -> str:
     """Return one self-contained page that shows the trace."""
     from .viewer.page import trace_page  # reads the page's template from the disk
@@ -384,6 +391,7 @@ def to_html(trace: TraceGraph) -> str:
 
 
 FORMATS: dict[str, Format] = {
+    "atif": Format(".atif.json", to_atif),
     "chrome": Format(".trace.json", to_chrome),
     "csv": Format(".csv", to_csv),
     "dot": Format(".dot", to_dot),

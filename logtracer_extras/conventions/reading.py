@@ -14,7 +14,14 @@ from .usage import rename, take_usage
 from .values import mapping, parse_json
 from .writing import is_derived
 
-__all__ = ["Facts", "facts_of"]
+__all__ = [
+    "INPUT_MESSAGES",
+    "INPUT_VALUES",
+    "OUTPUT_MESSAGES",
+    "OUTPUT_VALUES",
+    "Facts",
+    "facts_of",
+]
 
 
 # ---- Reading: anybody's attributes as a node's facts ---------------------------------------------
@@ -40,8 +47,8 @@ def facts_of(attributes: Mapping[str, Any], name: str = "") -> Facts:
     facts = Facts(type_of(rest, name), metadata=rest)
     spread_events(rest)
     join_tool_calls(rest)
-    facts.input_data = _take_data(rest, _INPUT_MESSAGES, _INPUT_VALUES)
-    facts.output_data = _take_data(rest, _OUTPUT_MESSAGES, _OUTPUT_VALUES)
+    facts.input_data = _take_data(rest, INPUT_MESSAGES, INPUT_VALUES)
+    facts.output_data = _take_data(rest, OUTPUT_MESSAGES, OUTPUT_VALUES)
     _take_documents(rest, facts.output_data)
     for canonical, aliases in _ALIASES.items():
         rename(rest, canonical, aliases)
@@ -99,6 +106,9 @@ _FINISH_REASONS = (
 
 
 def _take_finish_reason(attributes: dict[str, Any]) -> None:
+    reasons = attributes.get("gen_ai.response.finish_reasons")
+    if isinstance(reasons, str):
+        attributes["gen_ai.response.finish_reasons"] = parse_json(reasons)
     for name in _FINISH_REASONS:
         reason = attributes.get(name)
         if not isinstance(reason, str):
@@ -109,7 +119,7 @@ def _take_finish_reason(attributes: dict[str, Any]) -> None:
 
 # ---- Reading: inputs and outputs -----------------------------------------------------------------
 
-_INPUT_MESSAGES = (
+INPUT_MESSAGES = (
     "gen_ai.input.messages",
     "llm.input_messages",
     "gen_ai.prompt",
@@ -118,7 +128,7 @@ _INPUT_MESSAGES = (
     "pydantic_ai.all_messages",
     "all_messages_events",
 )
-_INPUT_VALUES = (
+INPUT_VALUES = (
     "input.value",
     "gen_ai.tool.call.arguments",
     "traceloop.entity.input",
@@ -133,13 +143,13 @@ _INPUT_VALUES = (
     "gen_ai.retrieval.query.text",
     "input",
 )
-_OUTPUT_MESSAGES = (
+OUTPUT_MESSAGES = (
     "gen_ai.output.messages",
     "llm.output_messages",
     "gen_ai.completion",
     "llm.completions",
 )
-_OUTPUT_VALUES = (
+OUTPUT_VALUES = (
     "output.value",
     "gen_ai.tool.call.result",
     "traceloop.entity.output",

@@ -91,11 +91,11 @@ def type_of(attributes: Mapping[str, Any], name: str = "") -> str:
 
 def _type_by_presence(attributes: Mapping[str, Any]) -> NodeType | None:
     """Return what a span without a word for its kind must be: those of older pydantic-ai."""
+    if "all_messages_events" in attributes or "pydantic_ai.all_messages" in attributes:
+        return NodeType.SUB_AGENT
     if "gen_ai.request.model" in attributes:
         return NodeType.LLM_CALL
-    if "gen_ai.tool.name" in attributes:
-        return NodeType.TOOL_CALL
-    return NodeType.SUB_AGENT if "all_messages_events" in attributes else None
+    return NodeType.TOOL_CALL if "gen_ai.tool.name" in attributes else None
 
 
 def type_of_kind(kind: object) -> str:

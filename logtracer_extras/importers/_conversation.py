@@ -79,6 +79,7 @@ class Conversation:
         self._tools: list[SpanRecord] = []  # those since then
         self._new: list[Any] = []  # messages since the last model call
         self._count = 0
+        self._made = 0
         self._moment: datetime | None = None
 
     def add(self, said: Said) -> SpanRecord | None:
@@ -101,16 +102,20 @@ class Conversation:
             self.add(said)
         return self.spans
 
-    def skip(self, count: int) -> None:
-        """Leave out messages that a call carries and that no step here stands for."""
-        self._count += count
+    def remove(self, span: SpanRecord) -> None:
+        """Take a step out that nobody made: its tools follow what it followed."""
+        if self._last is span:
+            self._last = None
+        for tool in self._tools:
+            tool.links = [*span.links]
+        self.spans.remove(span)
 
     def close(self, root: SpanRecord) -> Iterator[SpanRecord]:
         """Give the root the time of its steps; return it and them."""
         starts = [span.start for span in self.spans if span.start is not None]
         ends = [span.end for span in self.spans if span.end is not None]
         root.start = root.start or min(starts, default=None)
-        root.end = root.end or max(ends, default=None)
+        root.end = root.end or max(starts + ends, default=None)
         if root.status is None and root.start is not None:
             root.status = NodeStatus.COMPLETED
         moment = root.start
@@ -211,7 +216,8 @@ class Conversation:
     def _new_span(self, name: str, facts: Facts) -> SpanRecord:
         """Make a step that follows the tools before it, or else the step before it."""
         before = self._tools or [step for step in (self._last,) if step is not None]
-        span_id = hashed_id(f"{self._trace_id}/{self._key}/{len(self.spans)}", SPAN_DIGITS)
+        span_id = hashed_id(f"{self._trace_id}/{self._key}/{self._made}", SPAN_DIGITS)
+        self._made += 1
         span = SpanRecord(self._trace_id, text_of(name), facts, span_id, self._parent_id)
         for step in before:
             edge = {"logtracer.edge.type": EdgeType.DATA_FLOW.value}

@@ -10,6 +10,7 @@ from ._kinds import count_kinds, most_are, sample_of
 from ._records import SHARED, Record
 from ._spans import ReadSpans, SpanRecord
 from ._values import clean_values
+from .atif import is_atif, read_atif
 from .claude_code import is_claude_code, read_claude_code
 from .cline import is_cline, read_cline
 from .codex import is_codex, read_codex
@@ -18,18 +19,19 @@ from .gemini_cli import is_gemini_cli, read_gemini_cli
 from .go import go_span, is_go
 from .inspect import is_inspect, read_inspect
 from .jaeger import is_jaeger, is_jaeger_span, read_jaeger, read_jaeger_span
+from .jaeger_model import is_jaeger_model, read_jaeger_model
 from .langfuse import is_langfuse_trace, is_observation, langfuse_trace, observations
 from .langsmith import is_langsmith, read_langsmith
 from .logfire import is_logfire, logfire_span
 from .messages import is_conversation, is_message, read_conversation, read_message_list
 from .mlflow import is_mlflow, read_mlflow
-from .openai_agents import agents_sdk_span, is_agents_sdk
+from .openai_agents import is_agents_sdk, read_agents_sdk
 from .opencode import is_opencode, read_opencode
 from .otel import is_attributes, is_otlp, is_span, read_attributes, read_otlp, read_span, span_of
 from .phoenix import is_row, rows
 from .pi import is_pi, read_pi
 from .xray import is_xray, xray_spans
-from .zipkin import is_micro_span, micro_span
+from .zipkin import is_zipkin, read_zipkin
 
 __all__ = [
     "RECORD_FORMATS",
@@ -92,17 +94,17 @@ RECORD_FORMATS: tuple[
     ("go", is_go, go_span),
     ("phoenix", is_row, rows),
     ("logfire", is_logfire, logfire_span),
-    ("openai_agents", is_agents_sdk, agents_sdk_span),
     ("datadog", is_datadog, datadog_span),
     ("xray", is_xray, xray_spans),
-    ("zipkin", is_micro_span, micro_span),
 )
 
 _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = (
     ("otlp", is_otlp, read_otlp),
+    ("atif", is_atif, read_atif),
     *((name, has_form, _reader_of_records(records)) for name, has_form, records in RECORD_FORMATS),
     ("jaeger", is_jaeger, read_jaeger),
     ("jaeger", is_jaeger_span, read_jaeger_span),
+    ("jaeger", is_jaeger_model, read_jaeger_model),
     ("mlflow", is_mlflow, read_mlflow),
     ("inspect", is_inspect, read_inspect),
     ("langsmith", is_langsmith, read_langsmith),
@@ -122,6 +124,8 @@ _FILE_FORMATS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = 
     ("opencode", is_opencode, read_opencode),
     ("cline", is_cline, read_cline),
     ("claude_code", is_claude_code, read_claude_code),
+    ("openai_agents", is_agents_sdk, read_agents_sdk),
+    ("zipkin", is_zipkin, read_zipkin),
 )
 
 

@@ -10,7 +10,16 @@ from logtracer import Edge, EdgeType, Node, NodeStatus, NodeType, TraceGraph
 
 from ..conventions.values import first_of, object_of, objects_in, parse_json
 from ._spans import SpanLink, SpanRecord, add_note
-from ._values import SPAN_DIGITS, clean_values, hashed_id, id_of, moment_of, optional_text, text_of
+from ._values import (
+    NO_SPAN,
+    SPAN_DIGITS,
+    clean_values,
+    hashed_id,
+    id_of,
+    moment_of,
+    optional_text,
+    text_of,
+)
 
 __all__ = ["KINDS", "assemble"]
 
@@ -28,8 +37,10 @@ def assemble(spans: Iterable[SpanRecord]) -> list[TraceGraph]:
 
 def _join(spans: list[SpanRecord]) -> TraceGraph:
     """Build the graph of spans of one trace: all of them, in the order in which they started."""
+    _settle_zeros(spans)
     by_id = _name_spans(spans)
     levels = _levels(spans, by_id)
+    _count_once(spans, by_id)
     for span in spans:
         _note_oddities(span, by_id)
     ordered = sorted(spans, key=lambda span: _start_order(span, levels))  # equal ones: file order
@@ -49,6 +60,17 @@ def _key(span: SpanRecord) -> str:
 
 def _start_order(span: SpanRecord, levels: Mapping[str, int]) -> tuple[datetime, int, int]:
     return span.start or span.order or _LAST, span.sequence_number, levels[_key(span)]
+
+
+def _settle_zeros(spans: list[SpanRecord]) -> None:
+    """Read an id of zeros as none, unless it is the id of one span, which others then mean."""
+    meant = [span for span in spans if span.span_id == NO_SPAN]
+    only = hashed_id(f"{spans[0].trace_id}/zeros", SPAN_DIGITS) if len(meant) == 1 else None
+    for span in spans:
+        span.parent_id = only if span.parent_id == NO_SPAN else span.parent_id
+        span.span_id = only if span.span_id == NO_SPAN else span.span_id
+        if span.parent_id == span.span_id == only:
+            span.parent_id = None
 
 
 def _name_spans(spans: list[SpanRecord]) -> dict[str, SpanRecord]:
@@ -95,6 +117,40 @@ def _note_oddities(span: SpanRecord, by_id: Mapping[str, SpanRecord]) -> None:
     if span.status is None and span.start is not None and span.end is None:
         add_note(span, "it has no end")
         span.status = NodeStatus.INTERRUPTED
+
+
+_USAGE = "gen_ai.usage."
+_REPEATED = "logtracer.import.repeated_usage"  # of a step around calls that tell their own
+_WRAPPERS = (NodeType.CUSTOM, NodeType.TRANSFORMATION, NodeType.LLM_CALL)
+_NEAR = 8  # levels between a call and the span around it that repeats its usage
+
+
+def _count_once(spans: list[SpanRecord], by_id: Mapping[str, SpanRecord]) -> None:
+    """Make a step of a model call around model calls: their tokens are its tokens."""
+    calls = [span for span in spans if _is_counted(span)]
+    for span in calls:
+        above = span
+        for _ in range(_NEAR):
+            parent = by_id.get(above.parent_id or "")
+            if parent is None or parent is span or parent.facts.node_type not in _WRAPPERS:
+                break
+            above = parent
+            if _is_counted(above):
+                _move_usage(above)
+                break
+
+
+def _is_counted(span: SpanRecord) -> bool:
+    """Tell a call of Langfuse, which calls everything a generation that has a model's name."""
+    is_call = span.facts.node_type == NodeType.LLM_CALL and span.format == "langfuse"
+    return is_call and any(name.startswith(_USAGE) for name in span.facts.metadata)
+
+
+def _move_usage(span: SpanRecord) -> None:
+    metadata = span.facts.metadata
+    names = [name for name in metadata if name.startswith(_USAGE)]
+    metadata[_REPEATED] = {name: metadata.pop(name) for name in names}
+    span.facts.node_type = NodeType.TRANSFORMATION
 
 
 def _node_of(span: SpanRecord, number: int, level: int, by_id: Mapping[str, SpanRecord]) -> Node:
@@ -198,6 +254,8 @@ def _describe(trace: TraceGraph, spans: list[SpanRecord]) -> None:
         trace.nodes[first.node_id].node_type = "trace"
     trace.metadata = {_FORMAT: first.format, **first.shared, **_session(first.facts.metadata)}
     for span in spans:
+        trace.name = span.about.get("name") or trace.name
+        trace.metadata.update(span.about.get("metadata", {}))
         for kind, count in span.kinds.items():
             kinds = trace.metadata.setdefault(KINDS, {})
             kinds[kind] = kinds.get(kind, 0) + count

@@ -56,6 +56,7 @@ class SpanRecord:
     format: str = ""
     node_id: str = ""
     order: datetime | None = None  # where it stands among the others when it has no start
+    about: dict[str, Any] = field(default_factory=dict)  # the name and metadata of its trace
     kinds: dict[str, int] = field(default_factory=dict)  # what its document held beside spans
 
     @property

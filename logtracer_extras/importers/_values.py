@@ -15,6 +15,7 @@ from ..conventions.values import integer_of, to_json, well_formed
 
 __all__ = [
     "MAX_DEPTH",
+    "NO_SPAN",
     "SPAN_DIGITS",
     "TRACE_DIGITS",
     "clean_value",
@@ -26,6 +27,7 @@ __all__ = [
     "known_id",
     "moment_of",
     "optional_text",
+    "span_id_of",
     "text_of",
     "without_none",
 ]
@@ -67,6 +69,15 @@ SPAN_DIGITS = 16
 TRACE_DIGITS = 32
 _HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{1,32})")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+NO_SPAN = "0" * SPAN_DIGITS  # what says "none"; a scrubbed file may mean a span by it
+
+
+def span_id_of(value: Any) -> str | None:
+    """Return a span's id; zeros stay zeros, because others may point to them."""
+    is_zero = isinstance(value, str) and len(value) >= SPAN_DIGITS and not value.strip("0")
+    return NO_SPAN if is_zero else id_of(value, SPAN_DIGITS)
 
 
 def id_of(value: Any, digits: int) -> str | None:

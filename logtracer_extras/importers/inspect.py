@@ -10,6 +10,7 @@ from logtracer import NodeType
 from ..conventions.reading import Facts
 from ..conventions.usage import usage_facts
 from ..conventions.values import first_of, integer_of, object_of, objects_in
+from ._conversation import CARRIED
 from ._spans import SpanRecord, add_failure
 from ._values import (
     MAX_DEPTH,
@@ -55,6 +56,8 @@ class _InspectSample:
         self._open: list[SpanRecord] = []  # spans begun and not ended, for logs without span ids
         self._by_id: dict[str, SpanRecord] = {}
         self._all: list[SpanRecord] = []
+        self._sent: dict[str | None, list[Any]] = {}  # the messages of the last call in each span
+        self._begun: dict[tuple[str | None, str], list[SpanRecord]] = {}  # and without their event
 
     def spans(self) -> Iterator[SpanRecord]:
         """Return the sample itself and every step in it."""
@@ -163,17 +166,32 @@ class _InspectSample:
         self._by_id[text_of(event.get("id"))] = span
         self._open.append(span)
         self._all.append(span)
+        if kind in _SPANS_OF_EVENTS:
+            self._begun.setdefault((span.parent_id, span.name), []).append(span)
         return span
+
+    def _span_begun(self, event: dict[str, Any], kind: str, name: str) -> SpanRecord | None:
+        """Return the span that Inspect put around an event: of a tool or a scorer, of its name."""
+        if kind not in _SPANS_OF_EVENTS:
+            return None
+        around = self._around(event)
+        inner = self._begun.get((around.span_id, name))
+        if inner:  # a tool's event is told of the span around the tool's own
+            return inner.pop(0)
+        name = around.name if kind == "score" and not event.get("scorer") else name
+        own = self._begun.get((around.parent_id, name), [])
+        return own.pop(0) if own and own[0] is around else None
 
     def _end(self, event: dict[str, Any]) -> None:
         span = self._by_id.get(text_of(event.get("id")), self._open[-1])
         if span in self._open[1:]:
             self._open.remove(span)
         if span is not self._all[0]:
-            span.end = moment_of(event.get("timestamp"))
+            ends = (span.end, moment_of(event.get("timestamp")))
+            span.end = max((end for end in ends if end is not None), default=None)
 
     def _add(self, event: dict[str, Any], kind: str) -> SpanRecord:
-        event = self._with_messages(event)
+        event, carried = self._with_new_messages(self._with_messages(event))
         names = ("function", "model", "name", "scorer", "approver")
         name = next((text_of(event[name]) for name in names if event.get(name)), kind)
         asked = {key: event[key] for key in _INSPECT_INPUT if event.get(key)}
@@ -186,15 +204,36 @@ class _InspectSample:
         facts = Facts(
             _INSPECT_TYPES[kind], self._data(asked), self._data(outcome), [], clean_values(kept)
         )
-        span = self._new(name, facts, self._around(event))
-        span.start = moment_of(event.get("timestamp"))
-        span.end = moment_of(event.get("completed")) or span.start
+        span = self._span_begun(event, kind, name)
+        if span is None:
+            span = self._new(name, facts, self._around(event))
+            self._all.append(span)
+        else:
+            facts.metadata = span.facts.metadata | facts.metadata
+            span.facts = facts
+        begun = moment_of(event.get("timestamp"))
+        starts = [moment for moment in (span.start, begun) if moment is not None]
+        span.start = min(starts, default=None)
+        span.end = moment_of(event.get("completed")) or begun
         if event.get("error"):
             add_failure(span, event["error"])
         if kind == "model":
             facts.metadata.update(_inspect_model_facts(event))
-        self._all.append(span)
+        if carried:
+            facts.metadata[CARRIED] = carried
         return span
+
+    def _with_new_messages(self, event: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        """Leave out the messages that the call before it was sent already; return their number."""
+        messages = event.get("input")
+        if event.get("event") != "model" or not isinstance(messages, list):
+            return event, 0
+        key = self._around(event).span_id
+        before, self._sent[key] = self._sent.get(key, []), messages
+        pairs = enumerate(zip(before, messages))
+        same = next((at for at, (old, new) in pairs if old != new), min(len(before), len(messages)))
+        rest = {name: value for name, value in event.items() if name != "input"}
+        return {**rest, "messages": messages[same:]}, same
 
 
 _MAX_RESTORED = 1_000_000  # messages of one sample; a few references can stand for any number
@@ -212,7 +251,7 @@ _SAMPLE_TAKEN = {
     "error",
 }
 _EVENT_TAKEN = ("event", "events", "timestamp", "completed", "span_id", "id", "parent_id", "error")
-_INSPECT_INPUT = ("input", "arguments", "tools", "target", "call_arguments", "cmd")
+_INSPECT_INPUT = ("input", "messages", "arguments", "tools", "target", "call_arguments", "cmd")
 _INSPECT_OUTPUT = ("output", "result", "score", "decision")
 _INSPECT_TYPES = {
     "model": NodeType.LLM_CALL,
@@ -224,6 +263,7 @@ _INSPECT_TYPES = {
     "sandbox": NodeType.CUSTOM,
     "error": NodeType.CUSTOM,
 }
+_SPANS_OF_EVENTS = ("tool", "scorer", "score")  # kinds of spans and of events alike
 _INSPECT_SPANS = {
     "agent": NodeType.SUB_AGENT,
     "tool": NodeType.TOOL_CALL,

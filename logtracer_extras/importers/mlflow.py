@@ -14,11 +14,17 @@ __all__ = ["is_mlflow", "read_mlflow"]
 
 
 def _mlflow_parts(document: dict[str, Any]) -> tuple[Any, Any]:
-    """Return what is said of a trace, and its spans: as the server answers, or as saved."""
+    """Return what is said of a trace, and its spans: as answered, as saved, as a table's row."""
     answer = document.get("trace", document)
     if isinstance(answer, dict) and isinstance(answer.get("trace_info"), dict):
         return answer["trace_info"], answer.get("spans")
+    if any(isinstance(document.get(name), dict) for name in _ROW_MARKS) and "spans" in document:
+        left_out = ("spans", "trace", "request", "response")
+        return {key: document[key] for key in document if key not in left_out}, document["spans"]
     return document.get("info"), object_of(document.get("data")).get("spans")
+
+
+_ROW_MARKS = ("trace_metadata", "request_metadata")  # of `search_traces()`
 
 
 def is_mlflow(document: dict[str, Any]) -> bool:

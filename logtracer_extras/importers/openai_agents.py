@@ -1,38 +1,68 @@
-"""OpenAI Agents SDK: traces and spans as its processors export them."""
+"""OpenAI Agents SDK: traces and spans as its processors export them.
+
+What a run is called, its group and its metadata stand on the trace's own line alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from ..conventions.usage import usage_facts
 from ..conventions.values import object_of
+from ._kinds import most_are, sample_of
 from ._records import Record, without_none
+from ._spans import SpanRecord
+from ._values import clean_values, optional_text
+from .otel import span_of
 
-__all__ = ["agents_sdk_span", "is_agents_sdk"]
+__all__ = ["is_agents_sdk", "read_agents_sdk"]
 
 
-def is_agents_sdk(record: Record) -> bool:
-    return record.get("object") in ("trace", "trace.span")
+def _is_line(record: Any) -> bool:
+    return isinstance(record, dict) and record.get("object") in ("trace", "trace.span")
 
 
-def agents_sdk_span(record: Record) -> Iterator[Record]:
-    if record["object"] == "trace":  # says the same of the whole that its spans do
-        return
+def is_agents_sdk(documents: list[Any]) -> bool:
+    return most_are(_is_line, sample_of(documents))
+
+
+def read_agents_sdk(documents: list[Any], source: str) -> Iterator[SpanRecord]:
+    lines = [document for document in documents if _is_line(document)]
+    traces = {str(line.get("id")): line for line in lines if line["object"] == "trace"}
+    for line in lines:
+        if line["object"] == "trace.span":
+            span = span_of(_span(line), source, {})
+            span.about = _about(traces.get(str(line.get("trace_id")), {}))
+            yield span
+
+
+def _about(trace: Record) -> dict[str, Any]:
+    """Return what a trace's line says of the whole."""
+    metadata = {"openai.metadata": trace.get("metadata"), "session_id": trace.get("group_id")}
+    return {
+        "name": optional_text(trace.get("workflow_name")),
+        "metadata": clean_values({key: value for key, value in metadata.items() if value}),
+    }
+
+
+def _span(record: Record) -> Record:
     data = object_of(record.get("span_data"))
     kind = str(data.get("type"))
-    usage = object_of(data.get("usage"))
     attributes = {
-        "openinference.span.kind": _AGENTS_SDK_KINDS.get(kind),
+        "openinference.span.kind": _KINDS.get(kind),
         "input.value": data.get("input"),
         "output.value": data.get("output"),
         "gen_ai.request.model": data.get("model"),
-        "gen_ai.usage.input_tokens": usage.get("input_tokens"),
-        "gen_ai.usage.output_tokens": usage.get("output_tokens"),
+        "gen_ai.response.id": data.get("response_id"),
     }
-    taken = ("type", "name", "input", "output", "model")
-    attributes |= {f"openai.{key}": data[key] for key in data if key not in taken}
+    if kind in ("generation", "response"):  # others repeat the sum of what is below them
+        attributes |= usage_facts(object_of(data.get("usage")))
+    attributes |= {f"openai.{key}": data[key] for key in data if key not in _DATA_TAKEN}
     error = record.get("error")
-    rest = {key: value for key, value in record.items() if key not in _AGENTS_SDK_TAKEN}
-    yield rest | {
+    attributes["openai.error.data"] = object_of(error).get("data")
+    rest = {key: value for key, value in record.items() if key not in _TAKEN}
+    return rest | {
         "name": data.get("name") or kind,
         "spanId": record.get("id"),
         "startTime": record.get("started_at"),
@@ -42,8 +72,9 @@ def agents_sdk_span(record: Record) -> Iterator[Record]:
     }
 
 
-_AGENTS_SDK_TAKEN = ("object", "id", "started_at", "ended_at", "span_data", "error")
-_AGENTS_SDK_KINDS = {
+_TAKEN = ("object", "id", "started_at", "ended_at", "span_data", "error")
+_DATA_TAKEN = ("type", "name", "input", "output", "model", "response_id")
+_KINDS = {
     "agent": "AGENT",
     "generation": "LLM",
     "response": "LLM",

@@ -29,6 +29,7 @@ from ._values import (
     known_id,
     moment_of,
     optional_text,
+    span_id_of,
     text_of,
 )
 
@@ -191,8 +192,8 @@ def span_of(record: dict[str, Any], source: str, shared: dict[str, Any]) -> Span
         id_of(trace_id, TRACE_DIGITS) or hashed_id(source, TRACE_DIGITS),
         name,
         clean_facts(attributes, name),
-        id_of(span_id, SPAN_DIGITS),
-        id_of(parent_id, SPAN_DIGITS),
+        span_id_of(span_id),
+        span_id_of(parent_id),
         moment_of(first_of(record, *_START)),
         moment_of(first_of(record, *_END)),
         links=[_link_of(link) for link in objects_in(record.get("links"), "links")],
@@ -202,7 +203,7 @@ def span_of(record: dict[str, Any], source: str, shared: dict[str, Any]) -> Span
         span.own = {key: value for key, value in attributes.items() if key.startswith("logtracer")}
         _read_own(span)
     else:
-        span.shared = shared or _shared_of(record)
+        span.shared = _shared_of(record) | shared
         _keep_rest(span, record)
     _read_events(span, events)
     return span

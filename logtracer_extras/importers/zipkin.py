@@ -1,4 +1,8 @@
-"""Zipkin: a list of spans with times in microseconds."""
+"""Zipkin: a list of spans with times in microseconds.
+
+The two halves of a call, the client's and the server's, share one id. Here the server's half is
+below the client's, and what each service did is below its own half.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,79 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..conventions.values import first_of, integer_of, object_of, objects_in
+from ._kinds import most_are, sample_of
 from ._records import MICROSECOND, Record, start_and_end
+from ._spans import SpanRecord
+from ._values import SPAN_DIGITS, hashed_id, text_of
+from .otel import span_of
 
-__all__ = ["is_micro_span", "micro_span"]
+__all__ = ["is_zipkin", "read_zipkin"]
 
 
-def is_micro_span(record: Record) -> bool:
+def _is_micro_span(record: Any) -> bool:
     return (
-        "traceId" in record
+        isinstance(record, dict)
+        and "traceId" in record
         and "id" in record
         and "spanId" not in record
         and any(name in record for name in ("timestamp", "duration", "localEndpoint", "tags"))
     )
 
 
-def micro_span(record: Record) -> Iterator[Record]:
+def is_zipkin(documents: list[Any]) -> bool:
+    return most_are(_is_micro_span, sample_of(documents))
+
+
+def read_zipkin(documents: list[Any], source: str) -> Iterator[SpanRecord]:
+    records = [document for document in documents if _is_micro_span(document)]
+    services = {_service(record) for record in records} - {""}
+    for record in _with_halves_parted(records):
+        span = span_of(_micro_span(record), source, {})
+        if len(services) > 1 and _service(record):
+            span.name = f"{_service(record)} {span.name}"
+        yield span
+
+
+def _service(record: Record) -> str:
+    return text_of(object_of(record.get("localEndpoint")).get("serviceName"))
+
+
+def _key(record: Record, name: str) -> tuple[str, str]:
+    return text_of(record.get("traceId")), text_of(record.get(name))
+
+
+def _with_halves_parted(records: list[Record]) -> Iterator[Record]:
+    """Give the server's half of each call an id of its own, below the client's half."""
+    halves: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        halves.setdefault(_key(record, "id"), []).append(record)
+    servers = {key: _server_of(both) for key, both in halves.items() if len(both) == 2}
+    for record in records:
+        key = _key(record, "id")
+        if servers.get(key) is record:
+            yield {**record, "id": _server_id(key), "parentId": record["id"]}
+            continue
+        above = servers.get(_key(record, "parentId"))
+        if above is not None and _service(above) == _service(record):
+            record = {**record, "parentId": _server_id(_key(record, "parentId"))}
+        yield record
+
+
+def _server_id(key: tuple[str, str]) -> str:
+    return hashed_id("/".join((*key, "server")), SPAN_DIGITS)
+
+
+def _server_of(both: list[Record]) -> Record | None:
+    """Return the half that its server told; None when two spans merely have one id."""
+    kinds = [text_of(record.get("kind")).upper() for record in both]
+    for record, kind, other in zip(both, kinds, kinds[::-1]):
+        is_server = record.get("shared") is True or (kind, other) == ("SERVER", "CLIENT")
+        if is_server and other != "SERVER":
+            return record
+    return None
+
+
+def _micro_span(record: Record) -> Record:
     tags = object_of(first_of(record, "attributes", "tags"))
     times = start_and_end(record.get("timestamp"), record.get("duration"), MICROSECOND)
     service = object_of(record.get("localEndpoint")).get("serviceName")
@@ -36,7 +98,7 @@ def micro_span(record: Record) -> Iterator[Record]:
     notes = objects_in(record.get("annotations"), "annotations")
     if notes:
         span["events"] = [_zipkin_event(note) for note in notes]
-    yield span
+    return span
 
 
 def _zipkin_event(note: Record) -> Record:

@@ -321,7 +321,7 @@ def test_messages_that_are_kept_apart_are_put_back() -> None:
     sample = {"id": 1, "epoch": 1, "events": [call], "events_data": {"messages": pool}}
     (trace,) = import_traces(json.dumps({"eval": {"task": "t"}, "samples": [sample]}))
 
-    assert list(trace.nodes.values())[1].input_data["input"] == pool
+    assert list(trace.nodes.values())[1].input_data["messages"] == pool
 
 
 def test_logs_of_2024_have_their_events_in_a_transcript() -> None:

@@ -30,7 +30,7 @@ def objects_in(value: Any) -> Iterator[dict[str, Any]]:
             yield from objects_in(item)
 
 
-INSPECT_STEPS = {"span_begin", "model", "tool", "score", "input", "approval", "subtask", "error"}
+INSPECT_STEPS = {"span_begin", "model", "tool", "input", "approval", "subtask", "error"}
 
 
 def raw_count(path: Path) -> int:
