@@ -27,6 +27,7 @@ from typing import Any
 
 from logtracer import TraceGraph, TraceLoadError, trace_from_journal, trace_from_json
 
+from ._databases import database_documents, is_database
 from ._documents import GZIP, MAX_FILE, ZSTANDARD, decode_text, documents_in, read_bytes, unpacked
 from ._families import companions
 from ._folders import files_in
@@ -153,6 +154,8 @@ def import_file(path: str | os.PathLike[str]) -> list[TraceGraph]:
     if os.path.isdir(place):
         return list(import_directory(place))
     try:
+        if is_database(place):
+            return _import_documents(database_documents(place), 0, place)
         return _import_or_refuse(read_bytes(place), place)
     except TraceLoadError as error:
         raise TraceLoadError(f"{place}: {error}") from None
