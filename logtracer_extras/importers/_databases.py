@@ -19,10 +19,11 @@ from typing import Any
 from logtracer import TraceLoadError
 
 from ._documents import MAX_FILE
+from ._scanning import Tally
 from .cursor import COMPOSER
 from .goose import SESSION
 
-__all__ = ["database_documents", "is_database"]
+__all__ = ["database_documents", "is_database", "opencode_tallies"]
 
 _MAGIC = b"SQLite format 3\0"
 
@@ -156,3 +157,40 @@ _FORMATS: tuple[tuple[set[str], Callable[[sqlite3.Connection], Iterator[Row]]], 
     ({"cursorDiskKV"}, _cursor),
     ({"sessions", "messages"}, _goose),
 )
+
+
+def opencode_tallies(path: str) -> list[Tally]:
+    """Return what OpenCode's own columns tell of each session; sub-agents count with theirs."""
+    try:
+        with _opened(Path(path)) as connection:
+            rows = list(_rows(connection, _OPENCODE_SUMS))
+    except sqlite3.Error as error:
+        raise TraceLoadError(f"a database that cannot be read: {error}") from None
+    tallies = {str(row["id"]): _opencode_tally(row) for row in rows}
+    for tally in tallies.values():
+        above = tallies.get(tally.above)
+        if above is not None and above is not tally:
+            above.add(tally)
+    return [tally for tally in tallies.values() if tally.above not in tallies]
+
+
+_OPENCODE_SUMS = """
+SELECT session.*,
+    (SELECT count(*) FROM message WHERE session_id = session.id
+        AND json_extract(data, '$.role') = 'user') AS turns,
+    (SELECT count(*) FROM part WHERE session_id = session.id
+        AND json_extract(data, '$.state.status') = 'error') AS errors,
+    tokens_input + tokens_cache_read + tokens_cache_write AS sent,
+    tokens_output + tokens_reasoning AS made
+FROM session ORDER BY time_created, id
+"""
+
+
+def _opencode_tally(row: Row) -> Tally:
+    tally = Tally(str(row["id"]), str(row["directory"]), str(row["title"]))
+    tally.above = str(row["parent_id"] or "")
+    tally.turns, tally.errors = row["turns"], row["errors"]
+    tally.used = {tally.session_id: (row["sent"] or 0, row["made"] or 0)}
+    tally.spent(row["cost"])
+    tally.took_place(row["time_created"] * 1_000_000, row["time_updated"] * 1_000_000)
+    return tally

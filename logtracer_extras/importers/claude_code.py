@@ -22,10 +22,12 @@ from ._values import moment_of, text_of
 __all__ = [
     "AGENT_META",
     "FILE",
+    "HALF_MADE",
     "claude_lines",
     "is_claude_code",
     "read_claude_code",
     "started_agents",
+    "was_typed",
 ]
 
 AGENT_META = "logtracer/agent-meta"  # the type of a line that stands for a sub-agent's .meta.json
@@ -51,6 +53,17 @@ def _is_step(line: Any) -> bool:
 
 def is_claude_code(documents: list[Any]) -> bool:
     return claude_lines(documents) is not None
+
+
+def was_typed(line: dict[str, Any]) -> str | None:
+    """Return the prompt on a line, None when no person typed what stands there."""
+    if line.get("isMeta") is True or line.get("isCompactSummary") is True:
+        return None
+    parts = _blocks(object_of(line.get("message")))
+    text = "\n".join(text_of(part.get("text")) for part in parts).strip()
+    if not parts or text.startswith((*_INJECTED, "<command-", "[Request interrupted by user")):
+        return None
+    return text
 
 
 def started_agents(documents: list[Any]) -> list[str]:
@@ -264,7 +277,7 @@ class _ClaudeSession:
         facts |= {RECORD: answer.record or None, REPEATS: answer.repeats or None}
         made = facts.get("gen_ai.usage.output_tokens", 0)
         tells_ends = self._tells_ends or not text_of(line.get("version")).startswith(_ENDLESS)
-        if not answer.stop_reason and tells_ends and made <= _HALF_MADE:
+        if not answer.stop_reason and tells_ends and made <= HALF_MADE:
             facts.pop("gen_ai.usage.output_tokens", None)
             add_note(call, "its output tokens are not known: the line was written before its end")
         return facts
@@ -449,7 +462,7 @@ class _ClaudeSession:
             add_failure(self._session.root, line.get("result") or line.get("subtype"))
 
 
-_HALF_MADE = 10  # tokens; what a stream says at its start is 1 to 8
+HALF_MADE = 10  # tokens; what a stream says at its start is 1 to 8
 _ENDLESS = ("1.", "2.0.")  # versions whose sessions never say why an answer ended
 _TOOL_BLOCKS = ("tool_use", "server_tool_use", "mcp_tool_use")
 _ASKS_A_PERSON = ("AskUserQuestion", "ExitPlanMode")
