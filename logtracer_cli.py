@@ -1495,6 +1495,7 @@ def _positive(text: str) -> int:
 COMMANDS = {
     "inspect": "show a trace",
     "list": "show what ran, newest first",
+    "sessions": "show the sessions of coding agents",
     "watch": "follow a trace while it is recorded",
     "stats": "show where time, tokens and money went",
     "search": "find nodes in all traces",
@@ -1502,6 +1503,7 @@ COMMANDS = {
     "why": "go from a failed node to its cause",
     "view": "show a trace in the browser",
     "import": "import traces from other tools",
+    "reconcile": "show where a session's tokens come from",
     "export": "write a trace for another viewer",
     "copy": "copy traces from one store to another",
     "prune": "remove old traces",

@@ -37,6 +37,7 @@ from ._joining import KINDS, assemble
 from ._kinds import brief_keys, count_kinds
 from ._node_js import json_of_printed
 from ._spans import SpanRecord
+from .accounts import count_once
 from .messages import is_message, read_message_list
 
 __all__ = ["import_directory", "import_file", "import_traces"]
@@ -168,15 +169,18 @@ def import_directory(
 ) -> Iterator[TraceGraph]:
     """Read every trace in the files of a directory and of those in it, one file at a time.
 
-    A file that cannot be read is told to `refused` and does not stop the others. Raises
+    A call that several sessions repeat, because one was resumed or forked into another, counts
+    once. A file that cannot be read is told to `refused` and does not stop the others. Raises
     TraceLoadError, at the end, when no file holds a trace.
     """
     found = False
+    counted: dict[str, str] = {}
     first: Exception | None = None
     for name in files_in(os.fspath(path)):
         try:
             for trace in import_file(name):
                 found = True
+                count_once([trace], counted)
                 yield trace
         except (TraceLoadError, OSError) as error:
             first = first or error

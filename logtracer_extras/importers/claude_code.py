@@ -156,8 +156,8 @@ class _ClaudeSession:
     """Walk through the lines of one session in the order in which they were written."""
 
     def __init__(self, session_id: str, key: str, lines: list[tuple[str, dict[str, Any]]]) -> None:
-        self._lines = _without_copies(lines)
         self._session = Session("claude_code", session_id, key)
+        self._lines = [(place, line) for place, line in lines if not self._is_copy(place, line)]
         self._main = self._session.thread()
         self._agents: dict[str, Thread] = {}
         self._asked: dict[str, str] = {}  # sub-agent -> id of the tool call that started it
@@ -168,6 +168,13 @@ class _ClaudeSession:
         self._command: tuple[str, datetime | None, str] | None = None
         self._order: dict[str, int] = {}  # uuid of a line -> its place, for rewinds
         self._last_call: dict[str, int] = {}  # of the main thread: uuid of a call's line -> place
+
+    def _is_copy(self, place: str, line: dict[str, Any]) -> bool:
+        """Tell whether a step stands there twice; a resumed session repeats the one before."""
+        uuid = line.get("uuid")
+        if isinstance(uuid, str) and uuid:
+            return self._session.is_repeat(f"{line.get('type')} {uuid}", place)
+        return _is_step(line) and self._session.is_repeat(to_json(line), place)
 
     def _put_together(self) -> dict[str, _Answer]:
         answers: dict[str, _Answer] = {}
@@ -489,18 +496,6 @@ def _call_key(place: str, line: dict[str, Any]) -> str:
     """Return what the lines of one model call have in common."""
     said = text_of(object_of(line.get("message")).get("id"))
     return said or text_of(line.get("uuid")) or place
-
-
-def _without_copies(lines: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
-    """Leave out lines that stand there twice; a resumed session repeats the one before."""
-    kept, seen = [], set()
-    for place, line in lines:
-        uuid = line.get("uuid")
-        mark = (line.get("type"), uuid) if isinstance(uuid, str) else (to_json(line),)
-        if mark not in seen:
-            seen.add(mark)
-            kept.append((place, line))
-    return kept
 
 
 def _side_roots(lines: list[tuple[str, dict[str, Any]]]) -> dict[str, str]:
