@@ -1495,6 +1495,7 @@ def _positive(text: str) -> int:
 COMMANDS = {
     "inspect": "show a trace",
     "list": "show what ran, newest first",
+    "sessions": "show the sessions of coding agents",
     "watch": "follow a trace while it is recorded",
     "stats": "show where time, tokens and money went",
     "search": "find nodes in all traces",
@@ -1503,6 +1504,7 @@ COMMANDS = {
     "check": "find what is wrong with traces that look successful",
     "view": "show a trace in the browser",
     "import": "import traces from other tools",
+    "reconcile": "show where a session's tokens come from",
     "export": "write a trace for another viewer",
     "copy": "copy traces from one store to another",
     "prune": "remove old traces",

@@ -27,6 +27,7 @@ from typing import Any
 
 from logtracer import TraceGraph, TraceLoadError, trace_from_journal, trace_from_json
 
+from ._databases import database_documents, is_database
 from ._documents import GZIP, MAX_FILE, ZSTANDARD, decode_text, documents_in, read_bytes, unpacked
 from ._families import companions
 from ._folders import files_in
@@ -36,6 +37,7 @@ from ._joining import KINDS, assemble
 from ._kinds import brief_keys, count_kinds
 from ._node_js import json_of_printed
 from ._spans import SpanRecord
+from .accounts import count_once
 from .messages import is_message, read_message_list
 
 __all__ = ["import_directory", "import_file", "import_traces"]
@@ -153,6 +155,8 @@ def import_file(path: str | os.PathLike[str]) -> list[TraceGraph]:
     if os.path.isdir(place):
         return list(import_directory(place))
     try:
+        if is_database(place):
+            return _import_documents(database_documents(place), 0, place)
         return _import_or_refuse(read_bytes(place), place)
     except TraceLoadError as error:
         raise TraceLoadError(f"{place}: {error}") from None
@@ -165,15 +169,18 @@ def import_directory(
 ) -> Iterator[TraceGraph]:
     """Read every trace in the files of a directory and of those in it, one file at a time.
 
-    A file that cannot be read is told to `refused` and does not stop the others. Raises
+    A call that several sessions repeat, because one was resumed or forked into another, counts
+    once. A file that cannot be read is told to `refused` and does not stop the others. Raises
     TraceLoadError, at the end, when no file holds a trace.
     """
     found = False
+    counted: dict[str, str] = {}
     first: Exception | None = None
     for name in files_in(os.fspath(path)):
         try:
             for trace in import_file(name):
                 found = True
+                count_once([trace], counted)
                 yield trace
         except (TraceLoadError, OSError) as error:
             first = first or error

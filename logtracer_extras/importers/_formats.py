@@ -14,9 +14,11 @@ from .atif import is_atif, read_atif
 from .claude_code import is_claude_code, read_claude_code
 from .cline import is_cline, read_cline
 from .codex import is_codex, read_codex
+from .cursor import is_cursor, read_cursor
 from .datadog import datadog_span, is_datadog
 from .gemini_cli import is_gemini_cli, read_gemini_cli
 from .go import go_span, is_go
+from .goose import is_goose, read_goose
 from .inspect import is_inspect, read_inspect
 from .jaeger import is_jaeger, is_jaeger_span, read_jaeger, read_jaeger_span
 from .jaeger_model import is_jaeger_model, read_jaeger_model
@@ -123,6 +125,8 @@ _FILE_FORMATS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = 
     ("pi", is_pi, read_pi),
     ("opencode", is_opencode, read_opencode),
     ("cline", is_cline, read_cline),
+    ("goose", is_goose, read_goose),
+    ("cursor", is_cursor, read_cursor),
     ("claude_code", is_claude_code, read_claude_code),
     ("openai_agents", is_agents_sdk, read_agents_sdk),
     ("zipkin", is_zipkin, read_zipkin),

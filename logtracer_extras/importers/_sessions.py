@@ -22,6 +22,7 @@ __all__ = [
     "CALL",
     "CARRIED",
     "RECORD",
+    "REPEATED",
     "REPEATS",
     "TOTALS",
     "Session",
@@ -33,6 +34,7 @@ __all__ = [
 CALL = "logtracer.import.call"  # what a call is known by in copies, where it has no id
 CARRIED = "logtracer.messages.carried"  # how many messages a call was sent again
 RECORD = "logtracer.import.record"  # where in the file a call's tokens stand
+REPEATED = "logtracer.import.repeated"  # lines that stand there twice, and what they repeat
 REPEATS = "logtracer.import.repeats"  # records that tell the same tokens again
 TOTALS = "logtracer.import.totals"  # what the file itself says its tokens are
 _KINDS = "logtracer.import.kinds"
@@ -53,6 +55,8 @@ class Session:
         self.tools: dict[str, SpanRecord] = {}
         self.totals: list[dict[str, Any]] = []
         self.title = ""
+        self._seen: dict[tuple[str, str], str] = {}
+        self._repeated: dict[str, str] = {}
         self._prompt = ""
         self._kinds: Counter[str] = Counter()
         self._lines: list[Any] = []
@@ -107,6 +111,13 @@ class Session:
         if len(self._lines) < _MAX_KEPT and len(to_json(line)) <= _MAX_LINE:
             self._lines.append(clean_value(line))
 
+    def is_repeat(self, mark: str, place: str, file: str = "") -> bool:
+        """Tell whether a line stands there a second time, as where a session was resumed."""
+        first = self._seen.setdefault((file, mark), place)
+        if first != place:
+            self._repeated[place] = first
+        return first != place
+
     def first_prompt(self, text: str) -> None:
         """Take what the person said first for a title."""
         self._prompt = self._prompt or text
@@ -117,7 +128,7 @@ class Session:
         self.root.name = well_formed(title[:_MAX_NAME] or self.agent)
         self.root.facts.metadata["gen_ai.conversation.id"] = self.session_id or None
         whole = {"agent": self.agent, **facts, "title": title, _KINDS: dict(self._kinds)}
-        whole |= {_LINES: self._lines, TOTALS: self.totals}
+        whole |= {_LINES: self._lines, TOTALS: self.totals, REPEATED: self._repeated}
         self.root.shared = {key: value for key, value in clean_values(whole).items() if value}
         _keep_order([span for span in self.spans if span.span_id not in self._holders])
         self._spread_times()

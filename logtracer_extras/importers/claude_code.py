@@ -22,10 +22,12 @@ from ._values import moment_of, text_of
 __all__ = [
     "AGENT_META",
     "FILE",
+    "HALF_MADE",
     "claude_lines",
     "is_claude_code",
     "read_claude_code",
     "started_agents",
+    "was_typed",
 ]
 
 AGENT_META = "logtracer/agent-meta"  # the type of a line that stands for a sub-agent's .meta.json
@@ -51,6 +53,17 @@ def _is_step(line: Any) -> bool:
 
 def is_claude_code(documents: list[Any]) -> bool:
     return claude_lines(documents) is not None
+
+
+def was_typed(line: dict[str, Any]) -> str | None:
+    """Return the prompt on a line, None when no person typed what stands there."""
+    if line.get("isMeta") is True or line.get("isCompactSummary") is True:
+        return None
+    parts = _blocks(object_of(line.get("message")))
+    text = "\n".join(text_of(part.get("text")) for part in parts).strip()
+    if not parts or text.startswith((*_INJECTED, "<command-", "[Request interrupted by user")):
+        return None
+    return text
 
 
 def started_agents(documents: list[Any]) -> list[str]:
@@ -143,8 +156,8 @@ class _ClaudeSession:
     """Walk through the lines of one session in the order in which they were written."""
 
     def __init__(self, session_id: str, key: str, lines: list[tuple[str, dict[str, Any]]]) -> None:
-        self._lines = _without_copies(lines)
         self._session = Session("claude_code", session_id, key)
+        self._lines = [(place, line) for place, line in lines if not self._is_copy(place, line)]
         self._main = self._session.thread()
         self._agents: dict[str, Thread] = {}
         self._asked: dict[str, str] = {}  # sub-agent -> id of the tool call that started it
@@ -155,6 +168,13 @@ class _ClaudeSession:
         self._command: tuple[str, datetime | None, str] | None = None
         self._order: dict[str, int] = {}  # uuid of a line -> its place, for rewinds
         self._last_call: dict[str, int] = {}  # of the main thread: uuid of a call's line -> place
+
+    def _is_copy(self, place: str, line: dict[str, Any]) -> bool:
+        """Tell whether a step stands there twice; a resumed session repeats the one before."""
+        uuid = line.get("uuid")
+        if isinstance(uuid, str) and uuid:
+            return self._session.is_repeat(f"{line.get('type')} {uuid}", place)
+        return _is_step(line) and self._session.is_repeat(to_json(line), place)
 
     def _put_together(self) -> dict[str, _Answer]:
         answers: dict[str, _Answer] = {}
@@ -264,7 +284,7 @@ class _ClaudeSession:
         facts |= {RECORD: answer.record or None, REPEATS: answer.repeats or None}
         made = facts.get("gen_ai.usage.output_tokens", 0)
         tells_ends = self._tells_ends or not text_of(line.get("version")).startswith(_ENDLESS)
-        if not answer.stop_reason and tells_ends and made <= _HALF_MADE:
+        if not answer.stop_reason and tells_ends and made <= HALF_MADE:
             facts.pop("gen_ai.usage.output_tokens", None)
             add_note(call, "its output tokens are not known: the line was written before its end")
         return facts
@@ -449,7 +469,7 @@ class _ClaudeSession:
             add_failure(self._session.root, line.get("result") or line.get("subtype"))
 
 
-_HALF_MADE = 10  # tokens; what a stream says at its start is 1 to 8
+HALF_MADE = 10  # tokens; what a stream says at its start is 1 to 8
 _ENDLESS = ("1.", "2.0.")  # versions whose sessions never say why an answer ended
 _TOOL_BLOCKS = ("tool_use", "server_tool_use", "mcp_tool_use")
 _ASKS_A_PERSON = ("AskUserQuestion", "ExitPlanMode")
@@ -476,18 +496,6 @@ def _call_key(place: str, line: dict[str, Any]) -> str:
     """Return what the lines of one model call have in common."""
     said = text_of(object_of(line.get("message")).get("id"))
     return said or text_of(line.get("uuid")) or place
-
-
-def _without_copies(lines: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
-    """Leave out lines that stand there twice; a resumed session repeats the one before."""
-    kept, seen = [], set()
-    for place, line in lines:
-        uuid = line.get("uuid")
-        mark = (line.get("type"), uuid) if isinstance(uuid, str) else (to_json(line),)
-        if mark not in seen:
-            seen.add(mark)
-            kept.append((place, line))
-    return kept
 
 
 def _side_roots(lines: list[tuple[str, dict[str, Any]]]) -> dict[str, str]:

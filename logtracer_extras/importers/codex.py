@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from ..conventions.values import first_of, integer_of, object_of, parse_json, to_json
-from ._sessions import RECORD, REPEATS, Session, Thread, assistant_message
+from ._sessions import CALL, RECORD, REPEATS, Session, Thread, assistant_message
 from ._spans import SpanRecord, add_failure, add_note
 from ._values import moment_of, text_of
 
@@ -51,13 +51,14 @@ def is_codex(documents: list[Any]) -> bool:
 
 def read_codex(documents: list[Any], source: str) -> Iterator[SpanRecord]:
     """Read a rollout, and those of its sub-agents that were found beside it."""
-    lines = _numbered([each for each in documents if not _is_companion(each)], "")
-    meta = _meta_of(lines)
-    session_id = text_of(meta.get("id"))
+    numbered = _numbered([each for each in documents if not _is_companion(each)], "")
+    session_id = text_of(_meta_of(numbered).get("id"))
     session = Session("codex", session_id, session_id or source)
+    lines = _without_repeats(session, numbered, "")
     rollouts = [_Rollout(session, session.thread(), lines)]
     for each in filter(_is_companion, documents):
-        below = _numbered(each["lines"], f"{text_of(each.get('name'))}: ")
+        file = f"{text_of(each.get('name'))}: "
+        below = _without_repeats(session, _numbered(each["lines"], file), file)
         spawn = _spawn_of(_meta_of(below))
         name = text_of(first_of(spawn, "agent_nickname", "agent_role", "agent_path"))
         thread = session.sub_agent(text_of(_meta_of(below).get("id")), name)
@@ -97,7 +98,7 @@ def _is_companion(document: Any) -> bool:
 
 def _numbered(documents: list[Any], file: str) -> list[tuple[str, Line]]:
     """Return the lines with their places, those without an envelope put into one."""
-    lines, seen = [], set()
+    lines = []
     for number, line in enumerate(documents, 1):
         if not isinstance(line, dict):
             line = {"type": "not an object", "payload": {"value": line}}
@@ -105,13 +106,21 @@ def _numbered(documents: list[Any], file: str) -> list[tuple[str, Line]]:
             line = {"type": "response_item", "payload": line}
         elif "type" not in line and number == 1:
             line = {"type": "session_meta", "payload": line}
+        lines.append((f"{file}record {number}", line))
+    return lines
+
+
+def _without_repeats(
+    session: Session, lines: list[tuple[str, Line]], file: str
+) -> list[tuple[str, Line]]:
+    """Leave out lines that stand there twice; those that nothing marks may well be said twice."""
+    kept = []
+    for place, line in lines:
         payload = object_of(line.get("payload"))
         is_marked = line.get("timestamp") or payload.get("call_id") or payload.get("id")
-        mark = to_json(line) if is_marked else ""
-        if not mark or mark not in seen:  # a line that stands there twice counts once
-            seen.add(mark)
-            lines.append((f"{file}record {number}", line))
-    return lines
+        if not (is_marked and session.is_repeat(to_json(line), place, file)):
+            kept.append((place, line))
+    return kept
 
 
 def _meta_of(lines: list[tuple[str, Line]]) -> Line:
@@ -130,6 +139,7 @@ class _Tokens:
 
     def __init__(self) -> None:
         self.total: dict[str, int] | None = None
+        self.copied: dict[str, int] = {}  # what the history counts that the file begins with
         self._seen: set[tuple[int, ...]] = set()
 
     def growth(self, total: dict[str, int], last: dict[str, int]) -> dict[str, int]:
@@ -192,7 +202,7 @@ class _Rollout:
         self._last_call: SpanRecord | None = None
         self._items: list[Line] = []  # what the open call has said
         self._end: datetime | None = None
-        self._place = ""
+        self._place = self._total_at = ""
 
     # ---- a copied history -----------------------------------------------------------------------
 
@@ -205,6 +215,7 @@ class _Rollout:
             total = total or _counts(payload.get("thread_token_usage"))
             if total:
                 self._tokens.growth(total, {})
+                self._tokens.copied = total
         if length:
             self.thread.carry(sum(payload.get("type") in _ITEMS for payload in told))
             self.facts["codex.copied_lines"] = length
@@ -239,8 +250,10 @@ class _Rollout:
                 self.session.put_aside(kind or text_of(line.get("record_type")) or "no type", line)
         self._close()
         if self._tokens.total is not None:
-            total = _facts_of(self._tokens.total)
-            self.session.totals.append({"name": "total_token_usage", RECORD: self._place, **total})
+            agent = "" if self.thread.top is self.session.root else self.session_id
+            told = {"name": "total_token_usage", RECORD: self._total_at, "agent": agent}
+            copied = {"copied": _facts_of(self._tokens.copied)}
+            self.session.totals.append({**told, **copied, **_facts_of(self._tokens.total)})
 
     def _read_meta(self, meta: Line) -> None:
         if self.facts.get("codex.id"):
@@ -402,6 +415,7 @@ class _Rollout:
         if not whole:
             return
         growth = self._tokens.growth(whole, latest)
+        self._total_at = self._place
         call = self._call or self._last_call
         if not growth.get("whole"):
             if call is not None and "gen_ai.usage.input_tokens" in call.facts.metadata:
@@ -410,7 +424,9 @@ class _Rollout:
         if call is None or "gen_ai.usage.input_tokens" in call.facts.metadata:
             call = self._open_call()
             add_note(call, "the file tells its tokens and nothing that it said")
+        number = self.thread.calls - 1
         call.facts.metadata |= _facts_of(growth) | {RECORD: self._place}
+        call.facts.metadata[CALL] = f"{self.session_id}/{number}"
         call.facts.metadata["gen_ai.response.id"] = record.get("response_id")
         self._close()
 

@@ -98,12 +98,10 @@ class _Chat:
         self._next: set[str] | None = None
 
     def read(self, lines: list[Any]) -> None:
-        seen: set[str] = set()
         for number, line in enumerate(lines, 1):
-            mark = to_json(line)
-            if mark not in seen:  # a line that stands there twice counts once
-                seen.add(mark)
-                self._replay(line, f"{self._file}record {number}")
+            place = f"{self._file}record {number}"
+            if not self.session.is_repeat(to_json(line), place, self._file):
+                self._replay(line, place)
         for message_id, message in self._messages.items():
             if message_id in self._compacted:
                 self._compaction(message_id, message)

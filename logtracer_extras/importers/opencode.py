@@ -128,8 +128,9 @@ class _OpenCode:
                 self._read_message(message_id, told, _parts_of(message), is_gone)
         total = _usage_of(object_of(info.get("tokens")))
         if total.get("gen_ai.usage.input_tokens"):
-            name = f"session {self.session_id}"
-            self.session.totals.append({"name": name, RECORD: "info.tokens", **total})
+            agent = "" if self.thread.top is self.session.root else self.session_id
+            told = {"name": "tokens of the session", RECORD: "info.tokens", "agent": agent}
+            self.session.totals.append({**told, **total})
 
     def _read_message(
         self, message_id: str, info: Record, parts: list[Record], is_gone: bool

@@ -39,11 +39,8 @@ def read_pi(documents: list[Any], source: str) -> Iterator[SpanRecord]:
     )
     session_id = text_of(header.get("id"))
     reader = _PiSession(Session("pi", session_id, session_id or source), header)
-    seen: set[str] = set()
     for number, line in enumerate(documents, 1):
-        mark = to_json(line)
-        if mark not in seen:  # a line that stands there twice counts once
-            seen.add(mark)
+        if not reader.session.is_repeat(to_json(line), f"record {number}"):
             reader.read(line, f"record {number}")
     yield from reader.session.finish(reader.facts)
 
