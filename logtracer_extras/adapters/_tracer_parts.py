@@ -18,7 +18,7 @@ from logtracer import (
     _forget_generator,
     _note_generator,
     _set_current,
-    _strand,
+    _task_or_thread_id,
 )
 
 _BETWEEN = ("contextlib", "opentelemetry.", str(__package__))  # the host and its span
@@ -102,7 +102,7 @@ def parent_of(span: Span) -> Span | None:
 
 def join_lane(span: Span) -> None:
     """Let what runs here be in the lane of a span, though it may be another task or thread."""
-    span._strand = _strand()
+    span._task_or_thread = _task_or_thread_id()
 
 
 def link_by_id(span: Span, earlier: str, edge_type: str, label: str) -> None:

@@ -190,7 +190,8 @@ def test_a_connection_that_can_only_read_is_made_anew(
     def first_to_read(database: str, **options: Any) -> sqlite3.Connection:
         """Open as SQLite does when it cannot open a file for writing at that moment."""
         opened.append(database)
-        return connect(f"file:{database}?mode=ro", uri=True, **options)
+        reading: sqlite3.Connection = connect(f"file:{database}?mode=ro", uri=True, **options)
+        return reading
 
     monkeypatch.setattr(sqlite3, "connect", first_to_read)
     store = SQLiteStore(path)
@@ -342,13 +343,19 @@ def test_a_tee_reads_what_any_of_its_stores_has(tmp_path: Path) -> None:
             with pytest.MonkeyPatch.context() as patch, root.node(f"step {number}") as step:
                 patch.setattr(refusing, "write_event", raise_store_error)
                 step.end()
-    assert [len(each.load(root.trace.trace_id).nodes) for each in (files, database)] == [5, 5]
+    assert [count_in(each, root.trace.trace_id) for each in (files, database)] == [5, 5]
     trace = store.load(root.trace.trace_id)
     assert trace is not None
     assert {node.status for node in trace.nodes.values()} == {"completed"}
     assert len(trace.edges) == 4 and trace.metadata["model"] == "m"
     (listed,) = list_summaries(store)
     assert (listed.name, listed.status, listed.node_count) == ("run", "completed", 5)
+
+
+def count_in(store: StorageBackend, trace_id: str) -> int:
+    trace = store.load(trace_id)
+    assert trace is not None
+    return len(trace.nodes)
 
 
 def raise_store_error(*arguments: object) -> None:
@@ -364,7 +371,7 @@ def test_a_tee_lists_what_its_stores_say_together() -> None:
         store.save(trace)
     (listed,) = list_summaries(TeeStore(first, second))
     assert (listed.node_count, listed.name) == (4, "run")
-    assert [len(store.load(trace.trace_id).nodes) for store in (first, second)] == [3, 2]
+    assert [count_in(store, trace.trace_id) for store in (first, second)] == [3, 2]
 
 
 def run_of_steps(count: int) -> TraceGraph:
