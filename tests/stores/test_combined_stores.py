@@ -20,6 +20,7 @@ from logtracer import (
     FileStore,
     LogtracerError,
     MemoryStore,
+    StorageBackend,
     StoreError,
     TraceGraph,
     Tracer,
