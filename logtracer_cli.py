@@ -1508,6 +1508,7 @@ COMMANDS = {
     "export": "write a trace for another viewer",
     "copy": "copy traces from one store to another",
     "prune": "remove old traces",
+    "vendor": "copy logtracer into a project",
     "demo": "record a small trace and show it",
 }
 
