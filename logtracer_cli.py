@@ -333,7 +333,8 @@ class Pen:
 def choose_pen(options: argparse.Namespace, stream: TextIO) -> Pen:
     """Decide from the flags, the environment and the stream how to draw."""
     encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("_", "-")
-    unicode = not options.ascii and encoding in ("utf-8", "utf8", "cp65001")
+    is_plain = options.ascii or _wants_ascii(stream)
+    unicode = not is_plain and encoding in ("utf-8", "utf8", "cp65001")
     wanted = options.color == "always" or (
         options.color == "auto"
         and unicode
@@ -347,6 +348,18 @@ def choose_pen(options: argparse.Namespace, stream: TextIO) -> Pen:
     width = options.width or _terminal_size(stream)[0]
     is_folding = not options.wide and (options.width is not None or stream.isatty())
     return Pen(unicode, width, options.wide, colours or {}, is_folding)
+
+
+def _wants_ascii(stream: TextIO) -> bool:
+    """Tell whether the locale or the terminal knows ASCII alone.
+
+    Python writes UTF-8 in the C locale too, so the stream's encoding does not tell.
+    """
+    if os.environ.get("PYTHONUTF8") == "1" or os.environ.get("PYTHONIOENCODING"):
+        return False  # somebody asked for an encoding
+    names = (os.environ.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG"))
+    locale = next(filter(None, names), "")
+    return locale in ("C", "POSIX") or (stream.isatty() and os.environ.get("TERM") == "dumb")
 
 
 def _terminal_size(stream: TextIO) -> tuple[int, int]:
@@ -1193,7 +1206,7 @@ def _edge_text(trace: TraceGraph, edge: Edge, pen: Pen) -> str:
 
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trace", help=TRACE_HELP)
+    parser.add_argument("trace", nargs="?", default="latest", help=TRACE_HELP)
     parser.add_argument("--verbosity", choices=VERBOSITIES, default="standard")
     parser.add_argument("--timeline", action="store_true", help="when each node ran, as bars")
     parser.add_argument("--no-bars", action="store_true", help="with --timeline: columns only")
@@ -1474,7 +1487,11 @@ def _shared_options() -> argparse.ArgumentParser:
     group.add_argument("--wide", action="store_true", help="show long values whole")
     group.add_argument("--no-pager", action="store_true", help="do not page long output")
     place = "where traces are: a directory (default: ./traces), sqlite://FILE or postgresql://..."
-    shared.add_argument("--store", default=STORE, metavar="PLACE", help=place)
+    place += "; LOGTRACER_STORAGE names another default"
+    default = os.environ.get("LOGTRACER_STORAGE", "")
+    if default in ("", "memory"):  # what is in a program's memory is nowhere else
+        default = STORE
+    shared.add_argument("--store", default=default, metavar="PLACE", help=place)
     return shared
 
 
@@ -1562,6 +1579,7 @@ def main(argv: list[str] | None = None) -> int:
         if "_ARGCOMPLETE" in os.environ:
             _complete_for_shell()
         first = next((word for word in arguments if not word.startswith("-")), "")
+        _check_command(first)
         options = _build_parser([first]).parse_args(arguments)
     except SystemExit as stop:  # argparse has said all there is to say
         return stop.code if isinstance(stop.code, int) else 2
@@ -1572,6 +1590,16 @@ def main(argv: list[str] | None = None) -> int:
         _build_parser([]).print_help(sys.stderr)
         return 2
     return _run(options)
+
+
+def _check_command(name: str) -> None:
+    if not name or name in COMMANDS:
+        return
+    from difflib import get_close_matches  # for a mistake
+
+    close = get_close_matches(name, COMMANDS, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"available: {', '.join(COMMANDS)}"
+    raise UsageError("unknown command", f"{name!r}; {hint}")
 
 
 def _console() -> NoReturn:

@@ -21,10 +21,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the LOGTRACER_... variables of whoever runs the tests away from the code."""
+    """Keep the LOGTRACER_... variables and the locale of whoever runs the tests from the code."""
     for name in list(os.environ):
         if name.startswith("LOGTRACER_") and name != "LOGTRACER_REQUIRE_ALL":
             monkeypatch.delenv(name)
+    for name in ("LC_ALL", "LC_CTYPE", "LANG", "PYTHONUTF8", "PYTHONIOENCODING"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -23,16 +23,12 @@ BAD_FILES = {
     "empty": b"",
     "binary": bytes(range(256)),
     "nul": b"\0" * 100,
-    "truncated": DOCUMENT[: len(DOCUMENT) // 2],
     "not a trace": b'{"hello": "world"}',
     "a list": b"[]",
     "100,000 brackets": b"[" * 100_000 + b"]" * 100_000,
     "100,000 brackets inside": DOCUMENT[:-1] + b', "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "newer schema": DOCUMENT.replace(b'"0.1.0"', b'"9.0.0"'),
     "odd status": DOCUMENT.replace(b'"completed"', b'"splendid"'),
-    "wrong types": DOCUMENT.replace(b'"parent_id": null', b'"parent_id": 3'),
-    "NaN": DOCUMENT.replace(b"0.95", b"NaN"),
-    "5,000 digits": DOCUMENT.replace(b"0.95", b"9" * 5_000),
     "UTF-16": DOCUMENT.decode().encode("utf-16"),
 }
 
@@ -61,6 +57,27 @@ def test_bad_file_is_one_line_that_names_it_and_exit_code_1(
     assert written.err.count("\n") == 1
 
 
+DAMAGED = {
+    "truncated": DOCUMENT[: len(DOCUMENT) // 2],
+    "wrong types": DOCUMENT.replace(b'"parent_id": null', b'"parent_id": 3'),
+    "NaN": DOCUMENT.replace(b"0.95", b"NaN"),
+    "5,000 digits": DOCUMENT.replace(b"0.95", b"9" * 5_000),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damaged_file_is_shown_as_far_as_it_can_be_read(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "damaged.json"
+    path.write_bytes(DAMAGED[kind])
+    assert main(["inspect", str(path)]) == 0
+    written = capsys.readouterr()
+    assert "Trace: weather_agent" in written.out
+    assert written.err.startswith(f"logtracer: warning: {path}: ")
+    assert written.err.count("\n") == 1
+
+
 def test_newer_schema_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "new.json"
     path.write_bytes(BAD_FILES["newer schema"])
@@ -84,9 +101,7 @@ def test_output_that_cannot_be_written_is_one_line(
     assert capsys.readouterr().err == f"logtracer: {target}: no such file or directory\n"
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["inspekt"], ["inspect"], ["inspect", "x", "--width", "0"]]
-)
+@pytest.mark.parametrize("arguments", [[], ["why"], ["inspect", "x", "--width", "0"]])
 def test_wrong_use_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert "usage: logtracer" in capsys.readouterr().err
