@@ -1,6 +1,6 @@
 """How often a test tries: a few times in every run, very often in the `stress` session.
 
-LOGTRACER_STRESS=1 python -m pytest tests/test_kill.py
+LOGTRACER_STRESS=1 python -m pytest tests/tracer/test_kill.py
 """
 
 from __future__ import annotations
