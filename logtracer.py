@@ -2846,12 +2846,17 @@ def _is_alive(process_id: Any) -> bool:
 
 def _trace_from_bytes(data: bytes, trace_id: str = "unknown") -> TraceGraph:
     """Read a document or a journal, whatever the file is called."""
-    if data[:200].lstrip().startswith((b'{"schema_version"', b"{\n", b"{\r\n")):
+    read_journal = partial(trace_from_journal, data.split(b"\n"), trace_id)
+    if not data[:200].lstrip().startswith((b'{"schema_version"', b"{\n", b"{\r\n")):
+        with contextlib.suppress(TraceLoadError):
+            return read_journal()
         return trace_from_json(data)
     try:
-        return trace_from_journal(data.split(b"\n"), trace_id)
-    except TraceLoadError:
         return trace_from_json(data)
+    except TraceLoadError:
+        with contextlib.suppress(TraceLoadError):  # a journal may be torn after its first brace
+            return read_journal()
+        raise
 
 
 def _parse(text: str | bytes) -> Any:
