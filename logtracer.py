@@ -2711,8 +2711,10 @@ class _Journal:
         )
         self._add_nodes(trace)
         root = next((node for node in trace.nodes.values() if node.parent_id is None), None)
-        if root is not None and not head:
-            trace.name, trace.start_time = root.name, root.start_time
+        if not head:
+            trace.name = "" if root is None else root.name
+            times = (node.start_time for node in trace.nodes.values() if node.start_time)
+            trace.start_time = min(times, default=None)
         if root is not None and not tail:
             trace.end_time = root.end_time
         if self.damaged:
