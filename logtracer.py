@@ -2460,11 +2460,13 @@ def _most_open() -> int:
 
 def _remove_leftovers(directory: str) -> None:
     """Remove the temporary files of killed processes: those that nobody wrote to for an hour."""
-    with contextlib.suppress(OSError), os.scandir(directory) as entries:
-        for entry in filter(lambda entry: _pattern(_LEFTOVER).fullmatch(entry.name), entries):
-            with contextlib.suppress(OSError):
-                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_SECONDS:
-                    os.unlink(entry.path)
+    names: list[str] = []
+    with contextlib.suppress(OSError):
+        names += [name for name in os.listdir(directory) if name.endswith(".tmp")]
+    for path in (os.path.join(directory, n) for n in names if _pattern(_LEFTOVER).fullmatch(n)):
+        with contextlib.suppress(OSError):
+            if time.time() - os.lstat(path).st_mtime > _STALE_SECONDS:
+                os.unlink(path)
 
 
 def _trace_files(directory: str, start: str = "") -> list[str]:
