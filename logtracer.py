@@ -2270,36 +2270,33 @@ class FileStore:
         return journal
 
     def _finish(self, trace_id: str, journal: _JournalFile, event: str, data: bytes) -> None:
-        """Write the last line, then replace the journal of an ended trace by its document.
-
-        When there can be no document the journal stays: it says the same, and is read as well.
-        """
-        with os.fdopen(journal.descriptor, "rb", 1 << 18) as file:
-            try:
+        """Write the last line, then replace the journal of an ended trace by its document."""
+        try:
+            with os.fdopen(journal.descriptor, "rb", 1 << 18) as file:
                 journal.write(event, data)
-            except OSError:
-                if not journal.size:  # no line of it could be written
-                    journal.remove()
-                raise
-            if journal.is_part:
-                return
-            try:
-                self._write_document(trace_id, journal, file, data)
-            except OSError as error:
-                _log(f"{journal.path} stays a journal: {error}", "document")
-                return
+                if journal.is_part or not self._has_written(trace_id, journal, file, data):
+                    return
+        finally:
+            if not journal.size:  # no line of it could be written
+                journal.remove()
         journal.remove()
 
-    def _write_document(
+    def _has_written(
         self, trace_id: str, journal: _JournalFile, file: BinaryIO, last: bytes
-    ) -> None:
-        self._make_directory()
-        if journal.is_complete():
-            chunks = journal.document(file, last)
-            _replace_file(self._path(trace_id, ".json"), chunks, self._file_mode)
-        else:
-            file.seek(0)
-            self.save(trace_from_journal(file, trace_id))
+    ) -> bool:
+        """Write the document; where there can be none the journal stays: it says the same."""
+        try:
+            self._make_directory()
+            if journal.is_complete():
+                chunks = journal.document(file, last)
+                _replace_file(self._path(trace_id, ".json"), chunks, self._file_mode)
+            else:
+                file.seek(0)
+                self.save(trace_from_journal(file, trace_id))
+        except OSError as error:
+            _log(f"{journal.path} stays a journal: {error}", "document")
+            return False
+        return True
 
     def _after_fork(self) -> None:
         """Forget, in a child process, the files of its parent."""
@@ -2850,16 +2847,15 @@ def _is_alive(process_id: Any) -> bool:
 
 def _trace_from_bytes(data: bytes, trace_id: str = "unknown") -> TraceGraph:
     """Read a document or a journal, whatever the file is called."""
-    read_journal = partial(trace_from_journal, data.split(b"\n"), trace_id)
     if not data[:200].lstrip().startswith((b'{"schema_version"', b"{\n", b"{\r\n")):
         with contextlib.suppress(TraceLoadError):
-            return read_journal()
+            return trace_from_journal(data.split(b"\n"), trace_id)
         return trace_from_json(data)
     try:
         return trace_from_json(data)
     except TraceLoadError:
         with contextlib.suppress(TraceLoadError):  # a journal may be torn after its first brace
-            return read_journal()
+            return trace_from_journal(data.split(b"\n"), trace_id)
         raise
 
 
