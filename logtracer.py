@@ -2770,36 +2770,33 @@ class FileStore:
         return journal
 
     def _finish(self, trace_id: str, journal: _JournalFile, event: str, data: bytes) -> None:
-        """Write the last line, then replace the journal of an ended trace by its document.
-
-        When there can be no document the journal stays: it says the same, and is read as well.
-        """
-        with os.fdopen(journal.descriptor, "rb", 1 << 18) as file:
-            try:
+        """Write the last line, then replace the journal of an ended trace by its document."""
+        try:
+            with os.fdopen(journal.descriptor, "rb", 1 << 18) as file:
                 journal.write(event, data)
-            except OSError:
-                if not journal.size:  # no line of it could be written
-                    journal.remove()
-                raise
-            if journal.is_part:
-                return
-            try:
-                self._write_document(trace_id, journal, file, data)
-            except OSError as error:
-                _log(f"{journal.path} stays a journal: {error}", "document")
-                return
+                if journal.is_part or not self._has_written(trace_id, journal, file, data):
+                    return
+        finally:
+            if not journal.size:  # no line of it could be written
+                journal.remove()
         journal.remove()
 
-    def _write_document(
+    def _has_written(
         self, trace_id: str, journal: _JournalFile, file: BinaryIO, last: bytes
-    ) -> None:
-        self._make_directory()
-        if journal.is_complete():
-            chunks = journal.document(file, last)
-            _replace_file(self._path(trace_id, ".json"), chunks, self._file_mode)
-        else:
-            file.seek(0)
-            self.save(trace_from_journal(file, trace_id))
+    ) -> bool:
+        """Write the document; where there can be none the journal stays: it says the same."""
+        try:
+            self._make_directory()
+            if journal.is_complete():
+                chunks = journal.document(file, last)
+                _replace_file(self._path(trace_id, ".json"), chunks, self._file_mode)
+            else:
+                file.seek(0)
+                self.save(trace_from_journal(file, trace_id))
+        except OSError as error:
+            _log(f"{journal.path} stays a journal: {error}", "document")
+            return False
+        return True
 
     def _after_fork(self) -> None:
         """Forget, in a child process, the files of its parent."""
@@ -2960,11 +2957,13 @@ def _most_open() -> int:
 
 def _remove_leftovers(directory: str) -> None:
     """Remove the temporary files of killed processes: those that nobody wrote to for an hour."""
-    with contextlib.suppress(OSError), os.scandir(directory) as entries:
-        for entry in filter(lambda entry: _pattern(_LEFTOVER).fullmatch(entry.name), entries):
-            with contextlib.suppress(OSError):
-                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_SECONDS:
-                    os.unlink(entry.path)
+    names: list[str] = []
+    with contextlib.suppress(OSError):
+        names += [name for name in os.listdir(directory) if name.endswith(".tmp")]
+    for path in (os.path.join(directory, n) for n in names if _pattern(_LEFTOVER).fullmatch(n)):
+        with contextlib.suppress(OSError):
+            if time.time() - os.lstat(path).st_mtime > _STALE_SECONDS:
+                os.unlink(path)
 
 
 def _trace_files(directory: str, start: str = "") -> list[str]:
@@ -3231,8 +3230,10 @@ class _Journal:
         )
         self._add_nodes(trace)
         root = next((node for node in trace.nodes.values() if node.parent_id is None), None)
-        if root is not None and not head:
-            trace.name, trace.start_time = root.name, root.start_time
+        if not head:
+            trace.name = "" if root is None else root.name
+            times = (node.start_time for node in trace.nodes.values() if node.start_time)
+            trace.start_time = min(times, default=None)
         if root is not None and not tail:
             trace.end_time = root.end_time
         if self.damaged:
@@ -3366,12 +3367,16 @@ def _is_alive(process_id: Any) -> bool:
 
 def _trace_from_bytes(data: bytes, trace_id: str = "unknown") -> TraceGraph:
     """Read a document or a journal, whatever the file is called."""
-    if data[:200].lstrip().startswith((b'{"schema_version"', b"{\n", b"{\r\n")):
+    if not data[:200].lstrip().startswith((b'{"schema_version"', b"{\n", b"{\r\n")):
+        with contextlib.suppress(TraceLoadError):
+            return trace_from_journal(data.split(b"\n"), trace_id)
         return trace_from_json(data)
     try:
-        return trace_from_journal(data.split(b"\n"), trace_id)
-    except TraceLoadError:
         return trace_from_json(data)
+    except TraceLoadError:
+        with contextlib.suppress(TraceLoadError):  # a journal may be torn after its first brace
+            return trace_from_journal(data.split(b"\n"), trace_id)
+        raise
 
 
 def _parse(text: str | bytes) -> Any:

@@ -68,6 +68,11 @@ _KNOWN_BEFORE = {  # what becomes of the row that is there, by the kind of the e
     " user_id = excluded.user_id, tags = excluded.tags",
     "part.started": "UPDATE SET status = NULL",  # it is resumed, or another process joins it
 }
+_LATE = dict.fromkeys(  # the same, when a writer that knows of no row comes with these
+    ("node.started", "node.completed", "node.failed"),
+    "UPDATE SET status = NULL, start_time ="
+    " CASE traces.start_time WHEN '' THEN excluded.start_time ELSE traces.start_time END",
+)
 _ENDS = frozenset({"trace.completed", "part.completed"})
 TURNS = _ENDS | frozenset(_KNOWN_BEFORE)  # the events that change a row
 _UNSETTLED = frozenset({"running", "interrupted"})  # not for good, as long as events may come
@@ -104,7 +109,8 @@ def follow(
     for trace_id, event, line in sorted(events, key=operator.itemgetter(0)):
         if event in _KNOWN_BEFORE or not (trace_id in begun or trace_id in started):
             _begin(execute, trace_id, event, line)
-            started.add(trace_id)
+            if event in _KNOWN_BEFORE or event in _LATE:
+                started.add(trace_id)
         if event in _ENDS:
             ended.add(trace_id)
     for trace_id in sorted(ended):
@@ -114,16 +120,18 @@ def follow(
 
 def _begin(execute: Execute, trace_id: str, event: str, line: str) -> None:
     """Make the row of the trace that an event belongs to; what was settled is open again."""
-    head = json.loads(line) if event in _KNOWN_BEFORE else {}
+    head = json.loads(line) if event in _KNOWN_BEFORE or event in _LATE else {}
     labels = labels_of(head.get("metadata") or {})
     summary = TraceSummary(trace_id, str(head.get("name", "")), **labels)
     row = _row_of(summary, _start_in(head))
-    execute(_INSERT + _KNOWN_BEFORE.get(event, "NOTHING"), row)
+    what = _KNOWN_BEFORE.get(event) or _LATE.get(event, "NOTHING")
+    execute(_INSERT + what, row)
 
 
 def _start_in(head: dict[str, Any]) -> str:
+    """Return when a trace began; when its first line is lost, when a step of it did."""
     try:
-        return _time_text(datetime.fromisoformat(head["start_time"]))
+        return _time_text(datetime.fromisoformat(head.get("node", head)["start_time"]))
     except (LookupError, TypeError, ValueError):  # TraceLoadError is a ValueError
         return _NEVER
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -373,6 +374,16 @@ def test_a_tee_lists_what_its_stores_say_together() -> None:
     (listed,) = list_summaries(TeeStore(first, second))
     assert (listed.node_count, listed.name) == (4, "run")
     assert [count_in(store, trace.trace_id) for store in (first, second)] == [3, 2]
+
+
+def test_a_tee_reads_a_trace_that_was_made_by_hand_without_time_zones(tmp_path: Path) -> None:
+    trace = weather()
+    for node in trace.nodes.values():
+        node.start_time = node.end_time = datetime(2026, 1, 1)
+    store = TeeStore(MemoryStore(), FileStore(tmp_path))
+    store.save(trace)
+    found = store.load(trace.trace_id)
+    assert found is not None and len(found.nodes) == 3
 
 
 def run_of_steps(count: int) -> TraceGraph:

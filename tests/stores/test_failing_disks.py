@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from logtracer import FileStore, Span, Tracer
+from logtracer import FileStore, Span, StoreError, Tracer
+from logtracer_extras.stores.sqlite import SQLiteStore
 from logtracer_extras.stores.tee import TeeStore
 from store_suite import summaries, summaries_by_loading
 from stress.disks import Acknowledging, FailingDisk, lost
@@ -108,3 +109,27 @@ def test_nothing_is_left_open_by_failures(tmp_path: Path) -> None:
                 with root.node("step"):
                     pass
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+class Forgetful(SQLiteStore):
+    """Refuses some of the events."""
+
+    chance = random.Random(0)
+
+    def write_event(self, trace_id: str, event: str, line: str) -> None:
+        """Take an event, or do not."""
+        if self.chance.random() < 0.15:
+            raise StoreError("not now")
+        super().write_event(trace_id, event, line)
+
+
+@pytest.mark.parametrize("programs", [figure(60, 1_500)])
+def test_a_list_counts_what_loading_counts_whatever_was_refused(
+    programs: int, tmp_path: Path
+) -> None:
+    store = Forgetful(tmp_path / "traces.db")
+    for seed in range(programs):
+        store.chance = random.Random(seed)
+        Program(store.chance, Tracer(storage=store)).run()
+    assert len(store.list_traces()) == programs
+    assert summaries(store) == summaries_by_loading(store)

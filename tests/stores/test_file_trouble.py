@@ -132,6 +132,14 @@ def test_a_part_that_is_torn_from_its_first_line_hides_nothing_else(tmp_path: Pa
     assert summaries(store) == summaries_by_loading(store)
 
 
+def test_a_first_line_may_be_torn_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / f"{TRACE_ID}.jsonl"
+    for length in range(len(head()) - 1):
+        path.write_text(head()[:length] + "\n" + ended(0, None))
+        assert loaded(FileStore(tmp_path)).name == "step 0"
+        assert summaries(FileStore(tmp_path)) == summaries_by_loading(FileStore(tmp_path))
+
+
 def test_a_trace_of_which_no_file_can_be_read_says_why(tmp_path: Path) -> None:
     (tmp_path / f"{TRACE_ID}.jsonl").write_text(head()[:-9])
     (tmp_path / f"{TRACE_ID}.{'0' * 16}.jsonl").write_text("garbage\n")
