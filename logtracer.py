@@ -1164,7 +1164,10 @@ class _OffSpan(Span):
         """An empty node."""
         return Node(self.id, 0, "")
 
-    def _nothing(self, /, *args: Any, **kwargs: Any) -> None:
+    def _take(self, /, *given: Any, **values: Any) -> None:
+        return None
+
+    def _nothing(self, *args: Any, **kwargs: Any) -> None:
         return None
 
     def node(self, name: str, node_type: str = "custom") -> Span:
@@ -1197,7 +1200,7 @@ class _OffSpan(Span):
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         self.__exit__(kind, error, traceback)
 
-    input = output = metadata = _nothing
+    input = output = metadata = _take
     set_status = link = llm = end = fail = pause = resume = _nothing
     start = __enter__
 
@@ -1673,13 +1676,13 @@ def trace_node(
         raise TypeError("write @trace_node() with parentheses")
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        kind: Any = type(function)
-        if issubclass(kind, (classmethod, staticmethod)):
-            method: Callable[P, R] = kind(decorate(getattr(function, "__func__")))
+        given: Any = function
+        if isinstance(given, _METHODS):
+            method: Callable[P, R] = type(given)(decorate(given.__func__))
             return method
         if not callable(function):
-            what = _type_name(kind)
-            raise TypeError(f"cannot trace a {what}; put @trace_node() below @{what}")
+            kind = _type_name(type(given))
+            raise TypeError(f"cannot trace a {kind}; put @trace_node() below @{kind}")
         call = _Call(function, name, node_type, capture_args, capture_return)
         wrapper: Any = _wrap_function
         if inspect.isasyncgenfunction(function):
@@ -1691,6 +1694,9 @@ def trace_node(
         return wraps(function)(wrapper(call, function))
 
     return decorate
+
+
+_METHODS: Any = (classmethod, staticmethod)
 
 
 class _Call:
