@@ -54,7 +54,7 @@ from types import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
-    from typing import Any, BinaryIO, NoReturn, ParamSpec, Protocol, TypeVar
+    from typing import Any, BinaryIO, NoReturn, ParamSpec, Protocol, TypeVar, overload
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -62,6 +62,10 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 else:  # importing typing would cost a tenth of what importing this whole file costs
     Any = Protocol = object
+
+    def overload(function: Any) -> Any:
+        return function
+
 
 # fmt: off
 __all__ = [
@@ -811,16 +815,20 @@ class Span:
         """Go on after `pause`; the time waited is kept as `logtracer.waited_ms`."""
         _change_status(self, "paused", "running", {})
 
-    def stream(self, chunks: Iterable[T]) -> Iterator[T]:
+    @overload
+    def stream(self, chunks: Iterable[T]) -> Iterator[T]: ...
+
+    @overload
+    def stream(self, chunks: AsyncIterable[T]) -> AsyncIterator[T]: ...  # noqa: F811
+
+    def stream(self, chunks: Any) -> Any:  # noqa: F811  (ruff does not know our own overload)
         """Yield the chunks as they come and record their number, first delay and text.
 
         Takes an async iterable as well, and is one then. A span that has not started starts here
         and ends with its stream.
         """
-        meter = _StreamMeter(self)
         watch: Any = _watch_async if hasattr(type(chunks), "__aiter__") else _watch
-        watched: Iterator[T] = watch(meter, chunks)
-        return watched
+        return watch(_StreamMeter(self), chunks)
 
     def __enter__(self) -> Span:
         if self._is_entered:  # entering a span again changes nothing
@@ -834,6 +842,8 @@ class Span:
         while previous is not _streaming and previous[0] is None:
             previous = previous[1]
         self._entry = entry = [self, previous]
+        if _streaming:
+            entry.append(_current.get())  # else the one before is what is set again
         frame = _getframe(1)
         code = frame.f_code
         if code.co_flags & _GENERATOR or code is _ENTER_CONTEXT:
@@ -856,7 +866,7 @@ class Span:
             if self._frame is not None:
                 _forget_generator(self, entry)
             if _current.get() is entry:
-                _set_current(entry[1])
+                _set_current(entry[-1])
         if self._number not in recording.open:  # opened before a fork
             return
         if not recording.is_watched and self._parent is not None and not recording.ended:
@@ -1195,7 +1205,7 @@ class _OffSpan(Span):
         if entry is not None:
             entry[0] = self._entry = None
             if _current.get() is entry:
-                _set_current(entry[1])
+                _set_current(entry[-1])
 
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         self.__exit__(kind, error, traceback)
@@ -1758,7 +1768,7 @@ class _Call:
         """
         if type(value) in _UNFINISHED and span._entry is not None:
             if _current.get() is span._entry:
-                _set_current(span._entry[1])
+                _set_current(span._entry[-1])
             rest = _UNFINISHED[type(value)](self, lambda: value, span)()
             rest.__name__, rest.__qualname__ = value.__name__, value.__qualname__
             return rest
@@ -2071,7 +2081,7 @@ def current_span() -> Span | None:
         entry = _resumed(entry)
     while entry is not _streaming:
         span: Span | None = entry[0]
-        if span is not None and (span._frame is None or not _is_suspended(span)):
+        if span is not None:
             return span if span._is_recording else None
         entry = entry[1]
     return None
@@ -2186,7 +2196,11 @@ def _forget_generator(span: Span, entry: _Entry) -> None:
 
 
 def _resumed(entry: _Entry) -> _Entry:
-    """Return the entry of the generator that runs now, if the Context of this step lacks it."""
+    """Return the entry that counts here: not one of a generator that waits for its consumer, and
+    in a step of a generator its own, which the Context of the step may lack.
+    """
+    while entry is not _streaming and (entry[0] is None or _is_suspended(entry[0])):
+        entry = entry[1]
     frame: FrameType | None = _getframe(2)
     while frame is not None and frame not in _streaming:
         if frame.f_code in _DRIVERS:  # sets what is current at every step itself

@@ -135,6 +135,8 @@ def spans_know_their_types(directory: str) -> None:
 
 async def spans_are_asynchronous_too(tracer: Tracer) -> None:
     async with tracer.trace("run") as root, root.node("step") as step:
+        async for word in step.stream(stream("a b")):
+            assert_type(word, str)
         assert_type(root, Span)
         assert_type(step, Span)
 
