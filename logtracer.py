@@ -807,7 +807,7 @@ class Span:
 
         `Tracer.resume` goes on, in another process if need be; `resume` does in this one.
         """
-        moment = self._recording.text_of_time(_now())
+        moment = self._recording.text_of_time(_Clock.now())
         _add_metadata(self, {"logtracer.paused_reason": reason})
         _change_status(self, "running", "paused", {"logtracer.paused_at": moment})
 
@@ -838,12 +838,11 @@ class Span:
             _begin(self)
         previous = _current.get()
         if _streaming:
-            previous = _resumed(previous)
-        while previous is not _streaming and previous[0] is None:
-            previous = previous[1]
-        self._entry = entry = [self, previous]
-        if _streaming:
-            entry.append(_current.get())  # else the one before is what is set again
+            self._entry = entry = [self, _resumed(previous), previous]  # set again: the last
+        else:
+            while previous is not _streaming and previous[0] is None:
+                previous = previous[1]
+            self._entry = entry = [self, previous]
         frame = _getframe(1)
         code = frame.f_code
         if code.co_flags & _GENERATOR or code is _ENTER_CONTEXT:
@@ -859,7 +858,7 @@ class Span:
             _fail(self, error)
         elif self._status == "running":
             self._status = "completed"
-        self._end = _now()
+        self._end = _Clock.now()
         entry = self._entry
         if entry is not None:
             entry[0] = self._entry = None
@@ -953,7 +952,7 @@ def _begin(span: Span) -> None:
     recording.open[number] = span
     if recording.ended:
         recording.tracer._count(started=1)
-    span._start = _now()
+    span._start = _Clock.now()
     try:
         if parent is not None and parent._task_or_thread != strand and parent._task_or_thread:
             _branch(span, parent)
@@ -990,10 +989,10 @@ def _time_waited(span: Span) -> dict[str, Any]:
     metadata = span._metadata or {}
     try:
         paused_at = _time_from_text(metadata.get("logtracer.paused_at"))
-        waited = _milliseconds(paused_at, span._recording.time(_now())) or 0.0
+        waited = _milliseconds(paused_at, span._recording.time(_Clock.now())) or 0.0
         return {
             "logtracer.waited_ms": metadata.get("logtracer.waited_ms", 0.0) + waited,
-            _RESUMED_AT: span._recording.text_of_time(_now()),
+            _RESUMED_AT: span._recording.text_of_time(_Clock.now()),
         }
     except (TraceLoadError, TypeError, OverflowError):  # the host wrote something else there
         return {}
@@ -1121,7 +1120,7 @@ class _StreamMeter:
 
     def _take(self, chunk: Any) -> None:
         if not self._chunks.count:
-            seconds = (_now() - self._span._start) / 1e9
+            seconds = (_Clock.now() - self._span._start) / 1e9
             _add_metadata(self._span, {"gen_ai.response.time_to_first_chunk": seconds})
         self._chunks.take(chunk)
 
@@ -1719,6 +1718,7 @@ class _Call:
     # fmt: off
     __slots__ = (
         "_given", "_making", "_name", "_node_type", "_signature", "captures_return", "current",
+        "unfinished",
     )
     # fmt: on
 
@@ -1731,7 +1731,7 @@ class _Call:
         captures_return: bool,
     ) -> None:
         self._making = function, name, node_type, captures_args, captures_return
-        self.current = _current.get
+        self.current, self.unfinished = _current.get, _UNFINISHED
         self._given: tuple[tuple[Any, ...], dict[str, Any]] = (), {}
         if isinstance(function, partial):
             self._given, function = (function.args, function.keywords), function.func
@@ -1766,10 +1766,10 @@ class _Call:
 
         What has only begun to work, a coroutine or a generator, goes on as one that does.
         """
-        if type(value) in _UNFINISHED and span._entry is not None:
+        if type(value) in self.unfinished and span._entry is not None:
             if _current.get() is span._entry:
                 _set_current(span._entry[-1])
-            rest = _UNFINISHED[type(value)](self, lambda: value, span)()
+            rest = self.unfinished[type(value)](self, lambda: value, span)()
             rest.__name__, rest.__qualname__ = value.__name__, value.__qualname__
             return rest
         if self.captures_return:
@@ -1816,7 +1816,10 @@ def _wrap_function(call: _Call, function: Callable[..., Any]) -> Callable[..., A
         except BaseException as error:
             span.__exit__(None, error, None)
             raise
-        return call.close(span, value)
+        if call.captures_return or type(value) in call.unfinished:
+            return call.close(span, value)
+        span.__exit__(None, None, None)
+        return value
 
     return run
 
@@ -2051,8 +2054,16 @@ _streaming: dict[FrameType, _Entry] = {}
 _current: contextvars.ContextVar[_Entry] = contextvars.ContextVar("logtracer", default=_streaming)
 _ENTER_CONTEXT = getattr(contextlib.ExitStack.enter_context, "__code__")  # calls __enter__ for us
 _getframe, _modules = sys._getframe, sys.modules  # looked up once
-# Wrapped: what freezes the time for a test replaces the functions of `time` wherever it finds them.
-_now, _wall_clock = partial(time.perf_counter_ns), partial(time.time_ns)
+
+
+class _Clock:
+    """The clocks, where what freezes the time for a test does not look: it replaces functions of
+    `time` in all modules.
+    """
+
+    now, wall = time.perf_counter_ns, time.time_ns
+
+
 _GENERATOR = 0x20 | 0x200  # inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 if sys.version_info >= (3, 12):
@@ -2371,8 +2382,8 @@ class _Recording:
         self.plain_output = self.capture.plain(self.max_output)
         self.is_part = joined is not None  # of a trace that another process, or this one, began
         self.trace_id, self.remote_parent = joined or (os.urandom(16).hex(), None)
-        self.began, self.ended = _now(), 0
-        self.offset = _wall_clock() - self.began  # from the monotonic clock to the wall clock
+        self.began, self.ended = _Clock.now(), 0
+        self.offset = _Clock.wall() - self.began  # from the monotonic clock to the wall clock
         self.open: dict[int, Span] = {}
         self.finished: list[Any] = []  # JSON texts; packed tuples when nothing is streamed
         self.released = 0  # finished nodes that only the store still has
