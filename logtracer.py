@@ -54,7 +54,7 @@ from types import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
-    from typing import Any, BinaryIO, ParamSpec, Protocol, TypeVar
+    from typing import Any, BinaryIO, ParamSpec, Protocol, TypeVar, overload
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -62,6 +62,10 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 else:  # importing typing would cost a tenth of what importing this whole file costs
     Any = Protocol = object
+
+    def overload(function: Any) -> Any:
+        return function
+
 
 # fmt: off
 __all__ = [
@@ -803,7 +807,7 @@ class Span:
 
         `Tracer.resume` goes on, in another process if need be; `resume` does in this one.
         """
-        moment = self._recording.text_of_time(_now())
+        moment = self._recording.text_of_time(_Clock.now())
         _add_metadata(self, {"logtracer.paused_reason": reason})
         _change_status(self, "running", "paused", {"logtracer.paused_at": moment})
 
@@ -811,16 +815,20 @@ class Span:
         """Go on after `pause`; the time waited is kept as `logtracer.waited_ms`."""
         _change_status(self, "paused", "running", {})
 
-    def stream(self, chunks: Iterable[T]) -> Iterator[T]:
+    @overload
+    def stream(self, chunks: Iterable[T]) -> Iterator[T]: ...
+
+    @overload
+    def stream(self, chunks: AsyncIterable[T]) -> AsyncIterator[T]: ...  # noqa: F811
+
+    def stream(self, chunks: Any) -> Any:  # noqa: F811  (ruff does not know our own overload)
         """Yield the chunks as they come and record their number, first delay and text.
 
         Takes an async iterable as well, and is one then. A span that has not started starts here
         and ends with its stream.
         """
-        meter = _StreamMeter(self)
         watch: Any = _watch_async if hasattr(type(chunks), "__aiter__") else _watch
-        watched: Iterator[T] = watch(meter, chunks)
-        return watched
+        return watch(_StreamMeter(self), chunks)
 
     def __enter__(self) -> Span:
         if self._is_entered:  # entering a span again changes nothing
@@ -830,10 +838,11 @@ class Span:
             _begin(self)
         previous = _current.get()
         if _streaming:
-            previous = _resumed(previous)
-        while previous is not _streaming and previous[0] is None:
-            previous = previous[1]
-        self._entry = entry = [self, previous]
+            self._entry = entry = [self, _resumed(previous), previous]  # set again: the last
+        else:
+            while previous is not _streaming and previous[0] is None:
+                previous = previous[1]
+            self._entry = entry = [self, previous]
         frame = _getframe(1)
         code = frame.f_code
         if code.co_flags & _GENERATOR or code is _ENTER_CONTEXT:
@@ -849,14 +858,14 @@ class Span:
             _fail(self, error)
         elif self._status == "running":
             self._status = "completed"
-        self._end = _now()
+        self._end = _Clock.now()
         entry = self._entry
         if entry is not None:
             entry[0] = self._entry = None
             if self._frame is not None:
                 _forget_generator(self, entry)
             if _current.get() is entry:
-                _set_current(entry[1])
+                _set_current(entry[-1])
         if self._number not in recording.open:  # opened before a fork
             return
         if not recording.is_watched and self._parent is not None and not recording.ended:
@@ -943,7 +952,7 @@ def _begin(span: Span) -> None:
     recording.open[number] = span
     if recording.ended:
         recording.tracer._count(started=1)
-    span._start = _now()
+    span._start = _Clock.now()
     try:
         if parent is not None and parent._task_or_thread != strand and parent._task_or_thread:
             _branch(span, parent)
@@ -980,10 +989,10 @@ def _time_waited(span: Span) -> dict[str, Any]:
     metadata = span._metadata or {}
     try:
         paused_at = _time_from_text(metadata.get("logtracer.paused_at"))
-        waited = _milliseconds(paused_at, span._recording.time(_now())) or 0.0
+        waited = _milliseconds(paused_at, span._recording.time(_Clock.now())) or 0.0
         return {
             "logtracer.waited_ms": metadata.get("logtracer.waited_ms", 0.0) + waited,
-            _RESUMED_AT: span._recording.text_of_time(_now()),
+            _RESUMED_AT: span._recording.text_of_time(_Clock.now()),
         }
     except (TraceLoadError, TypeError, OverflowError):  # the host wrote something else there
         return {}
@@ -1111,7 +1120,7 @@ class _StreamMeter:
 
     def _take(self, chunk: Any) -> None:
         if not self._chunks.count:
-            seconds = (_now() - self._span._start) / 1e9
+            seconds = (_Clock.now() - self._span._start) / 1e9
             _add_metadata(self._span, {"gen_ai.response.time_to_first_chunk": seconds})
         self._chunks.take(chunk)
 
@@ -1164,7 +1173,10 @@ class _OffSpan(Span):
         """An empty node."""
         return Node(self.id, 0, "")
 
-    def _nothing(self, /, *args: Any, **kwargs: Any) -> None:
+    def _take(self, /, *given: Any, **values: Any) -> None:
+        return None
+
+    def _nothing(self, *args: Any, **kwargs: Any) -> None:
         return None
 
     def node(self, name: str, node_type: str = "custom") -> Span:
@@ -1192,12 +1204,12 @@ class _OffSpan(Span):
         if entry is not None:
             entry[0] = self._entry = None
             if _current.get() is entry:
-                _set_current(entry[1])
+                _set_current(entry[-1])
 
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         self.__exit__(kind, error, traceback)
 
-    input = output = metadata = _nothing
+    input = output = metadata = _take
     set_status = link = llm = end = fail = pause = resume = _nothing
     start = __enter__
 
@@ -1673,13 +1685,13 @@ def trace_node(
         raise TypeError("write @trace_node() with parentheses")
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        kind: Any = type(function)
-        if issubclass(kind, (classmethod, staticmethod)):
-            method: Callable[P, R] = kind(decorate(getattr(function, "__func__")))
+        given: Any = function
+        if isinstance(given, _METHODS):
+            method: Callable[P, R] = type(given)(decorate(given.__func__))
             return method
         if not callable(function):
-            what = _type_name(kind)
-            raise TypeError(f"cannot trace a {what}; put @trace_node() below @{what}")
+            kind = _type_name(type(given))
+            raise TypeError(f"cannot trace a {kind}; put @trace_node() below @{kind}")
         call = _Call(function, name, node_type, capture_args, capture_return)
         wrapper: Any = _wrap_function
         if inspect.isasyncgenfunction(function):
@@ -1693,6 +1705,9 @@ def trace_node(
     return decorate
 
 
+_METHODS: Any = (classmethod, staticmethod)
+
+
 class _Call:
     """What a decorated function records.
 
@@ -1703,6 +1718,7 @@ class _Call:
     # fmt: off
     __slots__ = (
         "_given", "_making", "_name", "_node_type", "_signature", "captures_return", "current",
+        "unfinished",
     )
     # fmt: on
 
@@ -1715,7 +1731,7 @@ class _Call:
         captures_return: bool,
     ) -> None:
         self._making = function, name, node_type, captures_args, captures_return
-        self.current = _current.get
+        self.current, self.unfinished = _current.get, _UNFINISHED
         self._given: tuple[tuple[Any, ...], dict[str, Any]] = (), {}
         if isinstance(function, partial):
             self._given, function = (function.args, function.keywords), function.func
@@ -1750,10 +1766,10 @@ class _Call:
 
         What has only begun to work, a coroutine or a generator, goes on as one that does.
         """
-        if type(value) in _UNFINISHED and span._entry is not None:
+        if type(value) in self.unfinished and span._entry is not None:
             if _current.get() is span._entry:
-                _set_current(span._entry[1])
-            rest = _UNFINISHED[type(value)](self, lambda: value, span)()
+                _set_current(span._entry[-1])
+            rest = self.unfinished[type(value)](self, lambda: value, span)()
             rest.__name__, rest.__qualname__ = value.__name__, value.__qualname__
             return rest
         if self.captures_return:
@@ -1800,7 +1816,10 @@ def _wrap_function(call: _Call, function: Callable[..., Any]) -> Callable[..., A
         except BaseException as error:
             span.__exit__(None, error, None)
             raise
-        return call.close(span, value)
+        if call.captures_return or type(value) in call.unfinished:
+            return call.close(span, value)
+        span.__exit__(None, None, None)
+        return value
 
     return run
 
@@ -2035,8 +2054,16 @@ _streaming: dict[FrameType, _Entry] = {}
 _current: contextvars.ContextVar[_Entry] = contextvars.ContextVar("logtracer", default=_streaming)
 _ENTER_CONTEXT = getattr(contextlib.ExitStack.enter_context, "__code__")  # calls __enter__ for us
 _getframe, _modules = sys._getframe, sys.modules  # looked up once
-# Wrapped: what freezes the time for a test replaces the functions of `time` wherever it finds them.
-_now, _wall_clock = partial(time.perf_counter_ns), partial(time.time_ns)
+
+
+class _Clock:
+    """The clocks, where what freezes the time for a test does not look: it replaces functions of
+    `time` in all modules.
+    """
+
+    now, wall = time.perf_counter_ns, time.time_ns
+
+
 _GENERATOR = 0x20 | 0x200  # inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 if sys.version_info >= (3, 12):
@@ -2065,7 +2092,7 @@ def current_span() -> Span | None:
         entry = _resumed(entry)
     while entry is not _streaming:
         span: Span | None = entry[0]
-        if span is not None and (span._frame is None or not _is_suspended(span)):
+        if span is not None:
             return span if span._is_recording else None
         entry = entry[1]
     return None
@@ -2180,7 +2207,11 @@ def _forget_generator(span: Span, entry: _Entry) -> None:
 
 
 def _resumed(entry: _Entry) -> _Entry:
-    """Return the entry of the generator that runs now, if the Context of this step lacks it."""
+    """Return the entry that counts here: not one of a generator that waits for its consumer, and
+    in a step of a generator its own, which the Context of the step may lack.
+    """
+    while entry is not _streaming and (entry[0] is None or _is_suspended(entry[0])):
+        entry = entry[1]
     frame: FrameType | None = _getframe(2)
     while frame is not None and frame not in _streaming:
         if frame.f_code in _DRIVERS:  # sets what is current at every step itself
@@ -2351,8 +2382,8 @@ class _Recording:
         self.plain_output = self.capture.plain(self.max_output)
         self.is_part = joined is not None  # of a trace that another process, or this one, began
         self.trace_id, self.remote_parent = joined or (os.urandom(16).hex(), None)
-        self.began, self.ended = _now(), 0
-        self.offset = _wall_clock() - self.began  # from the monotonic clock to the wall clock
+        self.began, self.ended = _Clock.now(), 0
+        self.offset = _Clock.wall() - self.began  # from the monotonic clock to the wall clock
         self.open: dict[int, Span] = {}
         self.finished: list[Any] = []  # JSON texts; packed tuples when nothing is streamed
         self.released = 0  # finished nodes that only the store still has

@@ -160,3 +160,19 @@ def test_a_generator_that_is_dropped_is_forgotten() -> None:
     del steps
     assert not logtracer._streaming
     assert only_trace(tracer).status == "completed"
+
+
+def test_a_generator_resumed_in_a_newer_span_of_its_consumer_keeps_its_own() -> None:
+    tracer = Tracer()
+    steps = answer(tracer, 2)
+    with tracer.trace("consumer") as consumer:
+        assert next(steps) == "0"
+        with consumer.node("newer"):
+            assert next(steps) == "1"
+            current = current_span()
+            assert current is not None and current.name == "newer"
+        assert current_span() is consumer
+        assert next(steps, END) is END
+    traces = [tracer.storage.load(trace_id) for trace_id in tracer.storage.list_traces()]
+    shapes = [[n.name for n in trace.nodes.values()] for trace in traces if trace is not None]
+    assert sorted(shapes) == [["consumer", "newer"], ["run", "tool", "tool"]]

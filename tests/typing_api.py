@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 if sys.version_info >= (3, 11):
     from typing import assert_type
@@ -63,12 +64,24 @@ class Agent:
     def run(self, task: str) -> int:
         return len(task)
 
+    @classmethod
+    @trace_node()
+    def make(cls, count: int) -> list[int]:
+        return [count]
+
+    @staticmethod
+    @trace_node()
+    def measure(text: str) -> int:
+        return len(text)
+
 
 def decorated_functions_keep_their_signatures() -> None:
     assert_type(fetch("Paris", days=2), dict[str, int])
     assert_type(asyncio.run(ask("why?")), str)
     assert_type(list(count(3)), list[int])
     assert_type(Agent().run("tidy up"), int)
+    assert_type(Agent.make(2), list[int])
+    assert_type(Agent.measure("text"), int)
     bound: Callable[[int], Iterator[int]] = propagate_context(count)
     assert_type(list(bound(3)), list[int])
 
@@ -105,6 +118,11 @@ def spans_know_their_types(directory: str) -> None:
             step.metadata(temperature=0.5)
             step.annotate("no doubt")
             step.llm(model="m", provider="p", input_tokens=3, seed=1)
+            step.llm("m", cost=0.01)
+            step.input({"question": "why?"}, more=1)
+            step.output("because")
+            step.fail("not in stock")
+            step.fail(ValueError("not in stock"))
             step.set_status(NodeStatus.COMPLETED)
         root.link(step, EdgeType.DATA_FLOW, label="question")
         for chunk in root.stream([b"a", b"b"]):
@@ -117,6 +135,8 @@ def spans_know_their_types(directory: str) -> None:
 
 async def spans_are_asynchronous_too(tracer: Tracer) -> None:
     async with tracer.trace("run") as root, root.node("step") as step:
+        async for word in step.stream(stream("a b")):
+            assert_type(word, str)
         assert_type(root, Span)
         assert_type(step, Span)
 
@@ -124,6 +144,11 @@ async def spans_are_asynchronous_too(tracer: Tracer) -> None:
 def any_store_will_do() -> None:
     for storage in (Shelf(), MemoryStore()):
         Tracer(storage=storage)
+    Tracer(storage="file://./traces")
+    Tracer(storage=Path("traces"))
+    configure(storage=Path("traces"), auto_instrument="http")
+    configure(auto_instrument=["http"])
+    TracerConfig(auto_instrument="http")
     assert_type(configure(storage=Shelf()), Tracer)
     assert_type(configure(storage="file://./traces", capture_level="minimal"), Tracer)
 
@@ -154,5 +179,14 @@ def traces_are_plain_data(path: str) -> None:
     assert_type(graph.nodes, dict[str, Node])
     assert_type(graph.edges, list[Edge])
     assert_type(graph.children(None), list[Node])
+    assert_type(graph.root, "Node | None")
+    assert_type(graph.status, NodeStatus)
+    assert_type(graph.session_id, "str | None")
+    assert_type(graph.tags, list[str])
+    assert_type(graph.links(), list[Edge])
+    assert_type(graph.ancestors("1"), list[Node])
+    assert_type(graph.find("step", status=NodeStatus.FAILED), "Node | None")
+    assert_type(graph.find_all("step", node_type=NodeType.TOOL_CALL), list[Node])
+    graph.add_node(Node(name="plan"))
     assert_type(list(graph.walk()), list[tuple[int, Node]])
     assert_type(trace_from_json(trace_to_json(graph)), TraceGraph)
