@@ -72,7 +72,7 @@ __all__ = [
     "EXCEPTION_STATUSES", "Edge", "EdgeType", "FileStore", "LogtracerError", "MemoryStore",
     "Node", "NodeStatus", "NodeType", "SCHEMA_VERSION", "Span", "StorageBackend", "StoreError",
     "StreamingBackend", "TraceContext", "TraceGraph", "TraceLoadError", "Tracer",
-    "TracerConfig", "TracerHook", "clear_context", "configure", "current_span",
+    "TracerConfig", "TracerHook", "clear_context", "configure", "current_span", "find_secrets",
     "get_current_node", "get_current_trace", "load_trace", "load_trace_json", "merge_traces",
     "open_store", "propagate_context", "save_trace_json", "trace", "trace_from_journal",
     "trace_from_json", "trace_node", "trace_to_json",
@@ -3566,7 +3566,7 @@ class _Cleaner:
         kind = type(value)
         if value is None or kind is bool:
             return value
-        if key and self._redactor is not None and self._redactor.is_secret(key):
+        if key and self._redactor is not None and self._redactor.is_secret(key, value):
             return _REDACTED
         if kind is str:
             return self._text(value, key)
@@ -3830,71 +3830,539 @@ def _first(iterate: Callable[[], Iterable[Any]], most: int) -> list[Any]:
 # ---- Redaction: secrets out of every text, and their tables --------------------------------------
 
 _pattern = lru_cache(maxsize=None)(re.compile)  # most runs never need most patterns
-
-# Names whose values are secrets, as sentry-sdk and logfire list them, matched as whole words of a
-# snake_case, kebab-case or camelCase key. `token` counts only as the last word: `max_tokens` and
-# `token_count` are plain facts of an LLM call.
-_SECRET_KEY = (
-    r"(?:^|_)(?:"
-    r"passwords?|passwd|pwd|passphrase|secrets?|credentials?|authorization|auth|cookies?|csrf|xsrf"
-    r"|apikeys?|api_keys?|access_keys?|account_key|private_keys?|privatekey|secret_?key|signing_key"
-    r"|encryption_key|service_key|jwt|bearer|session_?key|sessionid|ssn|mysql_pwd|pgpassword"
-    r"|connection_string|dsn|x_api_key|accesstoken|authtoken|refreshtoken|idtoken"
-    r")(?:_|$)|(?:^|_)token$"
-)
-
-# A text without one of these characters holds no secret that the patterns below know: most
-# short texts are done here.
-_SUSPECT = re.compile("[-_=:@0-9ABGJK]").search
-_SHORTEST_SECRET = 12  # characters
+_SUSPECT = re.compile("[-_=:@<!#$%&*0-9AJKL~\"'`\n]").search  # no secret is without one of these
+_SHORTEST_SECRET = 8  # characters
+_SHORTEST_TOKEN = 16  # of those that are known by their shape
 _HUGE = 1 << 4_000  # 1,205 digits; Python refuses to write integers of more than 4,300
 
-_TOKEN_PREFIXES = (
-    r"sk-|pk-lf-|sk_live_|sk_test_|rk_live_|rk_test_|pk_live_|whsec_|gh[pousr]_|github_pat_"
-    r"|gl[a-z]{2,6}-|xox[a-z]-|xapp-|AIza|ya29\.|GOCSPX-|hf_|npm_|pypi-|SG\.|dop_v1_|doo_v1_"
-    r"|shp(?:at|ca|pa|ss)_|key-(?=[0-9a-f]{16})|lin_api_|gsk_|pplx-|xai-|nvapi-|tvly-|lsv2_|ls__"
-    r"|r8_|dckr_pat_|ATATT3|PMAK-|hvs\.|hvb\.|dapi|sq0[a-z]{3}-|EAAC|AGE-SECRET-KEY-|csk-|fw_"
-    r"|tok_|vcp_"
+# Names in snake_case, one rule for keys of dicts and names in texts. What ends so is secret.
+_SECRET_NAME = (
+    r"(?:^|_)(?:[a-z0-9]*(?:pass(?:code|phrase|w(?:or)?d|wort)|secret|(?:access|api|auth"
+    r"|private)key)s?"
+    r"|[a-z0-9]*token|(?:access|api|auth|bearer|id|refresh|session)_tokens|pwd|[a-z]*pw|secret_id"
+    r"|(?:access|account|activation|admin|api|app|application|auth|client|consumer"
+    r"|crypto|decryption|deploy|encryption|hmac|integration|kms|licen[cs]e|master|private|product"
+    r"|root"
+    r"|secret|server|service|service_role|session|shared|shared_access|signature|signing|ssh"
+    r"|storage"
+    r"|subscription|unseal|wallet|webhook)_?keys?|(?:account|admin|app|auth|basic|db|email|ftp"
+    r"|http|key|login"
+    r"|mail|my\w*|pg|postgres\w*|proxy|redis|root|smtp|ssh|store|sudo|user|vpn|wifi)_?pass"
+    r"|credentials?"
+    r"|creds?|(?:authorization|auth)|cookies?|csrf|xsrf|jwts?|bearer|pat|pin|otp|totp|cvv2?|cvc2?"
+    r"|ssn|dsn"
+    r"|[a-z]*sess(?:ion)?id|mnemonic|(?:seed|recovery|secret)_(?:phrase|words)|(?:access|auth"
+    r"|authorization"
+    r"|backup|device|login|mfa|one_time|otp|pin|recovery|scratch|security|sms|user"
+    r"|verification)_codes?"
+    r"|(?:credit_?)?card(?:_?(?:no|num|number))|credit_?card|conn(?:ection)?_?str(?:ing)?|(?:amqp"
+    r"|\w*broker"
+    r"|\w*database|db|jdbc|mongo\w*|mysql|pg|postgres\w*|rabbitmq|redis|sql\w*|sas"
+    r"|(?:pre)?signed)_ur[il])"
+    r"(?:_?(?:[0-9]+|v[0-9]+)|_(?:again|b64|backup|base|base64|confirm|confirmation|current|data"
+    r"|default|dev"
+    r"|enc|encrypted|hash|header|hex|jar|json|live|main|new|old|pem|plain|plaintext|primary|prod"
+    r"|production"
+    r"|raw|repeat|secondary|staging|string|test|text|value))*$"
 )
-_LONG_WORD = 14  # characters; no shorter word is a secret by itself
-_HAS_LONG_WORD = "\0"  # stands for one in the needles below
-# One of which a lower-cased text must hold, else the slow pattern is not tried; what replaces it.
-# Patterns begin with the letters that they can begin with, and look back from there: finding
-# such letters is what the regular expressions of Python do quickest.
-_SECRET_TEXTS: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (
-        ("-----begin",),
-        r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*-----|\Z)",
-        _REDACTED,
-    ),
-    (("://",), r"(?<=://)[^\s/@'\"<>]{1,512}@", _REDACTED + "@"),
-    (("eyj",), r"eyJ(?<![\w-]eyJ)[\w-]{6,4096}(?:\.[\w-]+){1,4}", _REDACTED),
-    (
-        (_HAS_LONG_WORD,),
-        r"[AEGPSacdfghklnprstvwxy](?<![A-Za-z0-9].)(?<=(?=(?:%s)[\w.-]{12}).)[\w.-]+"
-        % _TOKEN_PREFIXES,
-        _REDACTED,
-    ),
-    ((_HAS_LONG_WORD,), r"A(?<!\wA)(?:KI|SI|BI|CC|ID|RO|GP|NP)A[A-Z0-9]{12,}", _REDACTED),
-    ((_HAS_LONG_WORD,), r"[AS](?<!\w.)(?:(?<=A)C|(?<=S)K)[0-9a-f]{32}\b", _REDACTED),
-    ((_HAS_LONG_WORD,), r"[0-9](?<!\w.)[0-9]{7,9}:[\w-]{35}\b", _REDACTED),
-    (
-        ("bearer", "basic", "token"),
-        r"\b((?i:bearer|basic|token))(\s+)(?=\S*[0-9A-Z=])[\w.~+/-]{8,}=*",
-        r"\1\2" + _REDACTED,
-    ),
-    (
-        ("pass", "pwd", "secret", "key", "token", "authorization", "cookie", "sig"),
-        r"([aciprsACIPRS\u017f](?i:(?<=p)(?:ass(?:word|wd|phrase)|wd|rivate[_-]?key)"
-        r"|(?<=s)(?:ecret(?:[_-]?key)?|ig(?:nature)?)|(?<=c)(?:lient[_-]?secret|ookie)"
-        r"|(?<=a)(?:pi[_-]?key|ccess[_-]?(?:key|token)|ccount[_-]?key|uth[_-]?token|uthorization)"
-        r"|(?:(?<=i)d|(?<=r)efresh)[_-]?token)[\"']?\s{0,3}[=:]\s{0,3}[\"']?)"
-        r"(?!\[REDACTED)(?!(?i:bearer|basic|token)\s)[^\s\"',;&}\])]{4,}",
-        r"\1" + _REDACTED,
-    ),
+# What is no secret although it ends so, and what is one if its value is random.
+_PUBLIC_NAME = (
+    r"_(?:at|in)$|^(?:has|is|max|min|missing|n|needs?|no|num|per|requires?|uses?)_|_per_|(?:^"
+    r"|_)(?:added|begin|bos|cls"
+    r"|completion|continuation|cursor|end|eom|eos|eot|first|image|input|last|mask|next|output|pad"
+    r"|page|pagination"
+    r"|paging|prev|previous|prompt|sep|special|start|stop|sync|text|trigger|unk)_token$|(?:^"
+    r"|_)(?:cache|dedup"
+    r"|file|foreign|gpg|hash|idempotency|index|lookup|object|partition|primary|public|query|row|s3"
+    r"|sort)_keys?$"
 )
-_WINDOW = 16_384  # characters a user's pattern is given at a time
-_SLOW_PATTERN = 0.1  # seconds; a user's pattern that takes longer is refused, or no text kept
+_DOUBTFUL_NAME = (
+    r"_keys?$|_pass$|(?:^|_)session$|^(?!.*_ur[il]$).*(?:pass|secret|token|auth|cookie)\w*_"
+)
+_PUBLIC, _IF_RANDOM, _UNLESS_WORD, _SECRET = range(4)
+
+# What follows the beginnings of tokens; whose they are, and how long, the lists of gitleaks and
+# trufflehog tell. First any letters, with a digit or a capital, then mixed letters and digits.
+_MIXED = (
+    r"(?=[0-9]*(?:[a-z]+[A-Z0-9]|[A-Z]+[a-z0-9])|[0-9]+[A-Za-z])[A-Za-z0-9]{%s,}(?![A-Za-z0-9])"
+)
+_TOKENS = (
+    (
+        r"(?=[\w.+/-]{0,99}[0-9A-Z])[\w.+/-]{15,}[\w-]=*",
+        "sk-ant- sk-proj- sk-svcacct- sk-admin- sk-None- sk-or- sk-lf- pk-lf- sk-helicone- "
+        "sk-let- glpat- gldt- glrt- glrtr- glptt- glcbt- glft- glffct- glimt- glagent- gloas- "
+        "glsoat- glwt- xoxa- xoxb- xoxc- xoxd- xoxe- xoxe. xoxo- xoxp- xoxr- xoxs- xapp- ya29. "
+        "AQ. GOCSPX- hvs. hvb. hvr. SG. dp.pt. dp.st. dp.ct. dp.sa. dp.scim. dp.audit. lsv2_pt_ "
+        "lsv2_sk_ tskey- nvapi- tvly- pscale_tkn_ pscale_pw_ pscale_oauth_ dckr_pat_ dckr_oat_ "
+        "github_pat_ ghs_ sntrys_ sntryu_ sntrya_ sntryi_ figd_ figo_ figor_ figp_ figu_ pcsk_ "
+        "tgp_v1_ wandb_v1_ CCIPAT_ CCIPRJ_ HRKU- glsa_ sb_secret_ sb_publishable_ sq0atp- "
+        "sq0csp- sq0idp- sq0idb- sq0cgp- sq0isp- CFPAT- PMAK- NRAK- NRII- NRIQ- NRAA- NRRA- "
+        "tfp_ fo1_ pat-na1- pat-eu1- access-sandbox- access-development- access-production- "
+        "AGE-SECRET-KEY- dt0c01. dt0s01. tk-us- ops_ vercel_blob_rw_ sgp_ bb_live_ BBFF- dnkey- "
+        "FLWSECK- FLWSECK_TEST- shltm_ signkey- whsec_ pylf_v1_ pylf_v2_ sk_org_ sk_car_ phx_ "
+        "duffel_live_ jina_ duffel_test_ apify_api_ sk_live_ sk_test_ rk_live_ rk_test_ "
+        "xkeysib- xsmtpsib- fm2_ fm1r_ fm1a_ bedrock-api-key- glc_",
+    ),
+    (
+        _MIXED % 20,
+        "ghp_ gho_ ghu_ ghr_ pk_live_ pk_test_ r8_ ntn_ phc_ phs_ pha_ xau_ gsk_ xai- vck_ vcp_ "
+        "vci_ vca_ vcr_ fw_ csk- api_org_ npm_ hf_ pplx- lin_api_ lin_oauth_ llx- e2b_ napi_ "
+        "rnd_ nfp_ pnu_ rdme_ ico- esecret_ sess- m0- rpa_ aio_ cal_live_ cfut_ cfat_ cfk_ "
+        "hcaik_ hcbik_ hcxik_ hcalk_ hcblk_ hcxlk_ hcamk_ hcbmk_ hcxmk_ ramp_sec_ bkua_ "
+        "flb_live_ s-s4t2ud- CLOJARS_ NF- rubygems_ crsr_ ck- shpat_ shpss_ shpca_ shppa_ "
+        "shpua_ shptka_ dop_v1_ doo_v1_ dor_v1_ sbp_ sbp_v0_ rootly_ pul- squ_ sqp_ sqa_ "
+        "shippo_live_ shippo_test_ slk_ opk_ lsk_ sk-",
+    ),
+    (
+        r"(?=[A-Za-z]*[0-9])" + _MIXED % 20,
+        "sk_ tok_ secret_ token_ key_ pat_ api_key_ live_ test_ API-",
+    ),
+    (_MIXED % 10, "rzp_live_ rzp_test_ sm_aat_ sm_pat_ sm_sat_"),
+    (r"[0-9a-f]{32,}(?![A-Za-z0-9])", "fc- key- pubkey- ls__"),
+    (r"(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{43,44}(?![\w-])(?<![a-z]-[0-9]{4})", "pa- al-"),
+    (r"[\w-]{120,}", "sl. sl.u. mfa."),
+    (r"[0-9a-f]{24}-[0-9a-f]{60,}", "v1.0-"),
+    (r"(?=[a-z0-9]*[A-Z])(?=[A-Z0-9]*[a-z])[A-Za-z0-9]{22}(?![\w-])", "ak- as-"),
+    (r"[0-9a-f]{8}-[0-9a-f-]{27,}[\w-]*", "ak- rh-api- sk- sec-c-"),
+    (r"(?=\w*[0-9A-Z])[A-Za-z0-9]{8}_[A-Za-z0-9]{24}(?!\w)", "re_"),
+    (r"AgE[\w-]{20,}", "pypi-"),
+)
+# Before a token stand no letters, or an escape that ends in one.
+_EDGE = r"(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-F][0-9A-F])|(?<=u00[0-9a-f][0-9a-f])"
+# Other shapes by the rarest letter in them, which is found quickest; then they look back.
+_SHAPES = (
+    ("-----BEGIN", r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*-----|\Z)"),
+    ("J", r"J(?<=eyJ)(?:(?<=(?<![\w-])...)|(?<=\\[nrt]...))[\w-]{6,4096}\.(?:[\w-]*\.){0,3}[\w-]+"),
+    ("J", r"J(?:(?<=IQoJ)b3JpZ2lu[\w+/=%-]{20,}|(?<=[A-Za-z0-9]{40}J)QQJ99[A-Za-z0-9]{20,})"),
+    ("A", r"A(?=[A-Z3z]|Iza)(?:(?:(?<![\w+/].)|(?<=\\[nrt].))(?:Iza[\w-]{30,}|(?:KI|SI|BI|CC|ID|RO"
+        r"|GP|NP)A[A-Z0-9]{12,}|3T[A-Z0-9]{17}"
+        r"(?!\w)|BSK[\w+/]{60,}=*|KCp[A-Za-z0-9]{40,}|KID[A-Za-z0-9]{32}|T[ACS]TT3[\w=-]{20,}"
+        r"|TBB[A-Za-z0-9]{24,}"
+        r"|QVN[\w-]{35,}|3-[A-Z0-9]{6}-[A-Z0-9-]{20,}|C[0-9a-f]{32}(?!\w)|A{18,}[\w%]{60,})"
+        r"|(?<=[\w+/-]{40}A)z(?:Se|Ca|Fu)[\w-]{5,}=*|(?<=EA)A[A-Z0-9]"
+        r"[\w-]{55,}|(?<=[\w+/]{70}\+A)(?:St|MC|Ba|CR)[\w+/]{5,}=*)"),
+    ("K", r"K(?:(?<=SK)[0-9a-f]{32}(?!\w)|(?<=EZ[AT]K)[A-Za-z0-9]{54}|(?<=ZXlK)[\w+/=-]{60,})"),
+    ("Z", r"Z(?<=F[wQ]oGZ)XIvYXdz[\w+/=%-]{20,}"),
+    ("L", r"LTAI[A-Za-z0-9]{16,24}(?!\w)"),
+    ("R", r"R(?<=GR)1348941[\w-]{20}"),
+    ("~", r"~(?:(?<=[\w.~-]{3}[0-9]Q~)[\w.~-]{31,}|(?<=sha256~)[\w-]{40,})"),
+    ("/0", r"/0(?:(?<=1//0)[\w-]{30,}|(?<=4/0)A[\w-]{30,})"),
+    (".", r"\.(?=atlasv1\.|[\w-]{6}\.|[\w=-]{16})(?:(?<=[A-Za-z0-9]{14}\.)atlasv1\.[\w=-]{40,}"
+        r"|(?<=pat[A-Za-z0-9]{14}\.)[0-9a-f]{64}"
+        r"|(?<=[0-9a-f]{32}\.)[A-Za-z0-9]{16}(?!\w|\.\w)|(?:(?<=[MNO][\w-]{23}\.)"
+        r"|(?<=[MNO][\w-]{24}\.)"
+        r"|(?<=[MNO][\w-]{25}\.)|(?<=[MNO][\w-]{27}\.))[\w-]{6}\.[\w-]{27,45})"),
+    ("-", r"-(?=us[0-9]|[0-9a-f]{8}-)(?<=[0-9a-f]{32}-)(?:us[0-9]{1,2}|[0-9a-f]{8}-[0-9a-f]{8})(?!"
+        r"\w)"),
+    (":", r":(?=[\w-]{32})(?:(?<=[0-9]{8}:)A[\w-]{34}|(?:(?<=[0-9]{13}:)|(?<=-[0-9a-f]{12}:))[0-9a"
+        r"-f]{32})(?![\w-])"),
+    ("_mmk", r"_mmk(?<=[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk)"),
+    ("dapi", r"dapi[0-9a-f]{32}(?:-[0-9])?"),
+    ("cio", r"cio(?=[A-Za-z]*[0-9])[A-Za-z0-9]{32}(?!\w)"),
+    ("oy2", r"oy2[a-z0-9]{43}(?!\w)"),
+    ("cmV", r"cmVmd[A-Za-z0-9]{55,}"),
+)  # fmt: skip
+# What opens a secret, by a character or two and a word of the lower-cased text, and how the last
+# group is judged: hidden unless a placeholder; unless a word; if random; or by the name before it.
+_IS = r"s?(?:\b[^.:;=\n\"'`]{0,40}?\s(?:are|be|is|to|was)(?: now| set| changed| reset)?(?: to)?:?)"
+_SAID = r"\s+(?:\\*[\"'`\u201c])?(?!\w+\()([^\s\"'`\u201d]{3,})"
+_URL_WORDS = "(?:activat|auth|confirm|hook|invit|login|magic|recover|reset|unlock|verif)"
+_UP_TO = r"\b[^|;]{0,200}?\s"
+_OPENINGS = {
+    "": (
+        ("bearer", "word", r"bearer[ \t]+[\"']?([\w.~+/-]{8,}=*)(?![\w=])"),
+        ("basic ", "random", r"basic +([\w+/-]{8,}={0,2})(?![\w-])"),
+        ("token", "random", rf"token(?:[ \t]+([\w.~+/=-]{{12,}})|{_IS}{_SAID})"),
+        ("pass", "word", rf"pass(?:code|phrase|wd|word)(?:{_IS})?{_SAID}"),
+        ("secret ", "word", "secret" + _IS + _SAID),
+        ("key ", "word", "key(?<=(?:api|ess|unt|ion|nse|ate|ret)[ _-]key)" + _IS + _SAID),
+        ("code ", "word", "code(?<=(?:ess|uth|kup|gin|ime|ery|ity|ion|pin) code)" + _IS + _SAID),
+        ("pin ", "word", "pin(?<![a-z]pin)" + _IS + _SAID),
+    ),
+    "_": (("npg_", "random", "npg_([a-z0-9]{12,})"),),
+    "\n": (
+        ("machine", "any", r"machine\s+\S+\s+(?:(?:account|login)\s+\S+\s+){0,2}password\s+(\S+)"),
+    ),
+    "'": (("identified", "any", r"identified\s+(?:with\s+\w+\s+)?(?:as|by)\s+'([^']+)"),),
+    "@": (
+        ("oracle", "any", r"jdbc:oracle:\w+:[\w.$#-]+/([^\s@]+)@"),
+        ("@tcp(", "any", r"[\w.-]+:([^\s@]+)@tcp\("),
+        ("://", "any", r"://[^\s/?#\"'<>@:\[]*:(?![0-9]{1,5}(?:[/?#]|\Z))([^\s\"'<>`]{1,400})@(?=["
+            r"\w.\[$<{%-])"),
+        ("://", "random", r"://([^\s/?#\"'<>@:]{16,400})(?::[^\s\"'<>]{0,400})?@"),
+    ),
+    "/": (
+        ("://", "random", r"://[^\s\"'<>?#]{0,99}?" + _URL_WORDS + r"[\w.-]{0,99}/([^\s\"'<>?#:]{1"
+            r"6,400})"),
+    ),
+    "(": tuple(
+        (f"{quote}, ", "name", rf"\(\s*b?\\*{quote}([\w.-]{{2,64}})\\*{quote}, b?\\*{quote}([^\"'"
+            rf"\\\n]{{4,400}})\\*{quote}\s*\)")
+        for quote in "\"'"
+    ),
+    "<": (
+        ("</", "name", r"<([\w.:-]{2,64})(?:\s[^<>]{0,400})?>(?:<!\[cdata\[)?([^<>\]]{1,4096})(?:"
+            r"\]\]>)?</"),
+        ("<key>", "name", r"<key>([^<]{1,64})</key>(?:\s|\\+n)*<string>([^<]{1,4096})"),
+    ),
+    "-": (("--", "name", r"--([a-z][\w-]{2,40})(?:[ \t]+\\*[\"']?|\\*[\"'],\s*\\*[\"'])(?!-)([^\s"
+    r"\"'\\<]+)"),),
+    " -": (
+        ("curl", "any", r"curl" + _UP_TO + r"(?:-u|--(?:proxy-)?user)[ =]?\\*[\"']?[^\s\"':\\]*:(["
+            r"^\s\"'\\]+)"),
+        ("curl", "any", r"curl" + _UP_TO + r"(?:-b|--cookie)[ =]?\\*[\"']?([^\s\"'=\\]+=[^\"'\n]+)"
+            r""),
+        ("mysql", "any", r"mysql[\w-]*" + _UP_TO + r"-p(?![0-9]+\b)[\"']?([^\s\"']+)"),
+        ("mariadb", "any", r"mariadb[\w-]*" + _UP_TO + r"-p(?![0-9]+\b)[\"']?([^\s\"']+)"),
+        ("pass", "name", r"\s-([a-z]*pass\w*)[ \t]+[\"']?([^\s\"'<-][^\s\"'<]*)"),
+        ("sshpass", "any", r"sshpass\s+-p\s*[\"']?([^\s\"']+)"),
+        ("login", "any", "login" + _UP_TO + r"-p\s+[\"']?([^\s\"']+)"),
+        ("mongo", "any", r"mongo\w*" + _UP_TO + r"-p\s+[\"']?([^\s\"']+)"),
+        ("redis-cli", "any", "redis-cli" + _UP_TO + r"-a\s+[\"']?([^\s\"']+)"),
+        ("sqlcmd", "any", "sqlcmd" + _UP_TO + r"-p\s*[\"']?([^\s\"']+)"),
+        ("ldap", "any", r"ldap\w+" + _UP_TO + r"-w\s+[\"']?([^\s\"']+)"),
+        ("zip", "any", "zip" + _UP_TO + r"-p\s*[\"']?([^\s\"']+)"),
+    ),
+}  # fmt: skip
+_MARKS = [(gate, {opening[0] for opening in openings}) for gate, openings in _OPENINGS.items()]
+# A name, read backwards from its = or :, its value, and the values that are none.
+_SIGNS = (r"=(?<![=!<>]=)(?!=|~ )", r":(?<![^\w][0-9]{2}:)(?!//)")  # a == b, 12:30, http://
+_WORD = r"[ \t]{0,20}\]?(?:[\"'`]\\*|;touq&)?([\w.$-]{2,80})"  # backwards
+_NAME = r"[ \t]{0,20}\]?((?:[\"'`]\\*|;touq&)?)([\w.$-]{2,80})(?=(.?))"
+_PAIR = (  # of a name and a value, backwards from the second
+    r"[\"'\\]*(?:[\s,;]|n\\+)+\\*[\"']?\\*([\w.-]{2,80})\\*[\"']?\\*\s*[:=][\"'\\]*"
+    r"(?:eman|yek|di|emaN|yeK)"
+)
+_VALUE = (
+    r"(?:=>|:=|=|:(?:[ \t]*[A-Za-z](?:[\w.\[\]|, ]{0,40} |[\w.\[\]|]{0,40})=(?= ?\\*[\"']))?)((?:"
+    r"\s|\\+[nrt]){0,20}(?:[|>][-+]?(?:\s|\\+[nrt]){1,20})?)"
+    r"(?:Secret\w{0,20}\((?=\\*[\"'])|[rbfuRBFU]{1,2}(?=\\*[\"']))?((?:\\*(?:\"{3}|'{3}|[\"'`])"
+    r"|&quot;)?)"
+)
+# Names whose values are secret in a URL, and one that says that the name is before it.
+_IN_CONTEXT = (
+    r"(?i)(?:^|[_-])(?:key|sig|signature|code|ticket|credential|hash|t)$|^(?:value"
+    r"|phrase|words)$"
+)
+_BARE = (
+    r"(?:[^\s\"'`<>,;&()\[\]{}|\\]|[,;&](?![\s\"'\\]|\Z|[\w.%-]{1,40}\s?[=:])"
+    r"|\\(?![nrtu\"'\\])){0,4096}"
+)
+_PLACEHOLDER = (
+    r"(?:(?i:bearer|basic|token) ?)?(?:(?i:[^\w$%{<\[@]*|\[redacted.*|%\(\w+\)[sdrvq]|%[sdrvq]"
+    r"|%\w+%|sk-[*x.\u2022-]*|[*x.\u2022-]{2,}"
+    r"|(?:\w+[-_])?(?:your|insert|enter|replace|change|put|add|example|dummy)(?:me|[-_ ][\w -]*)?"
+    r"|n/?a|none|null|nil|true"
+    r"|undefined|false|todo|tbd|unset|(?-i:![a-z]+)|required|optional|string|str|bytes|any|hidden"
+    r"|redacted|masked)"
+    r"|<[^<>]*>|\$*\{+[^{}]*\}*|\$\(.*|\$[A-Z_][A-Z0-9_]*|&\w{2,6}|[A-Z]+_[A-Z][A-Z_]*"
+    r"|\[[A-Z _-]+\])[.,]?"
+)
+_WORDS = r"[~./]{0,3}[^\W\d_]+(?:[-_./:+'\u2019]{1,2}[^\W\d_]+)*[-_./:!?\u2026]*"
+_FIGURE = (  # oauth2, RFC6750, SHA-256, 2024-01-31, 30s, 3rd, 12-character
+    r"(?i:(?:oauth|sha|md|http|tls|ssl|x|v|base|utf|aes|rsa|ed|[hre]s|ntlmv?|ipv|web|rfc|iso|s|k|p"
+    r"|gpt)[-/]?[0-9.]+"
+    r"[a-z]{0,2}(?:[-_][a-z]+)*|[0-9]{4}-[0-9]{2}-[0-9]{2}\S*|[0-9]+(?:[.,:][0-9]+)+"
+    r"|[0-9]{1,4}[a-z%]{0,3}|[0-9]+-[a-z-]+)[.,:]?"
+)
+# A text without so long a run of these has no token; searching bytes for one byte is quickest.
+_RUNS = bytes(120 if chr(c).isalnum() or chr(c) in "_+/.~%-" else 32 for c in range(256))
+_LONG_RUN = b"x" * 19
+_AFTER_TEXT = r"\Z|[\s)\],;:}|]|[+%&](?:\s|[a-z_.]+[+\s)])"
+_LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+_HEADERS = frozenset(("authorization", "proxy_authorization", "cookie", "set_cookie"))
+_QUOTES = ("'", '"', "`")
+# One of these is in each name that is secret, and in most of the words that open one.
+_STEMS = (
+    "key", "tok", "pass", "secret", "auth", "cook", "cred", "pwd", "basic", "bearer", "sess",
+    "code", "card", "pin", "pat", "pw", "otp", "cv", "jwt", "ssn", "dsn", "srf", "phrase", "mnem",
+    "conn", "sig",
+)  # fmt: skip
+_CAMEL_CASE = r"[A-Z]?[a-z]*(?:[A-Z]{1,5}[a-z]{2,}|[A-Z]{2,5}\Z)*|[A-Z]+s?"
+_Found = tuple[int, int, str, str]  # start, end, rule, what it went by
+
+
+@lru_cache(maxsize=8_192)
+def _secrecy(key: str) -> int:
+    """Tell whether what has this name is public, secret, or either by its value."""
+    name = _snake_case(key)
+    if name in ("token", "pass"):  # a token is of a program, or of a text
+        return _UNLESS_WORD if name == "token" else _SECRET
+    if _pattern(_PUBLIC_NAME).search(name):
+        return _PUBLIC
+    if _pattern(_SECRET_NAME).search(name):
+        return _SECRET
+    return _IF_RANDOM if _pattern(_DOUBTFUL_NAME).search(name) else _PUBLIC
+
+
+def _is_plain(text: str) -> bool:
+    """Tell words, numbers, dates and identifiers from random letters."""
+    for run in _pattern("[A-Za-z0-9]+").findall(text):
+        if len(run) > 24 and not run.isdigit():
+            return False
+        if len(run) >= 8 and _pattern("(?i)[bcdfghjklmnpqrstvwxz]{6}").search(run):
+            return False
+        if run.isalpha() and (len(run) < 8 or _pattern(_CAMEL_CASE).fullmatch(run)):
+            continue
+        if not _pattern(
+            "[A-Z]?[a-z]*[0-9]*|[A-Z]*[0-9]*|[0-9]+[A-Za-z]{1,3}|[a-z]+[0-9][a-z]{2}"
+        ).fullmatch(run):
+            return False
+    return True
+
+
+def _is_secret_text(secrecy: int, text: str) -> bool:
+    """Tell whether a text under a name of this secrecy is to be hidden."""
+    if secrecy == _UNLESS_WORD:
+        word = _pattern(
+            r"(?:\\[nrt]|\W){0,24}(?:[^\W\d_]{0,24}|[0-9]{1,6})\W{0,24}"
+            r"|<[^<>]{1,40}>"
+        ).fullmatch(text)
+        return word is None or not _is_plain(text)
+    return secrecy == _SECRET or (secrecy == _IF_RANDOM and len(text) >= 8 and not _is_plain(text))
+
+
+def _is_secret_word(secrecy: int, name: str, word: str, is_loose: bool) -> bool:
+    """Tell whether a word after a name is its secret, for it may be code or, if loose, prose."""
+    if _pattern(_PLACEHOLDER).fullmatch(word):
+        return False
+    if secrecy != _SECRET:
+        is_word = _pattern(rf"{_WORDS}|{_FIGURE}").fullmatch(word) and _is_plain(word)
+        return not is_word and _is_secret_text(secrecy, word)
+    if not _pattern(_WORDS).fullmatch(word):
+        return len(word) > 2 if word.isdigit() else not _pattern(_FIGURE).fullmatch(word)
+    if not _is_plain(word) or name.isupper():
+        return not (is_loose and _is_plain(word))
+    is_password = "pass" in name.lower() or "pwd" in name.lower()
+    if is_loose:  # `secret: Victoria` is none, correct-horse-battery is one
+        return is_password and word.count("-") > 1 and len(word) >= 18
+    return is_password and not _secrecy(word)
+
+
+def _shaped(text: str) -> Iterator[_Found]:
+    """Find tokens by what they begin with, or by another part of them."""
+    bodies, sizes, anchors = _token_table()
+    for last, anchor in anchors.items():
+        done = 0
+        for match in _pattern(anchor).finditer(text) if last in text else ():
+            for size in sizes:
+                start, end = match.end() - size, match.end()
+                body = bodies.get(text[start:end]) if start >= done else None
+                if body and _pattern(_EDGE).match(text, start):
+                    found = _pattern(body).match(text, end)
+                    if found is not None:
+                        done = found.end()
+                        yield start, done, "token", text[start:end]
+    for mark, pattern in _SHAPES:
+        for match in _pattern(pattern).finditer(text) if mark in text else ():
+            start = match.start()
+            if text[start - 1].isalnum() or text[start - 1] in "+_-":  # in the middle of it
+                before = _pattern(r"[\w+/~-]*").match(text[max(0, start - 80) : start][::-1])
+                start -= len(before[0]) if before is not None else 0
+            yield start, match.end(), "shape", mark
+
+
+@lru_cache(maxsize=1)
+def _token_table() -> tuple[dict[str, str], list[int], dict[str, str]]:
+    """Return what may follow each beginning, their lengths, and a pattern for each last letter."""
+    bodies: dict[str, str] = {}
+    for body, prefixes in _TOKENS:
+        for prefix in prefixes.split():
+            bodies[prefix] = f"{bodies[prefix]}|{body}" if prefix in bodies else body
+    anchors = {}
+    for last in "-_.":
+        ends = sorted({re.escape(prefix[-3:]) for prefix in bodies if prefix[-1] == last})
+        anchors[last] = rf"{re.escape(last)}(?=[\w.+/=-]{{9}})(?<=(?:{'|'.join(ends)}))"
+    return bodies, sorted({len(prefix) for prefix in bodies}, reverse=True), anchors
+
+
+def _opened(text: str, low: str, gates: list[str]) -> Iterator[_Found]:
+    """Find what follows the words of prose, of headers, of commands and of URLs."""
+    for gate in gates:
+        for mark, kind, pattern in _OPENINGS[gate]:
+            for match in _pattern(pattern).finditer(low) if mark in low else ():
+                start, end = match.span(match.lastindex or 0)
+                word = text[start:end].rstrip(".,;:!?)]}>")
+                name, secrecy = "", _IF_RANDOM if kind == "random" else _SECRET
+                if kind == "name":
+                    name = text[match.start(1) : match.end(1)].rpartition(":")[2]
+                    secrecy = _secrecy(name)
+                is_quoted = gate != "(" and text[start - 1] in _QUOTES
+                is_quoted = is_quoted or kind == "any" or gate == "<"
+                if kind == "word" and _pattern(r"[\w.*+-]+@[\w-]+(?:\.[\w-]+)+").fullmatch(word):
+                    continue  # a password reset was sent to this address
+                is_basic = mark == "basic " and word[-1] == "="
+                name = name or "pass" * is_quoted
+                if is_basic or _is_secret_word(secrecy, name, word, not is_quoted):
+                    yield start, end, "said", mark or name
+
+
+def _values(text: str) -> Iterator[_Found]:
+    """Find the values of secret names: NAME=value, name: value, "name": "value"."""
+    word_before = _pattern(_WORD).match
+    for sign in _SIGNS:
+        done = 0
+        for match in _pattern(sign).finditer(text):
+            at = match.start()
+            word = word_before(text[at - 1 : at - 101 if at > 100 else None : -1]) if at else None
+            if word is not None and at >= done and _secrecy_of_reversed(word[1]):
+                found = _value_of(text, at)
+                if found is not None:
+                    done = found[1]
+                    yield found
+
+
+@lru_cache(maxsize=8_192)
+def _secrecy_of_reversed(name: str) -> int:
+    """Return it for a name, and for one without the last letter of \\n, \\r or \\t before it."""
+    name = name[::-1]
+    known = max(_secrecy(name), _secrecy(name[1:]) if name[0] in "nrt" else _PUBLIC)
+    return known or bool(_pattern(_IN_CONTEXT).search(name))
+
+
+def _value_of(text: str, at: int) -> _Found | None:
+    """Return where the value is of the name before text[at], if it is secret."""
+    head = text[max(0, at - 200) : at][::-1]
+    match = _pattern(_NAME).match(head)
+    if match is None:
+        return None
+    name, before = match[2][::-1], match[3]
+    if before == "\\" and name[0] in "nrt":  # of a line in a text in JSON
+        name, before = name[1:], ""
+    if name in ("value", "Value"):  # {"name": "DB_PASSWORD", "value": ...}
+        named = _pattern(_PAIR).match(head, match.end(2))
+        name = name if named is None else named[1][::-1]
+    secrecy, is_query = _secrecy(name), before != "" and before in "?&;#"
+    if before == " " and not secrecy:  # "API key: ..."
+        two = _pattern(r" ([\w-]{2,20})").match(head, match.end(2))
+        secrecy = _secrecy(f"{two[1][::-1]} {name}") // _SECRET * _SECRET if two is not None else 0
+    if is_query and not secrecy and _pattern(_IN_CONTEXT).search(name):
+        secrecy = _IF_RANDOM
+    opening = _pattern(_VALUE).match(text, at) if secrecy else None
+    if opening is None:
+        return None
+    snake = _snake_case(name)
+    start, quote, is_key = opening.end(), opening[2], bool(match[1])
+    is_loose = bool(opening[1]) or text[at] == ":"
+    if quote and not is_key and _pattern(_AFTER_TEXT).match(text, start):
+        return None  # the quote ends the text that the name is in
+    is_header = not quote and text[at] == ":" and snake in _HEADERS
+    if quote:
+        pattern = rf"[^\n]{{0,16384}}?(?=(?<!\\){re.escape(quote)}|\n|\Z)"
+    elif is_header:  # to the end of the line, or of its quotes
+        stop = before if before in _QUOTES else ""
+        escaped = "(?![nr\"'])" if stop and head[match.end(2) + 1 :][:1] == "\\" else "[^nr]"
+        line = rf"(?:[^\r\n\\{stop}]|\\{escaped}){{0,%s}}"
+        pattern = line % 200
+    elif is_key and secrecy == _SECRET and text[start : start + 1] == "[":
+        pattern = r"\[(?:\s*\\*[\"'][^\s\"']*[\"'],?)*\s*\]"
+    else:
+        pattern = r"[^\s\"'`<>&#?\\)\]}]{0,4096}" if is_query else _BARE
+    found = _pattern(pattern).match(text, start)
+    if found is None:
+        return None
+    word, end = found[0].rstrip(".,;: "), found.end()
+    if quote:
+        is_secret = not _pattern(_PLACEHOLDER).fullmatch(word) and _is_secret_text(secrecy, word)
+    elif is_header:
+        has_pair = _pattern(r"[\w.%-]+=[^\s;]{3}").search(word) is not None
+        first = [part.strip("\"',") for part in word.split(None, 2)[:2]]
+        is_secret = has_pair or any(
+            len(part) > 5 and _is_secret_word(_SECRET, "", part, True) for part in first
+        )
+        whole = _pattern(line % 16_384).match(text, start) if is_secret else None
+        end = end if whole is None else whole.end()
+    else:
+        after = text[end : end + 1]
+        is_code = after in ("(", "[", "{") and _pattern(r"[A-Za-z_$%][\w.$>:-]*").fullmatch(word)
+        is_loose = is_loose or (after in (",", ")") and not name.isupper())
+        is_secret = bool(word) and not is_code and _is_secret_word(secrecy, name, word, is_loose)
+        if is_secret and not is_query:
+            rest = _pattern(r"[^\s\"'`<>,;&\\]*").match(text, end)
+            end = end if rest is None else rest.end()
+    return (start, end, "name", name) if is_secret else None
+
+
+def _columns(text: str) -> Iterator[_Found]:
+    """Find the cells below secret names in the head of a table: CSV, Markdown, pandas, psql."""
+    names: list[tuple[int, int, str]] = []
+    mark, after, marks = "", 0, 0
+    for line in text.split("\n"):
+        start, after, line = after, after + len(line) + 1, line.rstrip()
+        cells = _cells(line, mark, names) if names else []
+        is_ruler = line and (" " not in line.strip() or not _pattern(r"[^\W_]").search(line))
+        if names and (cells or is_ruler):
+            for (_, _, name), (left, right, cell) in zip(names, cells):
+                secrecy = _secrecy(name)
+                if cell and secrecy and _is_secret_text(secrecy, cell) and cell != _REDACTED:
+                    yield start + left, start + right, "column", name
+            continue
+        names = []
+        row = _pattern(r"[ \t]*([\w.-]{2,40}) {2,}(\S+(?: {2,}\S+)*)").fullmatch(line)
+        if row is not None and _is_secret_word(_secrecy(row[1]), row[1], row[2], True):
+            yield start + row.start(2), start + row.end(2), "column", row[1]
+        elif _pattern(r"[\w .#|\u2502\u2506\",\t;-]{5,2000}").fullmatch(line):
+            found = _pattern("[|\u2502\u2506,\t;]").search(line)
+            mark = found[0] if found else ""
+            is_row = mark != "" and marks == line.count(mark)  # of a table with another head
+            marks = line.count(mark) if mark else 0
+            names = [] if is_row else _cells(line, mark, [])
+            is_prose = mark == "," and any(" " in name for _, _, name in names)
+            if is_prose or len(names) < 2 or not any(_secrecy(name) for _, _, name in names):
+                names = []
+
+
+def _cells(line: str, mark: str, names: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Return start, end and text of each cell of a line below these names, or of the names."""
+    spans = []
+    if mark or not names:
+        field_ = rf"(?:^|{re.escape(mark)})((?:[^\"{mark}]|\"[^\"]*\"?)*)" if mark else r"(\S+)"
+        spans = [match.span(1) for match in _pattern(field_).finditer(line)]
+    for column, (left, right, _) in enumerate(names if not mark else ()):
+        if line[right - 1 : right].strip() and not line[right : right + 1].strip():
+            spans.append((names[column - 1][1] if column else 0, right))
+        elif line[left : left + 1].strip() and not line[:left][-1:].strip():
+            spans.append((left, names[column + 1][0] if column + 1 < len(names) else len(line)))
+    is_table = bool(mark) or "  " in line or not names or len(line) == names[-1][1]
+    if names and (len(spans) != len(names) or not is_table):
+        return []
+    texts = [line[left:right].strip(' "') for left, right in spans]
+    starts = [left + line[left:right].find(text) for (left, right), text in zip(spans, texts)]
+    return [(start, start + len(text), text) for start, text in zip(starts, texts)]
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    """Return the letter of an escape as long as that was; what is in quotes has its own lines."""
+    letter = {"n": "\n", '"': "\n", "t": "\t", "2": "\u2502", "6": "\u2506"}.get(match[0][-1], " ")
+    return letter.rjust(len(match[0]))
+
+
+def find_secrets(text: str) -> list[tuple[int, int, str, str]]:
+    """Return start, end, rule and mark of each secret in a text, in their order.
+
+    The rules: `token` and `shape` by the letters, `name` and `column` by what a value is called,
+    `said` by the words, the command or the URL before it.
+    """
+    runs = text.encode("utf-8", "surrogatepass").translate(_RUNS)
+    found = list(_shaped(text)) if _LONG_RUN in runs else []
+    whole, low = text, text.casefold()
+    if len(low) != len(text):  # a letter became two
+        low = text.translate(_LOWER)
+    has_mark = low.__contains__
+    gates = [gate for gate, marks in _MARKS if gate in low and any(map(has_mark, marks))]
+    if gates:
+        found += _opened(text, low, gates)
+    if "\\n" in text:  # the lines of a table in JSON
+        text = _pattern(r"\\+(?:[nrt]|u250[26])|\\*\"").sub(_unescaped, text)
+    has_lines, names = "\n" in text, text.count(":") + text.count("=")
+    if (names <= 9 and not has_lines) or any(map(has_mark, _STEMS)):
+        found += _values(whole) if names else ()
+        found += _columns(text) if has_lines else ()
+    return sorted(found)
+
+
+_WINDOW = 4_096  # characters a user's pattern is given at a time
+_SLOW_PATTERN = 0.1  # seconds; a text for which a user's pattern takes longer is not kept
 
 
 class _Redactor:
@@ -3905,26 +4373,30 @@ class _Redactor:
         self._patterns = [re.compile(pattern) for pattern in config.redact_patterns]
         self._callback = config.redact
         self._defaults = config.redact_defaults
-        self._known_keys: dict[str, bool] = {}
-        self._is_blind = False  # a pattern turned out to be too slow to look with
+        self._known_keys: dict[str, int] = {}
         self.failures = 0
         self.is_eager = bool(self._patterns or self._callback)  # every text must be looked at
 
-    def is_secret(self, key: str) -> bool:
-        """Return whether the value under this key is to be hidden, whatever it is."""
+    def is_secret(self, key: str, value: Any = None) -> bool:
+        """Tell whether a value under this key is to be hidden; without it, whether one may be."""
         known = self._known_keys.get(key)
         if known is None:
-            name = _snake_case(key)
-            known = name in self._names
-            known = known or bool(self._defaults and _pattern(_SECRET_KEY).search(name))
+            known = _SECRET if _snake_case(key) in self._names else _PUBLIC
+            known = known or (_secrecy(key) if self._defaults else _PUBLIC)
             if len(self._known_keys) < 4_096:  # a host may have endless keys
                 self._known_keys[key] = known
-        return known
+        if value is None or known in (_PUBLIC, _SECRET):
+            return known != _PUBLIC
+        if type(value) in (list, tuple):  # the tokens of a text, or those of a program
+            return known == _UNLESS_WORD and any(self.is_secret(key, item) for item in value)
+        if isinstance(value, (bytes, bytearray)):
+            value = bytes(value[:256]).decode("latin-1")
+        if type(value) is str:
+            return _is_secret_text(known, value)
+        return known == _UNLESS_WORD and type(value) not in _ATOMS
 
     def text(self, text: str, key: str = "") -> str:
         """Return the text with every secret replaced; the whole of it when redaction fails."""
-        if self._is_blind:
-            return _REDACTED
         try:
             if self._defaults and len(text) >= _SHORTEST_SECRET and _SUSPECT(text):
                 text = _without_secrets(text)
@@ -3946,22 +4418,19 @@ class _Redactor:
             parts.append(pattern.sub(_REDACTED, text[start:end]))
             start = end
             if time.thread_time() - began > _SLOW_PATTERN * (1 + start // 100_000):
-                self._is_blind = True
-                _log(f"redact_patterns: {pattern.pattern!r} is too slow; no text is kept any more")
+                _log(f"redact_patterns: {pattern.pattern!r} is too slow for a text; it was dropped")
                 return _REDACTED
         return "".join(parts)
 
 
 def _without_secrets(text: str) -> str:
-    marks = text.casefold()
-    if max(map(len, text.split()), default=0) >= _LONG_WORD:
-        marks += _HAS_LONG_WORD
-    for needles, pattern, replacement in _SECRET_TEXTS:
-        for needle in needles:
-            if needle in marks:
-                text = _pattern(pattern).sub(replacement, text)
-                break
-    return text
+    parts: list[str] = []
+    done = 0
+    for start, end, _, _ in find_secrets(text):
+        if start >= done:
+            parts += text[done:start], _REDACTED
+        done = max(done, end)
+    return "".join([*parts, text[done:]]) if done else text
 
 
 def _check_pattern(pattern: str) -> None:
@@ -3974,21 +4443,38 @@ def _check_pattern(pattern: str) -> None:
         compiled = re.compile(pattern)
     except (re.error, TypeError) as error:
         raise ValueError(f"redact_patterns: {pattern!r} is not a pattern: {error}") from None
+    if _repeats_a_repetition(pattern):
+        raise ValueError(
+            f"redact_patterns: {pattern!r} has a repetition inside a repetition, which can take for"
+            " ever; write it without"
+        )
     letters = list(dict.fromkeys(["a", "0", " ", "-", *filter(str.isprintable, pattern)]))[:24]
-    for length, letter in itertools.product((*range(8, 33), 48, 96, 192), letters):
+    for length, letter in itertools.product((*range(8, 33), 48, 96, 192, 384, 768), letters):
         began = time.thread_time()
         compiled.search(letter * length + "\x00")
         if time.thread_time() - began > _SLOW_PATTERN / 5:
             raise ValueError(
                 f"redact_patterns: {pattern!r} takes too long on {length} characters; write it"
-                " without a repetition inside a repetition"
+                " with fewer repetitions"
             )
+
+
+def _repeats_a_repetition(pattern: str) -> bool:
+    """Tell whether a group repeats without end, or often, and holds what does so too."""
+    often = r"[*+]|\{\d*,\}|\{(?:\d*,)?\d{2,}\}"
+    rest = _pattern(r"(?s)\\.|\[\^?\]?(?:[^\]\\]|\\.)*\]").sub("x", pattern)
+    while (group := _pattern(rf"\(([^()]*)\)({often})?").search(rest)) is not None:
+        holds = _pattern(often).search(group[1]) is not None
+        if holds and group[2]:
+            return True
+        rest = rest[: group.start()] + ("x+" if holds or group[2] else "x") + rest[group.end() :]
+    return False
 
 
 def _snake_case(key: str) -> str:
     """Return apiKey, X-API-Key and api key as api_key."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key[:_MAX_KEY])
-    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    return re.sub(r"[^a-z0-9]+", "_", words.casefold()).strip("_")
 
 
 # ---- Import paths: from logtracer.core import Tracer, as the first README had it ---------------

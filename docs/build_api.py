@@ -22,7 +22,7 @@ SECTIONS = {
     "What is recorded": "TraceGraph Node Edge NodeStatus NodeType EdgeType",
     "Stores": "open_store MemoryStore FileStore StorageBackend StreamingBackend",
     "Files": "load_trace load_trace_json save_trace_json trace_to_json trace_from_json"
-    " trace_from_journal merge_traces SCHEMA_VERSION EXCEPTION_STATUSES",
+    " trace_from_journal merge_traces SCHEMA_VERSION EXCEPTION_STATUSES find_secrets",
     "Errors": "LogtracerError TraceLoadError StoreError",
 }
 
