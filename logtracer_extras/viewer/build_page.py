@@ -17,12 +17,13 @@ SOURCE = HERE / "source"
 
 # What each mark stands for. All scripts share one scope; a class stands before one that extends it.
 CORE = """
-    text model builder tree layout analysis pairing differences messages query search measure
+    text model builder tree layout analysis pairing differences
+    messages conversation markdown query search measure
 """
 UI = """
     document details list colours timeline pointer overview tree_view log table flame
-    detail texts values messages marks tooltip live differences comparison
-    search_box totals app copying keys splitters opening start
+    detail texts values messages marks media markdown conversation tooltip
+    live differences comparison search_box totals app copying keys splitters opening start
 """
 PARTS = {
     "style": ["style.css"],

@@ -364,3 +364,90 @@ test('two texts differ in the characters that were exchanged, and both can be re
   assert.deepEqual(core.textChanges('the colour red', 'the color red'), [[' ', 'the colo'], ['-', 'u'], [' ', 'r red']]);
   assert.deepEqual(core.textChanges('😀', '🙂'), [['-', '😀'], ['+', '🙂']]);
 });
+
+// ---- What was said
+
+/** A block of Markdown in few signs: kind and text, so that a test can be read. */
+function brief(part) {
+  if (typeof part === 'string') return part;
+  if (Array.isArray(part)) return part.map(brief).join('');
+  const inside = part.parts ?? part.blocks ?? part.items?.map((item) => `• ${brief(item)} `) ?? part.text;
+  if (part.kind === 'table') return `<table ${[part.head, ...part.rows].map((row) => row.map(brief).join('|')).join(' / ')}>`;
+  if (part.kind === 'link') return `<link ${part.text} ${part.address}>`;
+  return part.kind === 'paragraph' ? brief(inside) : `<${part.kind} ${brief(inside ?? '')}>`;
+}
+
+test('markdown that models write is read into blocks', () => {
+  for (const [text, expected] of [
+    ['# Title ##\nplain\ntext', '<heading Title>plain\ntext'],
+    ['a **b *c* d** `e*f*` ~~g~~ h_i_j 2 * 3', 'a <strong b <emphasis c> d> <code e*f*> <struck g> h_i_j 2 * 3'],
+    ['***both*** **open', '<strong <emphasis both>> **open'],
+    ['- a\n  - b\n- c\nmore\n\n3. d', '<list • a<list • b > • c\nmore ><list • d >'],
+    ['| a | b\\|c |\n|---|:-:|\n| **d** | e', '<table a|b|c / <strong d>|e>'],
+    ['```js\n# no title\n```\n> q\n> > r\n\n---', '<code # no title><quote q<quote r>><rule >'],
+    ['```\nnever closed', '<code never closed>'],
+    ['[text](https://a.example "t") ![p](x.png) [no link]', '<link text https://a.example> <link p x.png> [no link]'],
+    ['<b>bold</b> \\*no\\* &lt;', '<b>bold</b> *no* &lt;'],
+  ]) {
+    assert.equal(brief(core.parseMarkdown(text)), expected);
+  }
+});
+
+test('no text of 20,000 characters takes the markdown reader long, or nests deep', () => {
+  const parts = ['*', '*a **b ', '` `` ', '[', '[a](', '> ', '_a', '- a\n\n\n', '|-|\n', '  - x\n', '#', '\\', '~~a '];
+  for (const part of parts) {
+    const began = performance.now();
+    const blocks = core.parseMarkdown(part.repeat(20000 / part.length));
+    assert.ok(performance.now() - began < 2000, JSON.stringify(part));
+    let depth = 0;
+    for (let level = [blocks]; level.length; depth++) level = level.flatMap((each) => Object.values(each)).filter((each) => each && typeof each === 'object');
+    assert.ok(depth < 80, `${JSON.stringify(part)} nests ${depth}`);
+  }
+});
+
+/** The messages of a recorded input or output, in few signs. */
+function said(data, speaker = 'user') {
+  return core.messagesIn(data, speaker).map(({ role, parts }) => `${role}: ${parts.map(briefPart).join(' ')}`);
+}
+
+function briefPart(part) {
+  if (part.kind === 'text') return part.text;
+  if (part.kind === 'thinking') return `(${part.text})`;
+  if (part.kind === 'call') return `${part.name}#${part.id}${JSON.stringify(part.given)}`;
+  if (part.kind === 'result') return `#${part.id}=${JSON.stringify(part.value)}${part.failed ? '!' : ''}`;
+  return part.kind === 'media' ? part.url : JSON.stringify(part.value);
+}
+
+test('messages of every product are read as the same', () => {
+  const call = { id: 'c1', type: 'function', function: { name: 'find', arguments: '{"q": "x"}' } };
+  const found = 'find#c1{"q":"x"}';
+  for (const [data, expected] of [
+    [{ messages: [{ role: 'system', content: 'be kind' }, { role: 'user', content: 'hi' }] }, ['system: be kind', 'user: hi']],
+    [{ message: { role: 'assistant', content: null, reasoning: 'hm', tool_calls: [call] } }, [`assistant: (hm) ${found}`]],
+    [{ messages: [{ role: 'tool', tool_call_id: 'c1', content: '{"n": 1}' }] }, ['tool: #c1={"n":1}']],
+    [{ messages: [{ role: 'developer', content: [{ type: 'input_text', text: 'a' }, { type: 'text', text: 'b' }] }] }, ['system: a b']],
+    [{ messages: [{ role: 'assistant', parts: [{ type: 'text', content: 'a' }, { type: 'tool_call', id: 'c1', name: 'find', arguments: { q: 'x' } }] }] }, [`assistant: a ${found}`]],
+    [{ messages: [{ role: 'tool', parts: [{ type: 'tool_call_response', id: 'c1', response: 'rain' }] }] }, ['tool: #c1="rain"']],
+    [{ messages: [{ role: 'assistant', content: [{ type: 'thinking', thinking: 'hm' }, { type: 'tool_use', id: 'c1', name: 'find', input: { q: 'x' } }] }] }, [`assistant: (hm) ${found}`]],
+    [{ messages: [{ role: 'user', content: [{ type: 'tool_result', tool_use_id: 'c1', is_error: true, content: [{ type: 'text', text: 'no' }] }] }] }, ['user: #c1="no"!']],
+    [{ messages: [{ type: 'reasoning', summary: [{ text: 'hm' }] }, { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'a' }] }] }, ['assistant: (hm)', 'assistant: a']],
+    [{ messages: [{ role: 'model', parts: [{ text: 'a' }, { function_call: { id: 'c1', name: 'find', args: { q: 'x' } } }] }] }, [`assistant: a ${found}`]],
+    [{ choices: [{ message: { role: 'assistant', content: 'a' } }] }, ['assistant: a']],
+    [{ output: { choices: [{ message: { role: 'assistant', content: 'a' } }] } }, ['assistant: a']],
+    [{ input: [{ role: 'user', content: 'hi' }] }, ['user: hi']],
+    [{ messages: [{ type: 'human', content: 'hi' }, { type: 'ai', content: 'a' }] }, ['user: hi', 'assistant: a']],
+    [{ messages: [{ role: 'assistant', contents: [{ type: 'text', text: 'a' }], tool_calls: [call] }] }, [`assistant: a ${found}`]],
+    [{ messages: [{ role: 'assistant', tool_calls: [{ id: 'c1', name: 'find', arguments: '{"q":"x"}' }] }] }, [`assistant: ${found}`]],
+    [{ prompt: 'hi' }, ['user: hi']],
+    [{ text: 'plain', finish_reason: 'stop' }, ['user: plain']],
+    [{ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://a.example/x.png' } }] }] }, ['user: https://a.example/x.png']],
+    [{ messages: [{ role: 'user', content: [{ type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AA==' } }] }] }, ['user: data:image/png;base64,AA==']],
+    [{ messages: [{ role: 'user', content: [{ type: 'input_audio', input_audio: { format: 'wav', data: 'AA==' } }] }] }, ['user: data:audio/wav;base64,AA==']],
+    [{ messages: [{ role: 'user', parts: [{ type: 'blob', mime_type: 'image/gif', content: 'AA==' }] }] }, ['user: data:image/gif;base64,AA==']],
+    [{ question: 'not a message' }, []],
+    [{ messages: [{ role: 'user', content: 5 }, 7, null] }, ['user: 5']],
+    [undefined, []],
+  ]) {
+    assert.deepEqual(said(data), expected, JSON.stringify(data));
+  }
+});

@@ -73,7 +73,7 @@ def test_page_draws_without_a_request_and_without_a_complaint(
 ) -> None:
     address = written(tmp_path, trace_page(reference_trace(5_000)))
     page.open(address)
-    for tab in ("2", "3", "4", "1"):
+    for tab in ("2", "3", "4", "5", "1"):
         page.press(tab)
     page.press("e", "c", "f", "f", "[", "]", "0", "?")
     assert page.requests == [address]
@@ -104,7 +104,7 @@ def test_hostile_trace_stays_text_in_every_view(page: Visitor, tmp_path: Path) -
     page.open(address)
     for _ in range(16):
         page.press("ArrowDown")
-    for tab in ("2", "3", "4", "1"):
+    for tab in ("2", "3", "4", "5", "1"):
         page.press(tab)
     page.press("e", "y")
     assert page.ask("() => window.pwned === undefined && ({}).polluted === undefined")
@@ -181,7 +181,7 @@ def test_page_that_was_damaged_says_so(page: Visitor, tmp_path: Path) -> None:
 
 
 def test_keyboard_alone_finds_reads_and_copies_an_error(page: Visitor, tmp_path: Path) -> None:
-    page.open(written(tmp_path, trace_page(small_trace())))
+    page.open(written(tmp_path, trace_page(small_trace())) + "#v=timeline")
     stops = walk(page)
     for part in (
         "query",
@@ -358,7 +358,7 @@ def test_every_row_with_an_error_shows_it_at_full_zoom_out(page: Visitor, tmp_pa
     for number, node in enumerate(trace.nodes.values()):
         if number % 997 == 5:
             fail(node, "Rare", "one of many")
-    page.open(written(tmp_path, trace_page(trace)))
+    page.open(written(tmp_path, trace_page(trace)) + "#v=timeline")
     result = page.ask(RED_ROWS)
     assert result["rows"] > 8 and result["missing"] == []
     page.ask(WITHOUT_STRIPS)
@@ -391,7 +391,7 @@ def test_bars_have_an_edge_where_more_contrast_is_asked_for(
     browser: Any, tmp_path: Path, contrast: str, has_edge: bool
 ) -> None:
     with visit(browser, contrast=contrast) as page:
-        page.open(written(tmp_path, trace_page(small_trace())))
+        page.open(written(tmp_path, trace_page(small_trace())) + "#v=timeline")
         ink = page.ask("() => logtracerApp.palette.ink.slice(1)")
         assert (near(page.ask(LEFT_EDGE), ink)) == has_edge
 
@@ -406,7 +406,7 @@ def near(colour: str, other: str) -> bool:
 def test_page_works_in_the_colours_of_the_system(browser: Any, tmp_path: Path, scheme: str) -> None:
     with visit(browser, color_scheme=scheme, forced_colors="active") as page:
         page.open(written(tmp_path, trace_page(small_trace())))
-        page.press("e", "c", "2", "3", "4", "1", "Escape")
+        page.press("e", "c", "2", "3", "4", "5", "1", "Escape")
         assert page.complaints == []
         assert page.ask(RED_ROWS)["missing"] == []
 
@@ -416,7 +416,7 @@ def test_nothing_is_lost_on_a_narrow_screen(
     browser: Any, tmp_path: Path, width: int, height: int
 ) -> None:
     with visit(browser, width, height) as page:
-        page.open(written(tmp_path, trace_page(small_trace())))
+        page.open(written(tmp_path, trace_page(small_trace())) + "#v=timeline")
         page.press("e")
         assert page.ask("() => document.documentElement.scrollWidth") <= width
         for part in ("tree", "timeline", "detail", "query", "footer"):

@@ -49,7 +49,7 @@ def opened_at_call(show: Open, trace: TraceGraph) -> Visitor:
 
 def test_answer_is_seen_at_once_and_stands_before_the_question(show: Open) -> None:
     page = opened_at_call(show, long_call())
-    answer = page.page.get_by_text("The chair is in stock.").bounding_box()
+    answer = page.page.locator("#detail .role", has_text="The chair is in stock.").bounding_box()
     assert answer is not None and answer["y"] + answer["height"] < 900
     heads = page.ask("() => [...document.querySelectorAll('#detail h3')].map((e) => e.innerText)")
     assert heads[:3] == ["OUTPUT", "INPUT", "FACTS"]
@@ -99,7 +99,7 @@ COPIED = "() => { navigator.clipboard.writeText = async (text) => { window.copie
 def test_one_message_and_one_text_can_be_copied(show: Open) -> None:
     page = opened_at_call(show, long_call())
     page.ask(COPIED)
-    page.page.get_by_role("button", name="Copy this assistant message").first.click()
+    page.page.locator("#detail").get_by_role("button", name="Copy this assistant").first.click()
     assert page.until("() => window.copied") == "The chair is in stock."
     page.page.locator("#detail .text button", has_text="Copy").first.click()
     assert page.until("() => window.copied !== 'The chair is in stock.' && window.copied") == (

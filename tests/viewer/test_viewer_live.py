@@ -301,6 +301,9 @@ def test_browser_follows_a_run_to_its_end(tmp_path: Path) -> None:
             page.until(
                 "() => document.getElementById('detail').textContent.includes('long answer')"
             )
+            page.press("5")
+            page.until("() => document.querySelector('.talk').innerText.includes('a long answer')")
+            page.press("1")
             page.until("() => logtracerApp.layout.row.length === 3")
             rows = page.ask("() => [...logtracerApp.layout.row]")
             page.press("k")

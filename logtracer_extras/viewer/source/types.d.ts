@@ -248,11 +248,14 @@ interface TextPart {
   text: string;
 }
 
+/** A call of a tool; in a conversation with what came back, and the node that ran it. */
 interface CallPart {
   kind: 'call';
   id: string;
   name: string;
   given: unknown;
+  result?: ResultPart;
+  node?: number;
 }
 
 interface ResultPart {
@@ -282,6 +285,53 @@ interface ChatMessage {
   parts: MessagePart[];
   rest: Record<string, unknown>;
 }
+
+/** A model call: what it was told anew, what it carried along, what it answered. */
+interface Turn {
+  kind: 'turn';
+  node: number;
+  fresh: ChatMessage[];
+  carried: ChatMessage[];
+  answer: ChatMessage[];
+}
+
+interface ToolStep {
+  kind: 'tool';
+  node: number;
+  call: CallPart;
+}
+
+interface InnerStep {
+  kind: 'agent' | 'failure';
+  node: number;
+}
+
+type TalkStep = Turn | ToolStep | InnerStep;
+
+/** The conversation of a run, an agent or a tool while it is put together. */
+interface Talk {
+  steps: TalkStep[];
+  said: Map<string, number>;
+  unanswered: CallPart[];
+  unrun: CallPart[];
+  lastAnswer: string | null;
+  isNew: boolean;
+}
+
+type Inline =
+  | string
+  | { kind: 'code'; text: string }
+  | { kind: 'link'; text: string; address: string }
+  | { kind: 'strong' | 'emphasis' | 'struck'; parts: Inline[] };
+
+type Block =
+  | { kind: 'heading'; level: number; text: Inline[] }
+  | { kind: 'paragraph'; text: Inline[] }
+  | { kind: 'code'; language: string; text: string }
+  | { kind: 'quote'; blocks: Block[] }
+  | { kind: 'list'; start: number | null; items: Block[][] }
+  | { kind: 'table'; head: Inline[][]; rows: Inline[][][] }
+  | { kind: 'rule' };
 
 // ---- The filter
 
@@ -389,7 +439,7 @@ type OtherColour =
 
 interface Palette extends Record<NodeColour | OtherColour, string> {}
 
-type Tab = 'timeline' | 'flame' | 'table' | 'log';
+type Tab = 'conversation' | 'timeline' | 'flame' | 'table' | 'log';
 type Total = [name: string, value: string];
 type Child = Node | string | null | undefined;
 type Action = () => unknown;
@@ -429,6 +479,7 @@ interface PageElements extends Record<`${Tab}-tab` | `${Tab}-panel`, HTMLElement
   overview: HTMLCanvasElement;
   'previous-match': HTMLElement;
   query: HTMLInputElement;
+  'raw-button': HTMLElement;
   'query-problem': HTMLElement;
   'right-splitter': HTMLElement;
   'save-button': HTMLElement;
@@ -478,6 +529,7 @@ interface App extends Measured {
   visible: Int32Array;
 
   tooltip: Tooltip;
+  conversation: ConversationView;
   timeline: TimelineView;
   overview: OverviewView;
   treeView: TreeView;
@@ -503,6 +555,7 @@ interface Derived {
   critical: PathPart[];
   modelGroups: NodeGroup[];
   leaves: number[];
+  calls: number[];
   places: Int32Array;
   totals: Total[];
   kinds: string[];
@@ -612,6 +665,11 @@ interface OverviewView {
 interface FlameView {
   graph: { frames: Frame[]; frameOf: Int32Array };
   boxes: FrameBox[];
+}
+
+interface ConversationView {
+  count?: HTMLElement;
+  reading?: Promise<void>;
 }
 
 interface FrameBox extends Point {

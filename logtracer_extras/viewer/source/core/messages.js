@@ -19,7 +19,10 @@ function isMapping(value) {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
 }
 
-/** Return the first of some fields that is there. @param {Record<string, unknown>} from @param {string[]} names */
+/**
+ * Return the first of some fields that is there.
+ * @param {Record<string, unknown>} from @param {string[]} names
+ */
 function firstOf(from, ...names) {
   for (const name of names) if (from[name] !== undefined && from[name] !== null) return from[name];
   return undefined;
@@ -30,7 +33,10 @@ function asText(value) {
   return typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value);
 }
 
-/** Return what a text says as JSON, where it is an object or a list; else the text. @param {unknown} text */
+/**
+ * Return what a text says as JSON, where it is an object or a list; else the text.
+ * @param {unknown} text
+ */
 function parsed(text) {
   if (typeof text !== 'string' || !/^\s*[[{]/.test(text)) return text;
   try {
@@ -42,7 +48,8 @@ function parsed(text) {
 
 /**
  * Find the messages of a recorded input or output. `speaker` is who speaks where it names nobody.
- * @param {Record<string, unknown> | undefined} data @param {string} speaker @returns {ChatMessage[]}
+ * @param {Record<string, unknown> | undefined} data @param {string} speaker
+ * @returns {ChatMessage[]}
  */
 function messagesIn(data, speaker) {
   if (!data) return [];
@@ -107,7 +114,10 @@ function readMessage(raw, speaker) {
   };
 }
 
-/** What a message holds besides: nothing that was recorded is left out. @param {Record<string, unknown>} raw @param {string} role */
+/**
+ * What a message holds besides: nothing that was recorded is left out.
+ * @param {Record<string, unknown>} raw @param {string} role
+ */
 function restOf(raw, role) {
   const known = new Set([...OF_A_MESSAGE, ...THOUGHTS, 'name']);
   if (role === 'tool') known.add('tool_call_id');
@@ -140,7 +150,10 @@ function readCall(raw) {
   };
 }
 
-/** The answer of a tool as a message of its own. @param {Record<string, unknown>} raw @param {unknown} content @returns {MessagePart[]} */
+/**
+ * The answer of a tool as a message of its own.
+ * @param {Record<string, unknown>} raw @param {unknown} content @returns {MessagePart[]}
+ */
 function toolParts(raw, content) {
   const parts = contentParts(content);
   if (parts.some(({ kind }) => kind === 'result')) return parts;
@@ -198,7 +211,10 @@ function readResult(part) {
   };
 }
 
-/** Return the address of a picture or a sound, as data where it was recorded. @param {Record<string, unknown>} part @param {string} type @returns {MessagePart | undefined} */
+/**
+ * Return the address of a picture or a sound, as data where it was recorded.
+ * @param {Record<string, unknown>} part @param {string} type @returns {MessagePart | undefined}
+ */
 function readMedia(part, type) {
   const source =
     [part.source, part.image_url, part.input_audio, part.inline_data, part.file_data].find(
@@ -215,7 +231,10 @@ function readMedia(part, type) {
   return { kind: 'media', url: `data:${mime};base64,${data}` };
 }
 
-/** What makes two messages the same, however they were recorded; thoughts are not sent again. @param {ChatMessage} message */
+/**
+ * What makes two messages the same, however they were recorded; thoughts are not sent again.
+ * @param {ChatMessage} message
+ */
 function messageKey({ role, parts }) {
   const said = parts.map((part) => {
     if (part.kind === 'text') return part.text.trim();

@@ -149,7 +149,10 @@ class Model {
   }
 }
 
-/** Return one number for the type and the name of a node. @param {Model} model @param {number} node */
+/**
+ * Return one number for the type and the name of a node.
+ * @param {Model} model @param {number} node
+ */
 function nodeKind(model, node) {
   return model.type[node] * model.strings.length + model.name[node];
 }

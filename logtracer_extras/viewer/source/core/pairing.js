@@ -1,4 +1,4 @@
-// ---- Two runs: which steps belong together, and where the later run is drawn ---------------------
+// ---- Two runs: which steps belong together, and where the later run is drawn --------------------
 
 const LEAST_GROUP = 3; // rows that stand for themselves rather than for a group of them
 

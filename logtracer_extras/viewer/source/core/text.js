@@ -64,7 +64,10 @@ function pad2(number) {
   return String(number).padStart(2, '0');
 }
 
-/** Write `parts` hundredths (digits 2), thousandths ... @param {number} parts @param {number} digits */
+/**
+ * Write `parts` hundredths (digits 2), thousandths ...
+ * @param {number} parts @param {number} digits
+ */
 function withPoint(parts, digits) {
   const text = String(parts).padStart(digits + 1, '0');
   return text.slice(0, -digits) + '.' + text.slice(-digits);
@@ -73,6 +76,11 @@ function withPoint(parts, digits) {
 /** Write a number exactly, its thousands apart. @param {number} number */
 function formatCount(number) {
   return separated(String(Math.round(number)));
+}
+
+/** Write `1 step`, `38 steps`. @param {number} number @param {string} noun */
+function counted(number, noun) {
+  return `${formatCount(number)} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 /** @param {string} digits */

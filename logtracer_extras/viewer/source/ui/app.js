@@ -1,7 +1,7 @@
 // ---- The application: what is selected, seen and found ------------------------------------------
 
 /** @type {Tab[]} */
-const TABS = ['timeline', 'flame', 'table', 'log'];
+const TABS = ['conversation', 'timeline', 'flame', 'table', 'log'];
 const FARTHEST_ZOOM = 1.05; // how far one can zoom out, beyond the whole run
 
 class App {
@@ -25,6 +25,7 @@ class App {
     this.timeline = new TimelineView(byId('timeline'));
     this.overview = new OverviewView(byId('overview'));
     this.treeView = new TreeView(byId('tree'));
+    this.conversation = new ConversationView(byId('conversation-panel'));
     this.log = new LogView(byId('log'));
     this.table = new TableView(byId('table-panel'));
     this.flame = new FlameView(byId('flame'));
@@ -49,8 +50,10 @@ class App {
     this.matchList = [];
     this.hidesOthers = false;
     this.hasLanded = false;
+    this.conversation.reset();
     this.measure();
     this.window = { ...this.span };
+    this.markTab(tabInAddress() ?? this.usualTab());
     this.showRun();
   }
 
@@ -59,6 +62,7 @@ class App {
     const folded = new Uint8Array(this.model.count);
     folded.set(this.folded.subarray(0, this.model.count));
     this.folded = folded;
+    this.conversation.reset();
     this.measure();
     this.showRun();
     if (this.search.input.value.trim()) this.search.later();
@@ -346,6 +350,7 @@ class App {
     }
     this.treeView.refresh();
     if (this.tab === 'log') this.log.refresh();
+    if (this.tab === 'conversation') this.conversation.refresh();
     this.detail.refresh();
     this.showSelectionLine();
     this.drawSoon();
@@ -437,6 +442,15 @@ class App {
       direction > 0 ? after % sorted.length : (after - 1 + sorted.length) % sorted.length;
     this.select(sorted[next]);
     this.announce(`${next + 1} of ${formatCount(sorted.length)}`);
+  }
+
+  /** Go to the next model call, or the one before. @param {number} direction */
+  stepCall(direction) {
+    const calls = this.once('calls', () =>
+      nodesWhere(this.model, (node) => this.model.typeOf(node) === 'llm_call'),
+    );
+    const turns = this.conversation.talk?.turns ?? calls;
+    this.stepAmong(turns, direction, 'No model call in this run');
   }
 
   /**
@@ -566,6 +580,7 @@ class App {
   showRun() {
     const { model } = this;
     document.body.classList.toggle('compared', this.diff !== null);
+    byId('conversation-tab').hidden = this.diff !== null;
     showParts(true);
     setText(byId('title'), show(clip(model.head.name || 'Run', 200)));
     document.title = this.pageTitle();
@@ -613,6 +628,14 @@ class App {
 
   /** @param {Tab} tab */
   showTab(tab) {
+    this.markTab(tab);
+    this.showAlignment();
+    this.refresh();
+    this.rememberSoon();
+  }
+
+  /** @param {Tab} tab */
+  markTab(tab) {
     this.tab = tab;
     for (const each of TABS) {
       byId(`${each}-panel`).hidden = each !== tab;
@@ -621,9 +644,12 @@ class App {
     }
     byId('critical-button').hidden = tab !== 'timeline';
     byId('weight-button').hidden = tab !== 'flame';
-    this.showAlignment();
-    this.refresh();
-    this.rememberSoon();
+    byId('raw-button').hidden = tab !== 'conversation';
+  }
+
+  /** The view that a run opens with. @returns {Tab} */
+  usualTab() {
+    return this.conversation.suits(this.model) ? 'conversation' : 'timeline';
   }
 
   /** On a narrow screen: show the panel with the run's summary, or put it away. */
@@ -682,7 +708,7 @@ class App {
       `${Math.round(this.window.from)},${Math.round(this.window.to - this.window.from)}`,
     );
     if (this.search.input.value.trim()) place.set('q', this.search.input.value.trim());
-    if (this.tab !== 'timeline') place.set('v', this.tab);
+    if (this.tab !== this.usualTab()) place.set('v', this.tab);
     return place.toString();
   }
 
@@ -691,8 +717,8 @@ class App {
     const place = new URLSearchParams(location.hash.slice(1));
     const query = place.get('q');
     if (query) this.search.set(query);
-    const tab = TABS.find((each) => each === place.get('v'));
-    if (tab) this.showTab(tab);
+    const tab = tabInAddress();
+    if (tab && tab !== this.tab) this.showTab(tab);
     const [from, span] = (place.get('t') ?? '').split(',').map(Number);
     const id = place.get('n');
     if (id !== null) {
@@ -707,6 +733,11 @@ class App {
     if (span > 0 && Number.isFinite(from)) this.setWindow(from, from + span);
     this.hasLanded = true;
   }
+}
+
+function tabInAddress() {
+  const named = new URLSearchParams(location.hash.slice(1)).get('v');
+  return TABS.find((each) => each === named);
 }
 
 /** @param {Tree} tree */

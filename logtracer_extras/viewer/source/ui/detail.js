@@ -287,9 +287,13 @@ function fallbackText(source, target) {
   return `⇢ fallback after ${tries} attempt${tries > 1 ? 's' : ''}${change} of`;
 }
 
-/** @param {string} text @param {Action} onclick */
-function button(text, onclick) {
-  return make('button', { type: 'button', onclick }, text);
+/** @param {string} text @param {Action} onclick @param {string} [name] */
+function button(text, onclick, name = '') {
+  const element = make('button', { type: 'button', onclick }, text);
+  if (!name) return element;
+  setAttribute(element, 'title', name);
+  setAttribute(element, 'aria-label', name);
+  return element;
 }
 
 /** @param {[name: string, value: string | number | null][]} pairs */

@@ -96,11 +96,22 @@ class LiveDetails {
   /** @param {number[]} places */
   constructor(places) {
     this.places = places; // by node: offset of its last record
+    /** @type {Map<number, Promise<Detail>>} */
+    this.known = new Map(); // by offset
   }
 
   /** @param {number} node */
-  async of(node) {
-    const answer = await fetch('/detail/' + this.places[node]); // a number that this page was told
+  of(node) {
+    const place = this.places[node];
+    const known = this.known.get(place) ?? this.ask(place);
+    this.known.set(place, known);
+    known.catch(() => this.known.delete(place)); // it may be there the next time
+    return known;
+  }
+
+  /** @param {number} place @returns {Promise<Detail>} */
+  async ask(place) {
+    const answer = await fetch('/detail/' + place); // a number that this page was told
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
     const event = await answer.json();
     return detailOf(event.node ?? event);

@@ -1,4 +1,4 @@
-// ---- Differences: two values beside each other, what differs in their texts marked ---------------
+// ---- Differences: two values beside each other, what differs in their texts marked --------------
 
 const LONGEST_COMPARED = 20000; // characters of a text
 
@@ -22,7 +22,10 @@ function sideValue(value) {
   return value === undefined ? make('span', { class: 'absent' }, 'absent') : valueView(value);
 }
 
-/** Two values under words, not signs: a minus would be read as part of a number. @param {Child} before @param {Child} after */
+/**
+ * Two values under words, not signs: a minus would be read as part of a number.
+ * @param {Child} before @param {Child} after
+ */
 function sidesView(before, after) {
   const side = (
     /** @type {string} */ name,
@@ -42,7 +45,10 @@ function changedText(parts, sign) {
   return make('bdi', { class: 'string' }, quoteMark(), ...sideParts(parts, sign), quoteMark());
 }
 
-/** The parts of one side, those that the other one lacks marked. @param {SignedLine[]} parts @param {Sign} sign */
+/**
+ * The parts of one side, those that the other one lacks marked.
+ * @param {SignedLine[]} parts @param {Sign} sign
+ */
 function sideParts(parts, sign) {
   const ours = parts.filter(([each]) => each === ' ' || each === sign);
   const whole = ours.map(([, text]) => text).join('');
@@ -92,7 +98,10 @@ function lineOf([sign, line], other) {
   return make('div', { class: LINE_CLASSES[sign] }, `${sign} `, ...parts);
 }
 
-/** Return, by place, the line that a changed line was exchanged for: the first for the first. @param {SignedLine[]} lines */
+/**
+ * Return, by place, the line that a changed line was exchanged for: the first for the first.
+ * @param {SignedLine[]} lines
+ */
 function linePartners(lines) {
   /** @type {Map<number, string>} */
   const partners = new Map();

@@ -28,7 +28,16 @@ function markSought(root, sought) {
   return marks[0] ?? null;
 }
 
-/** Fill what is folded, and show the rest of texts that hold it. @param {HTMLElement} root @param {TextValue[]} sought */
+/** Take the marks of an earlier filter away. @param {HTMLElement} root */
+function clearMarks(root) {
+  for (const mark of root.querySelectorAll('mark')) mark.replaceWith(...mark.childNodes);
+  root.normalize();
+}
+
+/**
+ * Fill what is folded, and show the rest of texts that hold it.
+ * @param {HTMLElement} root @param {TextValue[]} sought
+ */
 function lookIntoFolded(root, sought) {
   const seen = new Set();
   for (let left = MOST_OPENED; left > 0; left--) {
@@ -55,7 +64,10 @@ function textNodes(root) {
   return nodes;
 }
 
-/** Sort places and drop those that overlap one before. @param {[first: number, stop: number][]} places */
+/**
+ * Sort places and drop those that overlap one before.
+ * @param {[first: number, stop: number][]} places
+ */
 function mergedPlaces(places) {
   places.sort(([left], [right]) => left - right);
   let end = 0;

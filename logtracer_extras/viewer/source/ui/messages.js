@@ -17,33 +17,28 @@ function chatView(messages) {
   ];
 }
 
-/** One message: who, then the parts one under the other. A system prompt is folded. @param {ChatMessage} message */
+/** One message exactly as it was recorded. @param {ChatMessage} message */
 function messageView(message) {
+  return messageFrame(message, () => partViews(message));
+}
+
+/**
+ * Who says something, and what, one part under the other. A system prompt is folded.
+ * @param {ChatMessage} message @param {() => Child[]} draw
+ */
+function messageFrame(message, draw) {
   const text = messageText(message);
-  const copy = make(
-    'button',
-    {
-      type: 'button',
-      'aria-label': `Copy this ${show(message.role)} message`,
-      onclick: () => copyText(text),
-    },
-    'Copy',
-  );
+  const name = `Copy this ${show(clip(message.role, 60))} message`;
+  const copy = button('Copy', () => copyText(text), name);
   const who = make('b', {}, isolated(roleOf(message)));
   if (message.role !== 'system')
-    return make('div', { class: 'role ' + roleClass(message) }, who, copy, ...partViews(message));
-  const summary = make(
-    'summary',
-    {},
-    who,
-    ' ',
-    isolated(clip(text.trim(), 80)),
-    ` (${formatBytes(text.length)})`,
-  );
+    return make('div', { class: 'role ' + roleClass(message) }, who, copy, ...draw());
+  const size = ` (${formatBytes(text.length)})`;
+  const summary = make('summary', {}, who, ' ', isolated(clip(text.trim(), 80)), size);
   return make(
     'div',
     { class: 'role system' },
-    folded(summary, () => [copy, ...partViews(message)]),
+    folded(summary, () => [copy, ...draw()]),
   );
 }
 
@@ -52,7 +47,10 @@ function roleOf({ role, name }) {
   return clip(name ? `${role} ${name}` : role, 60);
 }
 
-/** The class of a role: of a short list, since a stranger names them. @param {ChatMessage} message */
+/**
+ * The class of a role: of a short list, since a stranger names them.
+ * @param {ChatMessage} message
+ */
 function roleClass({ role }) {
   return ['user', 'assistant', 'tool'].includes(role) ? role : '';
 }
@@ -85,7 +83,7 @@ function partView(part) {
 
 /** The name of a called tool and what it was given. @param {CallPart} part @returns {Child[]} */
 function calledView({ name, given, id }) {
-  const title = make('span', id ? { title: show(id) } : {}, make('b', {}, isolated(name)));
+  const title = make('strong', id ? { title: show(id) } : {}, isolated(clip(name, 200)));
   return [title, ' ', given === undefined ? '' : givenView(given)];
 }
 

@@ -19,6 +19,7 @@ async function openFile(file) {
   try {
     const builder = readTraceFile(await file.text());
     app.open(builder.model, new RecordDetails(builder.details));
+    await app.conversation.reading;
     app.land();
   } catch (error) {
     byId('drop').hidden = false;

@@ -1,4 +1,4 @@
-// ---- Pointer: mouse, wheel and touch on the timeline ---------------------------------------------
+// ---- Pointer: mouse, wheel and touch on the timeline --------------------------------------------
 
 /** Mouse, wheel and touch on a timeline: pan, zoom, select, mark an area, hover. */
 class PointerControl {

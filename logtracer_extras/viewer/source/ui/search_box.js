@@ -69,10 +69,13 @@ class SearchBox {
     this.tookColumns = performance.now() - began;
     if (search?.needsDetails) await this.searchDetails(search, turn);
     this.took = performance.now() - began;
-    if (turn === this.turn) this.isRun = true;
-    if (app.selected >= 0 && text !== this.markedFor) app.detail.refresh();
-    this.markedFor = text;
     app.rememberPlace();
+    if (turn !== this.turn) return;
+    this.isRun = true;
+    if (text === this.markedFor) return;
+    this.markedFor = text;
+    app.conversation.mark();
+    if (app.selected >= 0) app.detail.refresh();
   }
 
   /** @param {Search} search @param {number} turn */

@@ -34,6 +34,7 @@ async function openEmbedded(head) {
   model.ids = readIds((await readBlock('logtracer-ids', LARGEST_HEAD)) ?? '[]', head.idLength);
   if (app.diff)
     app.diff.fields = JSON.parse((await readBlock('logtracer-changes', LARGEST_HEAD)) ?? '{}');
+  await app.conversation.reading;
   app.land();
   if (app.selected < 0) app.detail.refresh();
 }
@@ -57,6 +58,7 @@ function connectControls() {
   byId('critical-button').addEventListener('click', () => app.toggleCritical());
   byId('compact-button').addEventListener('click', () => app.compact());
   byId('align-button').addEventListener('click', () => app.alignNext());
+  byId('raw-button').addEventListener('click', () => app.conversation.toggleRaw());
   byId('weight-button').addEventListener('click', () => app.flame.nextWeight());
   byId('help-button').addEventListener('click', () => byId('help').showModal());
   byId('theme-button').addEventListener('click', () => app.toggleTheme());

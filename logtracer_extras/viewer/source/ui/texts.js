@@ -16,7 +16,10 @@ function quoteMark() {
 
 const KEPT = /\[REDACTED\]|\[NON-SERIALIZABLE\]|\[CIRCULAR\]|\[TRUNCATED[^\]]{0,60}\]/;
 
-/** A text in parts: the tracer's own marks have a colour, spaces at ends a sign. @param {string} text */
+/**
+ * A text in parts: the tracer's own marks have a colour, spaces at ends a sign.
+ * @param {string} text
+ */
 function textParts(text) {
   const kept = KEPT.exec(text);
   if (!kept) return withSpaces(text);
@@ -93,7 +96,10 @@ function textBox(text, draw) {
   return box;
 }
 
-/** Boxes that show only a part of their text. @type {WeakMap<Element, {text: string, showAll: Action}>} */
+/**
+ * Boxes that show only a part of their text.
+ * @type {WeakMap<Element, {text: string, showAll: Action}>}
+ */
 const cutTexts = new WeakMap();
 
 /**
@@ -111,12 +117,15 @@ function restButton(box, text, body, draw) {
   return all;
 }
 
-/** Cut a text that is long or of many lines, not within a character. @param {string} text */
-function firstPart(text) {
-  const lines = text.slice(0, FIRST_PART + 1).split('\n', FIRST_LINES + 1);
-  const first = lines.slice(0, FIRST_LINES).join('\n');
+/**
+ * Cut a text that is long or of many lines, not within a character.
+ * @param {string} text @param {number} most @param {number} mostLines
+ */
+function firstPart(text, most = FIRST_PART, mostLines = FIRST_LINES) {
+  const lines = text.slice(0, most + 1).split('\n', mostLines + 1);
+  const first = lines.slice(0, mostLines).join('\n');
   if (first.length === text.length) return text;
-  return first.slice(0, FIRST_PART).replace(/[\ud800-\udbff]$/, '');
+  return first.slice(0, most).replace(/[\ud800-\udbff]$/, '');
 }
 
 /** @param {string} name @param {Blob} blob */

@@ -1,4 +1,4 @@
-// ---- Totals: a run, or two beside each other, in a few numbers -----------------------------------
+// ---- Totals: a run, or two beside each other, in a few numbers ----------------------------------
 
 /**
  * Return name and value of each total; of two runs both values, where they differ.

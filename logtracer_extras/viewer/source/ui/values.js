@@ -15,7 +15,10 @@ function entryView(key, item) {
   return make('div', {}, make('span', { class: 'key' }, isolated(clip(key, 200)), ': '), value);
 }
 
-/** The tools that a model was offered: their names; each schema folded. @param {Record<string, unknown>[]} tools */
+/**
+ * The tools that a model was offered: their names; each schema folded.
+ * @param {Record<string, unknown>[]} tools
+ */
 function toolsView(tools) {
   const names = tools.map((tool) =>
     asText(firstOf(isMapping(tool.function) ? tool.function : tool, 'name')),
@@ -29,7 +32,10 @@ function toolsView(tools) {
   return folded(summary, () => tools.map((tool, at) => entryView(names[at] || String(at), tool)));
 }
 
-/** What is made when it is opened, and not before. @param {HTMLElement} summary @param {() => Child[]} fill */
+/**
+ * What is made when it is opened, and not before.
+ * @param {HTMLElement} summary @param {() => Child[]} fill
+ */
 function folded(summary, fill) {
   const details = make('details', {}, summary);
   const open = () => {
@@ -40,7 +46,10 @@ function folded(summary, fill) {
   return details;
 }
 
-/** How to fill folded elements, for a search that wants to see what is in them. @type {WeakMap<Element, Action>} */
+/**
+ * How to fill folded elements, for a search that wants to see what is in them.
+ * @type {WeakMap<Element, Action>}
+ */
 const lazily = new WeakMap();
 
 /** @param {unknown} value @returns {HTMLElement} */
@@ -58,7 +67,28 @@ function valueView(value) {
     return messageView(readMessage(value, 'item'));
   const size = Object.keys(value).length;
   if (!size) return make('span', {}, Array.isArray(value) ? '[]' : '{}');
-  return foldingView(value, size);
+  return isBrief(value, size) ? briefView(value) : foldingView(value, size);
+}
+
+const LONGEST_BRIEF = 72; // characters of JSON that stand in a line
+
+/** @param {object} value @param {number} size */
+function isBrief(value, size) {
+  const isPlain = (/** @type {unknown} */ item) => item === null || typeof item !== 'object';
+  if (size > 8 || !Object.values(value).every(isPlain)) return false;
+  const text = JSON.stringify(value);
+  return text.length <= LONGEST_BRIEF && !text.includes('\\n');
+}
+
+/** A few plain values in a line. @param {object} value */
+function briefView(value) {
+  const isList = Array.isArray(value);
+  const items = Object.entries(value).flatMap(([key, item], at) => [
+    at ? ', ' : '',
+    isList ? '' : make('span', { class: 'key' }, isolated(key), ': '),
+    valueView(item),
+  ]);
+  return make('span', {}, isList ? '[' : '{', ...items, isList ? ']' : '}');
 }
 
 /**
