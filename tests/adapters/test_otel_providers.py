@@ -341,6 +341,24 @@ def test_messages_of_parts_are_chat_messages(run: Span) -> None:
     assert only(run).output_data["message"]["content"] == made[0]["parts"]
 
 
+def test_messages_of_bedrocks_parts_are_chat_messages(run: Span) -> None:
+    use = {"toolUse": {"toolUseId": "c1", "name": "get_weather", "input": {"city": "Paris"}}}
+    answer = {"toolResult": {"toolUseId": "c1", "content": [{"text": "21"}], "status": "success"}}
+    with start_current("chat m") as span:
+        span.add_event("gen_ai.user.message", {"content": json.dumps([{"text": "weather?"}])})
+        said = json.dumps([{"text": "Let me see."}, use])
+        span.add_event("gen_ai.assistant.message", {"content": said})
+        span.add_event("gen_ai.user.message", {"content": json.dumps([answer])})
+        told = {"message": json.dumps([{"text": "It is 21."}]), "finish_reason": "end_turn"}
+        span.add_event("gen_ai.choice", told)
+    asked, called, answered = only(run).input_data["messages"]
+    assert asked == {"role": "user", "content": "weather?"}
+    assert called["content"] == "Let me see."
+    assert called["tool_calls"][0]["function"]["arguments"] == {"city": "Paris"}
+    assert (answered["role"], answered["tool_call_id"]) == ("tool", "c1")
+    assert only(run).output_data["message"] == {"role": "assistant", "content": "It is 21."}
+
+
 @pytest.mark.parametrize("told", ['["stop"]', ["FinishReason.STOP"], "stop"])
 def test_finish_reasons_are_a_list_of_words(run: Span, told: Any) -> None:
     with start_current("chat m") as span:
