@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from adapters.products import product
-from adapters.trees import begin_trace, tree
+from adapters.trees import begin_trace, nodes_of_type, tree
+from adapters.wire import ask_chat, completion, sdk_client
 from logtracer import EdgeType, FileStore, Span, Tracer, current_span, load_trace, trace_node
 from logtracer_extras.adapters import openai as sdk
 from logtracer_extras.adapters import otel as adapter
@@ -187,6 +188,20 @@ def test_a_call_that_is_named_as_one_is_one_node_with_the_sdks(
         span.set_attributes({"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 0})
     assert tree(run.trace) == ["llm_call chat"]
     assert only(run).metadata["gen_ai.usage.input_tokens"] > 0  # what the SDK told stands
+
+
+def test_a_call_that_nobody_makes_current_is_one_node_with_the_sdks(
+    run: Span, tracer: Tracer
+) -> None:
+    asked = {"gen_ai.operation.name": "chat"}
+    with sdk.install(tracer), sdk_client("openai", completion({"content": "hi"})) as client:
+        span = start("openai.chat", kind=api.SpanKind.CLIENT, attributes=asked)
+        ask_chat(client)
+        start("other").end()
+        span.end()
+    assert tree(run.trace) == ["llm_call openai.chat", "custom other"]
+    (call,) = nodes_of_type(run.trace, "llm_call")
+    assert call.output_data["message"]["content"] == "hi"
 
 
 def test_a_span_that_turns_out_to_be_a_recorded_call_is_plumbing(
