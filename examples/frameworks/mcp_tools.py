@@ -1,6 +1,7 @@
 """A server of the Model Context Protocol and its client in one process; it needs no model.
 
-The protocol's package makes OpenTelemetry spans, which become the nodes.
+The tool's call is a node by the mcp adapter; what else the session does is told by the spans of
+the protocol's own package.
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ async def main() -> None:
         await client.call_tool("get_weather", {"city": "Paris"})
 
 
-logtracer.configure(auto_instrument=["otel"])
+logtracer.configure(auto_instrument=["mcp", "otel"])
 
 with logtracer.trace("question") as root:
     asyncio.run(main())
 
 (tool,) = [node for node in root.trace.nodes.values() if node.node_type == "tool_call"]
+assert tool.input_data == {"arguments": {"city": "Paris"}}
 (looked_up,) = [node for node in root.trace.nodes.values() if node.name == "look up"]
 assert looked_up.parent_id == tool.id
 print(render_trace(root.trace))

@@ -27,15 +27,61 @@ def as_chat(data: dict[str, Any], is_output: bool) -> dict[str, Any]:
 
 def _chat_messages(message: Any) -> list[Any]:
     """Return a message of parts as chat messages: each result of a tool is one of its own."""
-    parts = first(read(message, "parts"), read(message, "contents"))
-    if not isinstance(message, dict) or not isinstance(parts, list):
+    if not isinstance(message, dict):
         return [message]
+    content = message.get("content")
+    parts = first(message.get("parts"), message.get("contents"))
+    if parts is None and isinstance(content, list) and any(map(_is_untyped, content)):
+        parts = content
+    if not isinstance(parts, list):
+        return [_with_types(message)]
+    parts = [_typed(part) for part in parts]
     own = [part for part in parts if _kind_of(part) not in _ANSWERS]
     found: list[Any] = []
     if own or not parts:
         found.append(_chat_message(message, own))
     found += [_answer(part) for part in parts if _kind_of(part) in _ANSWERS]
     return found
+
+
+def _with_types(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a chat message whose calls say that they are of functions."""
+    said = {name: value for name, value in message.items() if name != "finish_reason"}
+    calls = said.get("tool_calls")
+    if isinstance(calls, list):
+        said["tool_calls"] = [
+            {"type": "function", **call} if "function" in call else call
+            for call in calls
+            if isinstance(call, dict)
+        ]
+    return said
+
+
+def _is_untyped(part: Any) -> bool:
+    """Tell whether a part is one of Bedrock's, which have the name of their kind as their key."""
+    return isinstance(part, dict) and "type" not in part and len(part) == 1
+
+
+def _typed(part: Any) -> Any:
+    """Return a part of Bedrock's with a type, others as they are."""
+    if not _is_untyped(part):
+        return part
+    ((kind, value),) = part.items()
+    if kind == "text":
+        return {"type": "text", "text": value}
+    if kind == "reasoningContent":
+        return {"type": "reasoning", "text": read(value, "reasoningText", "text")}
+    if kind == "toolUse":
+        return {
+            "type": "tool_call",
+            "id": read(value, "toolUseId"),
+            "name": read(value, "name"),
+            "arguments": read(value, "input"),
+        }
+    if kind == "toolResult":
+        content = read(value, "content")
+        return {"type": "tool_result", "id": read(value, "toolUseId"), "content": content}
+    return part
 
 
 def _kind_of(part: Any) -> Any:

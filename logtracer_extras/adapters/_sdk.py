@@ -18,7 +18,7 @@ from typing import Any
 from logtracer import NodeStatus
 
 from ._installing import Adapter, Patch, quietly
-from ._model_facts import ANTHROPIC, Api, api_of
+from ._model_facts import ANTHROPIC, Answer, Api, api_of
 from ._reading import read, without_gaps
 from ._steps import (
     ModelCall,
@@ -266,6 +266,7 @@ class _Request:
         self._is_finished = True
         error: BaseException | None = None
         is_waiting = False
+        found = Answer()
         try:
             found = self._api.answer(answer)
             error = reported(*found.problem) if found.problem else None
@@ -277,6 +278,7 @@ class _Request:
                 self.call.span.set_status(NodeStatus.CANCELLED)
         finally:
             if not self._owns_call:
+                self.call.offer_answer(found.output)
                 self.call.fail_unless_retried(error)
                 self.call.is_taken = error is None
             elif not is_waiting:

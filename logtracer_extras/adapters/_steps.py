@@ -15,7 +15,7 @@ from typing import Any
 from logtracer import EdgeType, Span, current_span
 
 from ._installing import Adapter, quietly
-from ._tracer_parts import end_at
+from ._tracer_parts import end_at, has_output
 
 # ---- The parent: the nearest span that anybody knows of ------------------------------------------
 
@@ -233,6 +233,7 @@ class ModelCall:
         self._retries: list[dict[str, Any]] = []
         self._told: set[str] = set()
         self._problem: BaseException | None = None
+        self._answer: dict[str, Any] = {}
 
     def add(self, **facts: Any) -> None:
         """Add facts, unless the call has ended."""
@@ -264,6 +265,10 @@ class ModelCall:
         if self.is_open:
             note_ids(self.span, request_id=request_id)
 
+    def offer_answer(self, output: dict[str, Any]) -> None:
+        """Keep the SDK's answer, in case the framework tells none of its own."""
+        self._answer = output
+
     def fail_unless_retried(self, error: BaseException | None) -> None:
         """Remember that the answer was a failure, in case the framework does not say so."""
         self._problem = error
@@ -278,11 +283,16 @@ class ModelCall:
         """End the call, now or at a time; a second end does nothing."""
         if self.is_open:
             self.is_open = False
+            if self._answer and not has_output(self.span):
+                self.span.output(**self._answer)
             self._step.end(error or self._problem, at)
 
 
 _USAGE = "gen_ai.usage."
 _calls: weakref.WeakKeyDictionary[Span, ModelCall] = weakref.WeakKeyDictionary()
+_last_opened: contextvars.ContextVar[ModelCall | None] = contextvars.ContextVar(
+    "logtracer_last_opened", default=None
+)
 _requesting: contextvars.ContextVar[ModelCall | None] = contextvars.ContextVar(
     "logtracer_request", default=None
 )
@@ -297,12 +307,20 @@ def open_model_call(
         return None
     call = ModelCall(step)
     _calls[step.span] = call
+    _last_opened.set(call)
     return call
 
 
 def shared_call(parent: Span | None) -> ModelCall | None:
-    """Return the framework's call that runs here and that no request has joined yet."""
+    """Return the framework's call that runs here and that no request has joined yet.
+
+    Some instrumentations open a call without making it current: then it is the last one that was
+    opened here, beside what would be the request's own.
+    """
+    last = _last_opened.get()
     call = None if parent is None else _calls.get(parent)
+    if call is None and last is not None and _opened_below.get(last.span) is parent:
+        call = last
     return call if call is not None and call.is_open and not call.is_taken else None
 
 

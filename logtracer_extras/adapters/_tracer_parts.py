@@ -95,6 +95,11 @@ def rename(span: Span, name: str, node_type: str) -> None:
         _tell_again(span)
 
 
+def has_output(span: Span) -> bool:
+    """Tell whether a span has been given an output."""
+    return bool(span._outputs)
+
+
 def parent_of(span: Span) -> Span | None:
     """Return the span above one, None for the root of a trace."""
     return span._parent

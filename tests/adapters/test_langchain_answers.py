@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import sys
 from collections.abc import Iterator
 from typing import Annotated, Any, TypedDict
 
@@ -28,6 +29,10 @@ make_tool = product("langchain_core.tools").tool
 InMemorySaver = product("langgraph.checkpoint.memory").InMemorySaver
 
 ADAPTERS = [anthropic_sdk, adapter]
+
+needs_contexts_of_tasks = pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="the product carries no context into its tasks"
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -262,6 +267,7 @@ def leave(stream: Any, is_closed: bool) -> None:
     asyncio.run(main())
 
 
+@needs_contexts_of_tasks
 @pytest.mark.parametrize("is_closed", [True, False])
 def test_an_asynchronous_stream_that_is_left_ends_as_a_plain_one_does(
     run: Span, is_closed: bool
@@ -272,6 +278,7 @@ def test_an_asynchronous_stream_that_is_left_ends_as_a_plain_one_does(
     assert call.output_data["message"]["content"].startswith("Hel")
 
 
+@needs_contexts_of_tasks
 @pytest.mark.parametrize("is_closed", [True, False])
 def test_so_does_an_agent_whose_stream_is_left(run: Span, is_closed: bool) -> None:
     agent = create_agent(Streaming(results=PIECES), [], name="forecaster")
@@ -281,6 +288,7 @@ def test_so_does_an_agent_whose_stream_is_left(run: Span, is_closed: bool) -> No
     assert ends == {"completed"}
 
 
+@needs_contexts_of_tasks
 def test_a_cancelled_step_of_a_graph_that_goes_on_is_cancelled(run: Span) -> None:
     async def impatient(state: State) -> dict[str, Any]:
         with pytest.raises(asyncio.TimeoutError):
@@ -374,6 +382,7 @@ def test_the_nodes_of_a_users_graph_are_no_plumbing_but_an_agents_are(run: Span)
 # ---- Lanes ---------------------------------------------------------------------------------------
 
 
+@needs_contexts_of_tasks
 def test_a_graph_that_runs_one_thing_after_another_has_one_lane(run: Span) -> None:
     def step(state: State) -> dict[str, Any]:
         Scripted(results=[result(ai())]).invoke("hello")

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from adapters.products import product
-from adapters.trees import begin_trace, tree
+from adapters.trees import begin_trace, nodes_of_type, tree
+from adapters.wire import ask_chat, completion, sdk_client
 from logtracer import EdgeType, FileStore, Span, Tracer, current_span, load_trace, trace_node
 from logtracer_extras.adapters import openai as sdk
 from logtracer_extras.adapters import otel as adapter
@@ -189,6 +190,20 @@ def test_a_call_that_is_named_as_one_is_one_node_with_the_sdks(
     assert only(run).metadata["gen_ai.usage.input_tokens"] > 0  # what the SDK told stands
 
 
+def test_a_call_that_nobody_makes_current_is_one_node_with_the_sdks(
+    run: Span, tracer: Tracer
+) -> None:
+    asked = {"gen_ai.operation.name": "chat"}
+    with sdk.install(tracer), sdk_client("openai", completion({"content": "hi"})) as client:
+        span = start("openai.chat", kind=api.SpanKind.CLIENT, attributes=asked)
+        ask_chat(client)
+        start("other").end()
+        span.end()
+    assert tree(run.trace) == ["llm_call openai.chat", "custom other"]
+    (call,) = nodes_of_type(run.trace, "llm_call")
+    assert call.output_data["message"]["content"] == "hi"
+
+
 def test_a_span_that_turns_out_to_be_a_recorded_call_is_plumbing(
     run: Span, tracer: Tracer, model_apis: str
 ) -> None:
@@ -339,6 +354,24 @@ def test_messages_of_parts_are_chat_messages(run: Span) -> None:
     assert called["tool_calls"][0]["function"]["name"] == "get_weather"
     assert answered == {"role": "tool", "tool_call_id": "c1", "content": "21"}
     assert only(run).output_data["message"]["content"] == made[0]["parts"]
+
+
+def test_messages_of_bedrocks_parts_are_chat_messages(run: Span) -> None:
+    use = {"toolUse": {"toolUseId": "c1", "name": "get_weather", "input": {"city": "Paris"}}}
+    answer = {"toolResult": {"toolUseId": "c1", "content": [{"text": "21"}], "status": "success"}}
+    with start_current("chat m") as span:
+        span.add_event("gen_ai.user.message", {"content": json.dumps([{"text": "weather?"}])})
+        said = json.dumps([{"text": "Let me see."}, use])
+        span.add_event("gen_ai.assistant.message", {"content": said})
+        span.add_event("gen_ai.user.message", {"content": json.dumps([answer])})
+        told = {"message": json.dumps([{"text": "It is 21."}]), "finish_reason": "end_turn"}
+        span.add_event("gen_ai.choice", told)
+    asked, called, answered = only(run).input_data["messages"]
+    assert asked == {"role": "user", "content": "weather?"}
+    assert called["content"] == "Let me see."
+    assert called["tool_calls"][0]["function"]["arguments"] == {"city": "Paris"}
+    assert (answered["role"], answered["tool_call_id"]) == ("tool", "c1")
+    assert only(run).output_data["message"] == {"role": "assistant", "content": "It is 21."}
 
 
 @pytest.mark.parametrize("told", ['["stop"]', ["FinishReason.STOP"], "stop"])
