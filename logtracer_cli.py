@@ -1501,6 +1501,7 @@ COMMANDS = {
     "diff": "compare two traces, or groups of traces",
     "why": "go from a failed node to its cause",
     "check": "find what is wrong with traces that look successful",
+    "replay": "run a program whose model calls are answered from a trace",
     "view": "show a trace in the browser",
     "import": "import traces from other tools",
     "export": "write a trace for another viewer",
