@@ -15,6 +15,7 @@ from logtracer import Node, NodeStatus, NodeType, TraceGraph
 
 from ..analysis.tokens import PriceTable
 from ..conventions.messages import messages_in
+from ..conventions.values import parse_json
 from ..diff.values import packed
 from ..facts import models_of, usage_of
 from .findings import Finding
@@ -59,18 +60,25 @@ def strings_in(data: Any, most: int = 200) -> Iterator[str]:
 
 def text_of(node: Node) -> str | None:
     """Return what a model call or a run answered in words; None when it recorded no answer."""
-    output = node.output_data
-    if not output:
-        return None
-    messages = messages_in(output)
-    if messages:
-        own = [each for each in messages if each.get("role") in (None, "assistant", "model")]
-        return "\n".join(strings_in([_content(each) for each in own or messages])).strip()
-    known = [output[key] for key in _ANSWERS if key in output]
-    return "\n".join(strings_in(known or output)).strip()
+    return "\n".join(strings_in(_said(node.output_data))).strip() if node.output_data else None
 
 
 _ANSWERS = ("text", "content", "answer", "output_text", "response", "return_value", "output")
+_OWN = (None, "assistant", "model", "ai")
+_DEEPEST = 3  # levels of outputs within outputs
+
+
+def _said(data: Any, level: int = 0) -> Any:
+    """Return the part of an output that holds what was said: of several messages, the last."""
+    if not isinstance(data, dict) or level == _DEEPEST:
+        return data
+    listed = data.get("messages")
+    messages = messages_in(data) or (listed if isinstance(listed, list) else [])
+    if messages and all(isinstance(message, dict) for message in messages):
+        own = [each for each in messages if each.get("role", each.get("type")) in _OWN]
+        return _content((own or messages)[-1])
+    known = [_said(data[key], level + 1) for key in _ANSWERS if key in data]
+    return known or data
 
 
 def _content(message: dict[str, Any]) -> Any:
@@ -215,7 +223,7 @@ _FLAGS = {"is_error": True, "isError": True, "success": False, "ok": False}
 _HTTP = ("status_code", "statusCode", "http_status", "status")
 _FAILURE_WORDS = ("error", "failed", "failure")
 _ERRORS = ("error", "errors", "exception")
-_INNER = ("return_value", "result", "response", "data", "structured_content")
+_INNER = ("return_value", "result", "content", "output", "response", "data", "structured_content")
 _ERROR_TEXT = re.compile(
     r"\s*(?:(?:fatal )?error|exception|fatal|failure|failed)\s*:"
     r"|\s*traceback \(most recent call last\):"
@@ -223,6 +231,9 @@ _ERROR_TEXT = re.compile(
     r"|\s*http(?: error)? [45]\d\d\b"
     r"|\s*command (?:failed|not found)\b|\s*\S{1,40}: command not found",
     re.IGNORECASE,
+)
+_EXIT_TEXT = re.compile(  # as shells of agents write it
+    r"^(?:process |command )?exit(?:ed)?(?: with)? (?:code|status):? (\d{1,3})\b", re.I | re.M
 )
 # Programs whose exit code of 1 is an answer: nothing found, or not the same.
 _ONE_IS_NO = frozenset({"grep", "egrep", "rg", "ag", "diff", "cmp", "test", "[", "which", "pgrep"})
@@ -236,12 +247,16 @@ def error_in(node: Node) -> str:
     (exit code 0, `ok`) is believed, whatever its text says.
     """
     output = node.output_data
-    levels = [output, *(output[key] for key in _INNER if isinstance(output.get(key), dict))]
-    for level in levels:
+    inner = [parse_json(output[key]) for key in _INNER if key in output]
+    for level in [output, *(value for value in inner if isinstance(value, dict))]:
         told = _told(level, node)
         if told is not None:
             return told
     for text in _first_texts(output):
+        code = _EXIT_TEXT.search(text[:300])
+        if code is not None:
+            is_answer = code[1] == "1" and _program(node) in _ONE_IS_NO
+            return "" if int(code[1]) == 0 or is_answer else brief(text)
         if _ERROR_TEXT.match(text):
             return brief(text)
     return ""
