@@ -113,8 +113,8 @@ def _is_tool_part(part: Any) -> bool:
 
 # ---- Calls -------------------------------------------------------------------------------------
 
-CALLS = (NodeType.TOOL_CALL.value, NodeType.RETRIEVAL.value)
 _AGENTS = (NodeType.SUB_AGENT.value, "agent")
+CALLS = (NodeType.TOOL_CALL.value, NodeType.RETRIEVAL.value, *_AGENTS)
 # What differs between two calls that are the same: keys whose values no two calls share.
 _NOISE_KEYS = frozenset({"id", "call_id", "tool_call_id", "request_id", "run_id", "timestamp"})
 # Times and ids, which no two results share. The first character alone decides where to look.
@@ -141,8 +141,11 @@ class Call:
 
     @property
     def has_result(self) -> bool:
-        """Whether anything of what came out was recorded."""
-        return bool(self.node.output_data) or self.node.status == NodeStatus.FAILED
+        """Whether it was recorded what came out, and for an agent, what was asked of it."""
+        node = self.node
+        if node.node_type in _AGENTS and not node.input_data:
+            return False
+        return bool(node.output_data) or node.status == NodeStatus.FAILED
 
     @property
     def result(self) -> str:
@@ -167,6 +170,15 @@ class Call:
         return self._error
 
     @property
+    def found_nothing(self) -> bool:
+        """Whether the result holds nothing at all, or says that nothing was found."""
+        data = self.node.output_data
+        texts = [text for text in strings_in(data, 20) if text.strip()]
+        if texts:
+            return all(_NOTHING.match(text) for text in texts)
+        return bool(data) and not any(_numbers(data))
+
+    @property
     def is_pending(self) -> bool:
         """Whether the result says that something else is not ready yet."""
         return is_pending(" ".join(strings_in(self.node.output_data, 20)))
@@ -186,6 +198,22 @@ class Call:
         """The tool's name, and of a shell the program too."""
         program = self.command.split(maxsplit=1)[:1]
         return " ".join([self.node.name, *program])
+
+
+_NOTHING = re.compile(
+    r"\s*(?:\[\]|\{\}|none|null|0|no \w+(?: \w+)?(?: found)?\.?|not found\.?)\s*$", re.I
+)
+
+
+def _numbers(data: Any) -> Iterator[Any]:
+    """Yield the plain values in JSON data that are no texts."""
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, (dict, list)):
+            waiting += value.values() if isinstance(value, dict) else value
+        elif not isinstance(value, str):
+            yield value
 
 
 _COMMANDS = ("command", "cmd", "script")
@@ -336,8 +364,7 @@ class Scopes:
         if lane != self._lanes[above]:
             scope = (scope, str(lane))
         self._lanes[node.id] = lane
-        is_own = node.node_type in _AGENTS or node.node_type in CALLS
-        self._inner[node.id] = node.id if is_own else scope
+        self._inner[node.id] = node.id if node.node_type in CALLS else scope
         return scope
 
 

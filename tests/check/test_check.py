@@ -217,6 +217,29 @@ def test_a_call_within_a_call_is_not_the_agents() -> None:
     assert kinds(builder.trace) == []
 
 
+@pytest.mark.parametrize("result", [{"hits": []}, {"return_value": "No results found."}, {"n": 0}])
+def test_many_searches_that_find_nothing_are_no_progress(result: dict[str, Any]) -> None:
+    builder = TraceBuilder("agent")
+    for number in range(8):
+        builder.node("search", "tool_call", input={"q": f"{number}"}, output=result)
+    assert kinds(builder.trace) == ["no_progress"]
+    builder.trace.nodes.popitem()
+    assert kinds(builder.trace) == []
+
+
+def test_an_agent_that_is_asked_the_same_again_is_a_loop() -> None:
+    builder = TraceBuilder("agent")
+    for _ in range(3):
+        agent = builder.node("critic", "sub_agent", input={"draft": "a"}, output={"text": "good"})
+        builder.node("chat", "llm_call", parent=agent, output={"text": "good"})
+        builder.node("writer", "sub_agent", output={"status": "done"})
+    assert kinds(builder.trace) == []
+    for node in builder.trace.nodes.values():
+        if node.name == "writer":
+            node.input_data = {"task": "write"}
+    assert kinds(builder.trace) == ["alternation"]
+
+
 def test_calls_of_which_nothing_was_recorded_are_let_alone() -> None:
     builder = TraceBuilder("agent")
     for _ in range(9):
