@@ -1519,6 +1519,7 @@ COMMANDS = {
     "diff": "compare two traces, or groups of traces",
     "why": "go from a failed node to its cause",
     "check": "find what is wrong with traces that look successful",
+    "replay": "run a program whose model calls are answered from a trace",
     "view": "show a trace in the browser",
     "import": "import traces from other tools",
     "reconcile": "show where a session's tokens come from",

@@ -31,7 +31,7 @@ _TOO_LONG = re.compile(
     r"context[ _](?:length|window)|prompt is too long|maximum context|too many (?:input )?tokens",
     re.IGNORECASE,
 )
-_NEARLY_FULL = 0.95  # of a context; what is left does not hold an answer
+_NEARLY_FULL = 0.9  # of a context; what is left does not hold an answer
 
 
 def answer_problem(node: Node) -> tuple[str, str, str] | None:

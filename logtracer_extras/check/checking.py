@@ -11,7 +11,7 @@ from .answers import find_bad_answers, find_full_contexts
 from .claims import find_claims
 from .findings import Finding
 from .grounding import find_unused_retrievals
-from .loops import find_loops
+from .loops import find_loops, find_vain_searches
 from .reading import Reading
 from .results import find_hidden_errors
 
@@ -59,6 +59,7 @@ def check(
     reading = Reading(trace, prices)
     detectors = (
         find_loops,
+        find_vain_searches,
         find_hidden_errors,
         find_bad_answers,
         find_full_contexts(context_windows or {}),

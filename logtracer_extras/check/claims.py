@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from logtracer import Node
 
 from .findings import Finding
-from .reading import Call, Reading, tool_calls_in
+from .reading import Call, Reading, text_of, tool_calls_in
 
 __all__ = ["find_claims"]
 
@@ -28,6 +28,7 @@ _CONDITION = re.compile(r"\s*,?\s*(?:once|if|unless|when|after you|only)\b", re.
 _FILE = r"[`'\"]?(?P<file>[\w./\\-]*[\w-]\.[A-Za-z]\w{0,4})\b"
 
 
+_OTHERS = ("custom", "validation", "transformation", "sub_agent")
 _LOOKED = r"\bi(?:'ve| have)? (?:searched|looked up|checked|browsed|consulted)\b[^.!?\n]{0,30}"
 
 
@@ -129,13 +130,21 @@ def _sentences(text: str) -> list[str]:
 
 
 class _Evidence:
-    """What the calls of a run can be evidence of: their names and arguments, as texts."""
+    """What a run did, as texts: names and arguments of calls, those that messages ask for too.
+
+    Of an agent whose calls stand in the text of its model, and nowhere else, that text counts.
+    """
 
     def __init__(self, reading: Reading) -> None:
         self._calls = list(reading.every_call())
-        self._texts = [_text(call) for call in self._calls]
-        for calls in reading.models.values():
-            self._texts += [_dumped(asked) for call in calls for asked in tool_calls_in(call.node)]
+        models = [call.node for calls in reading.models.values() for call in calls]
+        asked = [_dumped(each) for node in models for each in tool_calls_in(node)]
+        others = [node for node in reading.trace.nodes.values() if node.node_type in _OTHERS]
+        self._texts = [*map(_text, self._calls), *asked]
+        if not self._texts:
+            said = [text_of(node) or "" for node in models]
+            self._texts = [text for text in said if text != reading.answer[0]]
+        self._texts += [f"{node.name} {_dumped(node.input_data)}" for node in others]
 
     def doubt(self, claim: _Claim, match: re.Match[str]) -> tuple[str, list[Node]] | None:
         """Return what speaks against a claim; of a file, that no call was about that name."""

@@ -14,7 +14,7 @@ from functools import lru_cache
 from .findings import Finding
 from .reading import Call, Reading, brief, is_pending
 
-__all__ = ["Loop", "LoopDetector", "find_loops"]
+__all__ = ["Loop", "LoopDetector", "find_loops", "find_vain_searches"]
 
 REPEATS = 3  # rounds that make a loop
 _STALE = 8  # calls in a row that bring nothing new, whatever their order
@@ -184,6 +184,25 @@ def find_loops(reading: Reading) -> Iterator[Finding]:
             for loop in filter(None, loops):
                 if loop.kind != "waiting" or _is_taken_for_work(reading, loop):
                     yield _finding(reading, loop)
+
+
+_LOOKS = re.compile(r"search|find|look|query|grep|list|retriev|fetch|get", re.IGNORECASE)
+
+
+def find_vain_searches(reading: Reading) -> Iterator[Finding]:
+    """Yield rows of calls that look for something, each for something else, and find nothing."""
+    for calls in reading.calls.values():
+        row: list[Call] = []
+        for call in [*calls, None]:
+            is_vain = call is not None and _LOOKS.search(call.node.name) and call.found_nothing
+            if call is not None and is_vain:
+                row.append(call)
+                continue
+            if len({each.what for each in row}) >= _STALE:
+                nodes = [each.node for each in row]
+                message = f"{len(row)} calls in a row found nothing"
+                yield reading.finding("no_progress", nodes, message, row[-1].result, spent=True)
+            row = []
 
 
 def _is_taken_for_work(reading: Reading, loop: Loop) -> bool:

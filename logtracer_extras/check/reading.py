@@ -15,6 +15,7 @@ from logtracer import Node, NodeStatus, NodeType, TraceGraph
 
 from ..analysis.tokens import PriceTable
 from ..conventions.messages import messages_in
+from ..conventions.values import parse_json
 from ..diff.values import packed
 from ..facts import models_of, usage_of
 from .findings import Finding
@@ -59,18 +60,25 @@ def strings_in(data: Any, most: int = 200) -> Iterator[str]:
 
 def text_of(node: Node) -> str | None:
     """Return what a model call or a run answered in words; None when it recorded no answer."""
-    output = node.output_data
-    if not output:
-        return None
-    messages = messages_in(output)
-    if messages:
-        own = [each for each in messages if each.get("role") in (None, "assistant", "model")]
-        return "\n".join(strings_in([_content(each) for each in own or messages])).strip()
-    known = [output[key] for key in _ANSWERS if key in output]
-    return "\n".join(strings_in(known or output)).strip()
+    return "\n".join(strings_in(_said(node.output_data))).strip() if node.output_data else None
 
 
 _ANSWERS = ("text", "content", "answer", "output_text", "response", "return_value", "output")
+_OWN = (None, "assistant", "model", "ai")
+_DEEPEST = 3  # levels of outputs within outputs
+
+
+def _said(data: Any, level: int = 0) -> Any:
+    """Return the part of an output that holds what was said: of several messages, the last."""
+    if not isinstance(data, dict) or level == _DEEPEST:
+        return data
+    listed = data.get("messages")
+    messages = messages_in(data) or (listed if isinstance(listed, list) else [])
+    if messages and all(isinstance(message, dict) for message in messages):
+        own = [each for each in messages if each.get("role", each.get("type")) in _OWN]
+        return _content((own or messages)[-1])
+    known = [_said(data[key], level + 1) for key in _ANSWERS if key in data]
+    return known or data
 
 
 def _content(message: dict[str, Any]) -> Any:
@@ -105,8 +113,8 @@ def _is_tool_part(part: Any) -> bool:
 
 # ---- Calls -------------------------------------------------------------------------------------
 
-CALLS = (NodeType.TOOL_CALL.value, NodeType.RETRIEVAL.value)
 _AGENTS = (NodeType.SUB_AGENT.value, "agent")
+CALLS = (NodeType.TOOL_CALL.value, NodeType.RETRIEVAL.value, *_AGENTS)
 # What differs between two calls that are the same: keys whose values no two calls share.
 _NOISE_KEYS = frozenset({"id", "call_id", "tool_call_id", "request_id", "run_id", "timestamp"})
 # Times and ids, which no two results share. The first character alone decides where to look.
@@ -133,8 +141,11 @@ class Call:
 
     @property
     def has_result(self) -> bool:
-        """Whether anything of what came out was recorded."""
-        return bool(self.node.output_data) or self.node.status == NodeStatus.FAILED
+        """Whether it was recorded what came out, and for an agent, what was asked of it."""
+        node = self.node
+        if node.node_type in _AGENTS and not node.input_data:
+            return False
+        return bool(node.output_data) or node.status == NodeStatus.FAILED
 
     @property
     def result(self) -> str:
@@ -159,6 +170,15 @@ class Call:
         return self._error
 
     @property
+    def found_nothing(self) -> bool:
+        """Whether the result holds nothing at all, or says that nothing was found."""
+        data = self.node.output_data
+        texts = [text for text in strings_in(data, 20) if text.strip()]
+        if texts:
+            return all(_NOTHING.match(text) for text in texts)
+        return bool(data) and not any(_numbers(data))
+
+    @property
     def is_pending(self) -> bool:
         """Whether the result says that something else is not ready yet."""
         return is_pending(" ".join(strings_in(self.node.output_data, 20)))
@@ -178,6 +198,22 @@ class Call:
         """The tool's name, and of a shell the program too."""
         program = self.command.split(maxsplit=1)[:1]
         return " ".join([self.node.name, *program])
+
+
+_NOTHING = re.compile(
+    r"\s*(?:\[\]|\{\}|none|null|0|no \w+(?: \w+)?(?: found)?\.?|not found\.?)\s*$", re.I
+)
+
+
+def _numbers(data: Any) -> Iterator[Any]:
+    """Yield the plain values in JSON data that are no texts."""
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, (dict, list)):
+            waiting += value.values() if isinstance(value, dict) else value
+        elif not isinstance(value, str):
+            yield value
 
 
 _COMMANDS = ("command", "cmd", "script")
@@ -215,7 +251,7 @@ _FLAGS = {"is_error": True, "isError": True, "success": False, "ok": False}
 _HTTP = ("status_code", "statusCode", "http_status", "status")
 _FAILURE_WORDS = ("error", "failed", "failure")
 _ERRORS = ("error", "errors", "exception")
-_INNER = ("return_value", "result", "response", "data", "structured_content")
+_INNER = ("return_value", "result", "content", "output", "response", "data", "structured_content")
 _ERROR_TEXT = re.compile(
     r"\s*(?:(?:fatal )?error|exception|fatal|failure|failed)\s*:"
     r"|\s*traceback \(most recent call last\):"
@@ -223,6 +259,9 @@ _ERROR_TEXT = re.compile(
     r"|\s*http(?: error)? [45]\d\d\b"
     r"|\s*command (?:failed|not found)\b|\s*\S{1,40}: command not found",
     re.IGNORECASE,
+)
+_EXIT_TEXT = re.compile(  # as shells of agents write it
+    r"^(?:process |command )?exit(?:ed)?(?: with)? (?:code|status):? (\d{1,3})\b", re.I | re.M
 )
 # Programs whose exit code of 1 is an answer: nothing found, or not the same.
 _ONE_IS_NO = frozenset({"grep", "egrep", "rg", "ag", "diff", "cmp", "test", "[", "which", "pgrep"})
@@ -236,12 +275,16 @@ def error_in(node: Node) -> str:
     (exit code 0, `ok`) is believed, whatever its text says.
     """
     output = node.output_data
-    levels = [output, *(output[key] for key in _INNER if isinstance(output.get(key), dict))]
-    for level in levels:
+    inner = [parse_json(output[key]) for key in _INNER if key in output]
+    for level in [output, *(value for value in inner if isinstance(value, dict))]:
         told = _told(level, node)
         if told is not None:
             return told
     for text in _first_texts(output):
+        code = _EXIT_TEXT.search(text[:300])
+        if code is not None:
+            is_answer = code[1] == "1" and _program(node) in _ONE_IS_NO
+            return "" if int(code[1]) == 0 or is_answer else brief(text)
         if _ERROR_TEXT.match(text):
             return brief(text)
     return ""
@@ -321,8 +364,7 @@ class Scopes:
         if lane != self._lanes[above]:
             scope = (scope, str(lane))
         self._lanes[node.id] = lane
-        is_own = node.node_type in _AGENTS or node.node_type in CALLS
-        self._inner[node.id] = node.id if is_own else scope
+        self._inner[node.id] = node.id if node.node_type in CALLS else scope
         return scope
 
 

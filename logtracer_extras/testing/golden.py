@@ -17,7 +17,7 @@ from ..diff import ABSENT, Change, FieldChange, TraceDiff, diff
 from ..diff.values import Lens, packed
 from ..facts import REPEATS_PARENT, links_of
 
-__all__ = ["UPDATE", "assert_same", "changes_text", "normalised", "save_golden"]
+__all__ = ["UPDATE", "assert_same", "changes_text", "field_text", "normalised", "save_golden"]
 
 UPDATE = "LOGTRACER_UPDATE"
 """The variable of the environment that has `assert_same` write golden traces, when it is 1."""
@@ -212,12 +212,13 @@ def changes_text(comparison: TraceDiff, *, lines: int = _LINES) -> list[str]:
 def _change_text(comparison: TraceDiff, change: Change) -> list[str]:
     size = f" ({change.steps} nodes)" if change.steps > 1 else ""
     lines = [f"  {change.kind} {comparison.path(change)}{size}"]
-    lines += [f"    {_field_text(item)}" for item in change.fields[:_FIELDS]]
+    lines += [f"    {field_text(item)}" for item in change.fields[:_FIELDS]]
     left = len(change.fields) - _FIELDS
     return [*lines, f"    ... and {left} more values"] if left > 0 else lines
 
 
-def _field_text(item: FieldChange) -> str:
+def field_text(item: FieldChange) -> str:
+    """Return in one line how a value changed; a long text from where it differs."""
     if item.before is ABSENT:
         return f"{item.path}: new {_brief(item.after)}"
     if item.after is ABSENT:

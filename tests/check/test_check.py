@@ -81,6 +81,8 @@ def test_a_loop_says_how_often_with_what_and_what_it_wasted() -> None:
         {"text": "The log has an Error: line somewhere."},
         {"status": "active"},
         {"code": 500},
+        {"content": "Process exited with code 0\nOutput:\nError: as asked"},
+        {"content": '{"returncode": 0, "output": "Error: as asked"}'},
     ],
 )
 def test_a_result_that_says_it_went_well_is_believed(output: dict[str, Any]) -> None:
@@ -97,6 +99,9 @@ def test_a_result_that_says_it_went_well_is_believed(output: dict[str, Any]) -> 
         {"http_status": 404},
         {"return_value": "ValueError: bad id"},
         {"content": [{"type": "text", "text": "Error: no such record"}]},
+        {"content": '{"returncode": 2, "output": "no"}'},
+        {"content": "Wall time: 0.2 seconds\nProcess exited with code 2\nOutput:\nno"},
+        {"content": "Exit code 1\nno such record"},
     ],
 )
 def test_an_error_in_a_result_is_found_in_every_form(output: dict[str, Any]) -> None:
@@ -179,6 +184,23 @@ def test_a_call_that_only_a_message_tells_of_is_evidence_too() -> None:
     assert kinds(trace) == []
 
 
+def test_an_agent_whose_calls_stand_in_its_text_is_believed() -> None:
+    builder = TraceBuilder("agent")
+    builder.node("chat", "llm_call", output={"text": "I look. ```edit src/a.py 3:4```"})
+    builder.node("chat", "llm_call", output={"text": "I edited src/a.py."})
+    assert kinds(builder.trace) == []
+
+
+def test_of_a_conversation_the_last_message_is_the_answer() -> None:
+    builder = TraceBuilder("agent")
+    said = [("human", "Is it done?"), ("ai", "All tests pass."), ("human", "?"), ("ai", "No.")]
+    messages = [{"type": kind, "content": text} for kind, text in said]
+    builder.node("chat", "llm_call", output={"output": {"messages": messages}})
+    assert kinds(builder.trace) == []
+    del messages[2:]
+    assert kinds(builder.trace) == ["claimed_tests"]
+
+
 def test_what_agents_in_lanes_of_their_own_do_is_no_loop() -> None:
     builder = TraceBuilder("agent")
     for lane in range(4):
@@ -193,6 +215,29 @@ def test_a_call_within_a_call_is_not_the_agents() -> None:
         outer = builder.node("fetch", "tool_call", input={"n": number}, output={"n": number})
         builder.node("http", "tool_call", parent=outer, input={"q": 1}, output={"status": 200})
     assert kinds(builder.trace) == []
+
+
+@pytest.mark.parametrize("result", [{"hits": []}, {"return_value": "No results found."}, {"n": 0}])
+def test_many_searches_that_find_nothing_are_no_progress(result: dict[str, Any]) -> None:
+    builder = TraceBuilder("agent")
+    for number in range(8):
+        builder.node("search", "tool_call", input={"q": f"{number}"}, output=result)
+    assert kinds(builder.trace) == ["no_progress"]
+    builder.trace.nodes.popitem()
+    assert kinds(builder.trace) == []
+
+
+def test_an_agent_that_is_asked_the_same_again_is_a_loop() -> None:
+    builder = TraceBuilder("agent")
+    for _ in range(3):
+        agent = builder.node("critic", "sub_agent", input={"draft": "a"}, output={"text": "good"})
+        builder.node("chat", "llm_call", parent=agent, output={"text": "good"})
+        builder.node("writer", "sub_agent", output={"status": "done"})
+    assert kinds(builder.trace) == []
+    for node in builder.trace.nodes.values():
+        if node.name == "writer":
+            node.input_data = {"task": "write"}
+    assert kinds(builder.trace) == ["alternation"]
 
 
 def test_calls_of_which_nothing_was_recorded_are_let_alone() -> None:
