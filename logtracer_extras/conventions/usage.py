@@ -8,7 +8,16 @@ from typing import Any
 
 from .values import integer_of, mapping, object_of, parse_json
 
-__all__ = ["COST", "DATADOG_USAGE", "amount_of", "rename", "take_usage", "usage_facts"]
+__all__ = [
+    "COST",
+    "DATADOG_USAGE",
+    "INPUT",
+    "OUTPUT",
+    "amount_of",
+    "rename",
+    "take_usage",
+    "usage_facts",
+]
 
 INPUT = "gen_ai.usage.input_tokens"
 OUTPUT = "gen_ai.usage.output_tokens"

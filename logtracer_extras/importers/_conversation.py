@@ -18,9 +18,9 @@ from logtracer import EdgeType, NodeStatus, NodeType
 
 from ..conventions.reading import Facts
 from ._spans import SpanLink, SpanRecord, add_failure
-from ._values import SPAN_DIGITS, clean_value, clean_values, hashed_id, text_of
+from ._values import SPAN_DIGITS, TRACE_DIGITS, clean_value, clean_values, hashed_id, text_of
 
-__all__ = ["CARRIED", "Call", "Conversation", "Result", "Said"]
+__all__ = ["CARRIED", "Call", "Conversation", "Result", "Said", "run_of"]
 
 _CALL_ID = "gen_ai.tool.call.id"
 CARRIED = "logtracer.messages.carried"  # how many messages of a call's input are not repeated
@@ -63,6 +63,16 @@ class Said:
     start: datetime | None = None
     end: datetime | None = None
     error: Any = None
+
+
+def run_of(
+    name: str, source: str, metadata: dict[str, Any] | None = None
+) -> tuple[SpanRecord, Conversation]:
+    """Return the root of a run that is told in one document, and the talk below it."""
+    trace_id = hashed_id(source, TRACE_DIGITS)
+    facts = Facts("trace", metadata=clean_values(metadata or {}))
+    root = SpanRecord(trace_id, text_of(name), facts, trace_id[:SPAN_DIGITS])
+    return root, Conversation(trace_id, root.span_id)
 
 
 class Conversation:

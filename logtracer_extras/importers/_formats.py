@@ -22,8 +22,17 @@ from .logfire import is_logfire, logfire_span
 from .messages import is_conversation, is_message, read_conversation, read_message_list
 from .mlflow import is_mlflow, read_mlflow
 from .openai_agents import is_agents_sdk, read_agents_sdk
+from .openhands import (
+    is_openhands,
+    is_openhands_output,
+    read_openhands,
+    read_openhands_output,
+)
+from .openhands_sdk import is_openhands_sdk, read_openhands_sdk
 from .otel import is_attributes, is_otlp, is_span, read_attributes, read_otlp, read_span, span_of
 from .phoenix import is_row, rows
+from .swe_agent import is_mini_swe, is_swe_agent, read_mini_swe, read_swe_agent
+from .tau import is_tau, is_tau2, read_tau, read_tau2
 from .xray import is_xray, xray_spans
 from .zipkin import is_zipkin, read_zipkin
 
@@ -102,6 +111,11 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
     ("mlflow", is_mlflow, read_mlflow),
     ("inspect", is_inspect, read_inspect),
     ("langsmith", is_langsmith, read_langsmith),
+    ("openhands", is_openhands_output, read_openhands_output),
+    ("swe_agent", is_swe_agent, read_swe_agent),
+    ("mini_swe_agent", is_mini_swe, read_mini_swe),
+    ("tau2", is_tau2, read_tau2),
+    ("tau", is_tau, read_tau),
     ("spans", is_span, read_span),
     ("spans", _is_span_list, _read_span_list),
     ("messages", is_conversation, read_conversation),
@@ -114,6 +128,8 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
 # documents of a file, and most of them have to have its form.
 _FILE_FORMATS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = (
     ("openai_agents", is_agents_sdk, read_agents_sdk),
+    ("openhands", is_openhands, read_openhands),
+    ("openhands", is_openhands_sdk, read_openhands_sdk),
     ("zipkin", is_zipkin, read_zipkin),
 )
 
