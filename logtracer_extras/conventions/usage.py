@@ -9,12 +9,16 @@ from typing import Any
 from .values import integer_of, mapping, object_of, parse_json
 
 __all__ = [
+    "CACHE_READ",
+    "CACHE_WRITE",
     "COST",
     "DATADOG_USAGE",
     "INPUT",
     "OUTPUT",
+    "REASONING",
     "amount_of",
     "rename",
+    "take_claude_code_usage",
     "take_usage",
     "usage_facts",
 ]
@@ -139,6 +143,25 @@ def take_usage(attributes: dict[str, Any]) -> None:
         for name in _TOTALS:  # a sum that adds nothing
             if attributes.get(name) == counts[0] + counts[1]:
                 del attributes[name]
+
+
+def take_claude_code_usage(attributes: dict[str, Any]) -> None:
+    """Read the counts of Claude Code's own spans, which count cached tokens beside the input."""
+    names = {
+        INPUT: "input_tokens",
+        OUTPUT: "output_tokens",
+        CACHE_READ: "cache_read_tokens",
+        CACHE_WRITE: "cache_creation_tokens",
+    }
+    for canonical, name in names.items():
+        count = integer_of(attributes.get(name))
+        if count is not None:
+            attributes[canonical] = count
+            del attributes[name]
+    if INPUT in attributes:
+        attributes[INPUT] += sum(attributes.get(name, 0) for name in (CACHE_READ, CACHE_WRITE))
+    rename(attributes, "gen_ai.request.model", ("model",))
+    rename(attributes, COST, ("cost_usd",))
 
 
 def _make_counts_whole(attributes: dict[str, Any]) -> None:

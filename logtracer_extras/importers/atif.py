@@ -67,7 +67,15 @@ class _Trajectories:
         if self._header and self._spans:
             header = {name: self._header.get(name) for name in _HEADER}
             self._spans[0].own["logtracer.trace"] = to_json(header)
+            self._order()
         return self._spans
+
+    def _order(self) -> None:
+        """Let steps without a time stay where their numbers put them."""
+        starts = [span.start for span in self._spans if span.start is not None]
+        moment = min(starts, default=None)
+        for span in sorted(self._spans, key=lambda span: span.sequence_number):
+            span.order = moment = span.start or moment
 
     def _agent_span(
         self, document: dict[str, Any], kind: str, above: SpanRecord | None, key: str

@@ -110,7 +110,7 @@ def sdk_events() -> list[dict[str, Any]]:
 
     def action(at: int, call: str) -> dict[str, Any]:
         asked = {"id": call, "name": "terminal", "arguments": '{"command": "ls"}'}
-        more = {"tool_name": "terminal", "tool_call_id": call, "tool_call": asked}
+        more: dict[str, Any] = {"tool_name": "terminal", "tool_call_id": call, "tool_call": asked}
         return event("ActionEvent", at, llm_response_id="r", thought=[], **more)
 
     def seen(at: int, of: int, **more: Any) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def sdk_events() -> list[dict[str, Any]]:
 
     said = {"role": "user", "content": [{"type": "text", "text": "go"}]}
     usage = {"response_id": "r", "model": "m", "prompt_tokens": 9, "completion_tokens": 4}
-    agent = {"token_usages": [usage], "costs": [{"cost": 0.25}]}
+    agent: dict[str, Any] = {"token_usages": [usage], "costs": [{"cost": 0.25}]}
     agent["response_latencies"] = [{"response_id": "r", "latency": 1.5}]
     stats = {"usage_to_metrics": {"agent": agent}}
     return [
