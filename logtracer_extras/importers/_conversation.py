@@ -118,7 +118,8 @@ class Conversation:
             self._last = None
         for tool in self._tools:
             tool.links = [*span.links]
-        self.spans.remove(span)
+        at = next(at for at in reversed(range(len(self.spans))) if self.spans[at] is span)
+        del self.spans[at]
 
     def close(self, root: SpanRecord) -> Iterator[SpanRecord]:
         """Give the root the time of its steps; return it and them."""

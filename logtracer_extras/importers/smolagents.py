@@ -9,6 +9,7 @@ from ..conventions.usage import usage_facts
 from ..conventions.values import object_of, objects_in, parse_json
 from ._conversation import Call, Result, Said, run_of
 from ._kinds import count_kinds, most_are, sample_of
+from ._message_parts import calls_in
 from ._spans import SpanRecord
 from ._values import clock_time, text_of
 
@@ -66,24 +67,32 @@ def _answer_of_model(step: dict[str, Any], content: Any) -> Said:
 
 
 def _action(step: dict[str, Any]) -> Iterator[Said]:
-    """Tell a step: what the model said, its tools, and what was observed of them together."""
+    """Tell a step: what the model said, its tools, and what was observed of them together.
+
+    A step whose tool failed has no list of its calls: they are in the model's message alone. Of
+    several the failed one is not told.
+    """
     said = _answer_of_model(step, step.get("model_output"))
     said.metadata["smolagents.step_number"] = step.get("step_number")
     calls = objects_in(step.get("tool_calls"), "tool_calls")
-    said.calls = [_call(call) for call in calls]
-    error = step.get("error")
-    if error and not calls:
+    said.calls = [_call(call) for call in calls] or calls_in(said.message)
+    error = step.get("error") or None
+    if error and len(said.calls) != 1:
         said.error = error
     yield said
-    if calls:
-        seen = {"content": step.get("observations")}
-        if step.get("is_final_answer") or step.get("action_output") is not None:
-            seen["value"] = step.get("action_output")
-        results = [Result(call.id, call.name, seen, error or None) for call in said.calls]
-        message = {"role": "tool", "content": step.get("observations")}
-        answer = Said("tool", message, results=results, is_more_than_results=False)
-        answer.end = said.end
-        yield answer
+    if calls or (error and len(said.calls) == 1):
+        yield _observed(step, said, error if len(said.calls) == 1 else None)
+
+
+def _observed(step: dict[str, Any], said: Said, error: Any) -> Said:
+    seen = {"content": step.get("observations")}
+    if step.get("action_output") is not None:
+        seen["value"] = step["action_output"]
+    results = [Result(call.id, call.name, dict(seen), error) for call in said.calls]
+    message = {"role": "tool", "content": step.get("observations")}
+    answer = Said("tool", message, results=results, is_more_than_results=False)
+    answer.end = said.end
+    return answer
 
 
 def _call(call: dict[str, Any]) -> Call:

@@ -357,3 +357,14 @@ def test_models_asked_and_answering_are_told_apart() -> None:
 
     assert call.metadata["gen_ai.request.model"] == "small"
     assert call.metadata["gen_ai.response.model"] == "small-2"
+
+
+def test_a_tool_of_smolagents_that_failed_is_told_by_the_models_message_alone() -> None:
+    asked = {"id": "c", "type": "function", "function": {"name": "look", "arguments": {"at": 2}}}
+    message = {"role": "assistant", "content": "hm", "tool_calls": [asked]}
+    error = {"type": "AgentToolExecutionError", "message": "no"}
+    step = {"step_number": 1, "timing": {}, "model_output_message": message, "error": error}
+    trace = read([{"task": "go"}, {**step, "tool_calls": None}])
+
+    assert of_type(trace, "tool_call")[0].error == "no"
+    assert of_type(trace, "llm_call")[0].error is None
