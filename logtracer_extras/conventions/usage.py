@@ -255,12 +255,15 @@ _PARTS_OF_WRITE = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 def usage_facts(usage: Mapping[str, Any]) -> dict[str, Any]:
     """Return token counts, and the cost where it is told, under their GenAI names."""
     found: dict[str, Any] = {}
+    if not usage:
+        return found
     for key, name in _USAGE.items():
-        count = _count(usage.get(key))
+        count = _count(usage[key]) if key in usage else None
         if count is not None:
             found.setdefault(name, count)
     for group in _DETAILS:
-        _add_details(found, object_of(usage.get(group)))
+        if group in usage:
+            _add_details(found, object_of(usage[group]))
     _add_beside(found, usage)
     _add_reasoning_beside(found, usage)
     amount = _told_cost(usage)

@@ -41,6 +41,12 @@ from .pydantic_ai import is_pydantic_ai, read_pydantic_ai
 from .smolagents import is_smolagents, read_smolagents
 from .swe_agent import is_mini_swe, is_swe_agent, read_mini_swe, read_swe_agent
 from .tau import is_tau, is_tau2, read_tau, read_tau2
+from .terminal_bench import (
+    is_harbor_trial,
+    is_terminal_bench,
+    read_harbor_trial,
+    read_terminal_bench,
+)
 from .weave import is_weave, weave_spans
 from .xray import is_xray, xray_spans
 from .zipkin import is_zipkin, read_zipkin
@@ -132,6 +138,8 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
     ("mini_swe_agent", is_mini_swe, read_mini_swe),
     ("tau2", is_tau2, read_tau2),
     ("tau", is_tau, read_tau),
+    ("terminal_bench", is_harbor_trial, read_harbor_trial),
+    ("terminal_bench", is_terminal_bench, read_terminal_bench),
     ("spans", is_span, read_span),
     ("spans", _is_span_list, _read_span_list),
     ("messages", is_conversation, read_conversation),

@@ -82,8 +82,11 @@ class _Joined:
             self._take(record)
         for key, events in self._messages.items():
             _add_messages(self._by_id[key], events)
+        below: dict[str | None, list[SpanRecord]] = {}
+        for span in self._spans:
+            below.setdefault(span.parent_id, []).append(span)
         for root in self._roots.values():
-            _close(root, [span for span in self._spans if span.parent_id == root.span_id])
+            _close(root, below.get(root.span_id, []))
         return self._spans
 
     def _take(self, record: dict[str, Any]) -> None:

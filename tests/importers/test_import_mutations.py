@@ -20,7 +20,7 @@ from logtracer_extras.importers import import_traces
 
 RUNS = Path(__file__).parents[1] / "data" / "runs"
 SAMPLES = sorted(path for path in RUNS.iterdir() if path.stat().st_size < 40_000)
-JUNK = st.sampled_from(
+JUNK: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, 0, -1, 1e300, "", "x", "\ud800", "9" * 30, "NaN", [], [None], [[]], {}, {"a": {}}]
 )
 

@@ -236,3 +236,49 @@ def test_a_run_of_tau_bench_has_its_reward() -> None:
     assert (trace.root_nodes[0].output_data, types_of(trace)) == (
         ({"reward": 0.0}, ["llm_call", "tool_call"])
     )
+
+
+# ---- Terminal-Bench ------------------------------------------------------------------------------
+
+
+def test_a_trial_of_harbor_is_its_phases_with_what_the_agent_used() -> None:
+    def phase(start: int, end: int) -> dict[str, str]:
+        first, last = (f"2026-01-01T00:00:{at:02}Z" for at in (start, end))
+        return {"started_at": first, "finished_at": last}
+
+    trial = {
+        "task_name": "t",
+        "trial_name": "t__1",
+        "agent_info": {"name": "terminus-2", "version": "2"},
+        "agent_result": {"n_input_tokens": 9, "n_output_tokens": 2, "cost_usd": 0.5},
+        "verifier_result": {"rewards": {"reward": 1.0}},
+        "exception_info": {"exception_type": "AgentTimeoutError", "exception_message": "too slow"},
+        "agent_execution": phase(2, 7),
+        "verifier": phase(7, 9),
+        **phase(0, 9),
+    }
+    trace = read(trial)
+    agent, verifier = list(trace.nodes.values())[1:]
+
+    assert (trace.name, trace.root_nodes[0].error_type) == ("t__1", "AgentTimeoutError")
+    assert (agent.name, agent.node_type, agent.duration_ms) == ("terminus-2", "sub_agent", 5000.0)
+    assert (total(trace, "input_tokens"), total(trace, "cost")) == (9, 0.5)
+    assert (verifier.node_type, verifier.output_data) == (
+        "validation",
+        {"rewards": {"reward": 1.0}},
+    )
+
+
+def test_results_of_terminal_bench_are_a_trace_for_each_trial() -> None:
+    result = {
+        "task_id": "t",
+        "trial_name": "t.1-of-1",
+        "is_resolved": False,
+        "failure_mode": "agent_timeout",
+        "parser_results": {"test_a": "passed", "test_b": "failed"},
+        "total_input_tokens": 9,
+    }
+    traces = import_traces(json.dumps({"results": [result, {**result, "failure_mode": "unset"}]}))
+
+    assert [trace.root_nodes[0].error_type for trace in traces] == ["agent_timeout", None]
+    assert list(traces[0].nodes.values())[2].output_data["test_b"] == "failed"
