@@ -10,7 +10,7 @@ from logtracer import NodeType
 
 from .messages import is_message, join_tool_calls, spread_events
 from .types import NODE_TYPE, type_of
-from .usage import rename, take_usage
+from .usage import rename, take_claude_code_usage, take_usage
 from .values import mapping, parse_json
 from .writing import is_derived
 
@@ -52,6 +52,8 @@ def facts_of(attributes: Mapping[str, Any], name: str = "") -> Facts:
     _take_documents(rest, facts.output_data)
     for canonical, aliases in _ALIASES.items():
         rename(rest, canonical, aliases)
+    if name == "claude_code.llm_request":
+        take_claude_code_usage(rest)
     if facts.node_type in (NodeType.LLM_CALL, NodeType.RETRIEVAL):
         take_usage(rest)
     _take_finish_reason(rest)
@@ -83,14 +85,15 @@ _ALIASES = {
     ),
     "gen_ai.request.model": (
         "llm.model_name",
+        "llm.request.model_name",
         "llm.request.model",
         "ai.model.id",
         "langfuse.observation.model.name",
         "mlflow.llm.model",
     ),
-    "gen_ai.response.model": ("ai.response.model", "llm.response.model"),
+    "gen_ai.response.model": ("ai.response.model", "llm.response.model_name", "llm.response.model"),
     "gen_ai.response.id": ("ai.response.id",),
-    "gen_ai.tool.name": ("tool.name", "ai.toolCall.name"),
+    "gen_ai.tool.name": ("tool.name", "ai.toolCall.name", "tool_name"),
     "gen_ai.tool.description": ("tool.description",),
     "gen_ai.tool.call.id": ("ai.toolCall.id", "tool_call.id"),
     "gen_ai.agent.name": ("agent.name", "agent_name"),

@@ -40,6 +40,12 @@ _TYPE_OF_OPERATION = {
     "rerank": NodeType.RETRIEVAL,
     "retrieval": NodeType.RETRIEVAL,
     "search_memory": NodeType.RETRIEVAL,
+    "create_memory": NodeType.TOOL_CALL,
+    "update_memory": NodeType.TOOL_CALL,
+    "upsert_memory": NodeType.TOOL_CALL,
+    "delete_memory": NodeType.TOOL_CALL,
+    "create_memory_store": NodeType.TOOL_CALL,
+    "delete_memory_store": NodeType.TOOL_CALL,
     "execute_tool": NodeType.TOOL_CALL,
     "invoke_agent": NodeType.SUB_AGENT,
     "create_agent": NodeType.SUB_AGENT,
@@ -59,12 +65,20 @@ _TYPE_OF_KIND = {
     "reranker": NodeType.RETRIEVAL,
     "agent": NodeType.SUB_AGENT,
     "workflow": NodeType.SUB_AGENT,
+    "decision": NodeType.DECISION,
     "guardrail": NodeType.VALIDATION,
     "evaluator": NodeType.VALIDATION,
     "chain": NodeType.TRANSFORMATION,
     "task": NodeType.TRANSFORMATION,
     "prompt": NodeType.TRANSFORMATION,
     "parser": NodeType.TRANSFORMATION,
+}
+
+_TYPE_OF_NAME = {  # the spans of Claude Code, which have no word for their kind
+    "claude_code.interaction": NodeType.SUB_AGENT,
+    "claude_code.llm_request": NodeType.LLM_CALL,
+    "claude_code.tool": NodeType.TOOL_CALL,
+    "claude_code.tool.blocked_on_user": NodeType.HUMAN_INPUT,
 }
 
 _KIND_NAMES = ("openinference.span.kind", "langsmith.span.kind")
@@ -84,6 +98,7 @@ def type_of(attributes: Mapping[str, Any], name: str = "") -> str:
         or _look_up(attributes, _OPERATION_NAMES, _TYPE_OF_OPERATION)
         or _look_up(attributes, _LATER_KIND_NAMES, _TYPE_OF_KIND)
         or _vercel_type(str(attributes.get("ai.operationId", name)))
+        or _TYPE_OF_NAME.get(name)
         or _TYPE_OF_OPERATION.get(name.split(" ")[0] if "_" in name.split(" ")[0] else "")
     )
     return found or _type_by_presence(attributes) or NodeType.CUSTOM

@@ -8,7 +8,20 @@ from typing import Any
 
 from .values import integer_of, mapping, object_of, parse_json
 
-__all__ = ["COST", "DATADOG_USAGE", "amount_of", "rename", "take_usage", "usage_facts"]
+__all__ = [
+    "CACHE_READ",
+    "CACHE_WRITE",
+    "COST",
+    "DATADOG_USAGE",
+    "INPUT",
+    "OUTPUT",
+    "REASONING",
+    "amount_of",
+    "rename",
+    "take_claude_code_usage",
+    "take_usage",
+    "usage_facts",
+]
 
 INPUT = "gen_ai.usage.input_tokens"
 OUTPUT = "gen_ai.usage.output_tokens"
@@ -132,6 +145,25 @@ def take_usage(attributes: dict[str, Any]) -> None:
                 del attributes[name]
 
 
+def take_claude_code_usage(attributes: dict[str, Any]) -> None:
+    """Read the counts of Claude Code's own spans, which count cached tokens beside the input."""
+    names = {
+        INPUT: "input_tokens",
+        OUTPUT: "output_tokens",
+        CACHE_READ: "cache_read_tokens",
+        CACHE_WRITE: "cache_creation_tokens",
+    }
+    for canonical, name in names.items():
+        count = integer_of(attributes.get(name))
+        if count is not None:
+            attributes[canonical] = count
+            del attributes[name]
+    if INPUT in attributes:
+        attributes[INPUT] += sum(attributes.get(name, 0) for name in (CACHE_READ, CACHE_WRITE))
+    rename(attributes, "gen_ai.request.model", ("model",))
+    rename(attributes, COST, ("cost_usd",))
+
+
 def _make_counts_whole(attributes: dict[str, Any]) -> None:
     """Turn counts that went through floats or texts, as in pandas and Datadog, into integers."""
     for name in _USAGE_ALIASES:
@@ -223,12 +255,15 @@ _PARTS_OF_WRITE = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 def usage_facts(usage: Mapping[str, Any]) -> dict[str, Any]:
     """Return token counts, and the cost where it is told, under their GenAI names."""
     found: dict[str, Any] = {}
+    if not usage:
+        return found
     for key, name in _USAGE.items():
-        count = _count(usage.get(key))
+        count = _count(usage[key]) if key in usage else None
         if count is not None:
             found.setdefault(name, count)
     for group in _DETAILS:
-        _add_details(found, object_of(usage.get(group)))
+        if group in usage:
+            _add_details(found, object_of(usage[group]))
     _add_beside(found, usage)
     _add_reasoning_beside(found, usage)
     amount = _told_cost(usage)

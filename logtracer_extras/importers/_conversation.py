@@ -18,9 +18,9 @@ from logtracer import EdgeType, NodeStatus, NodeType
 
 from ..conventions.reading import Facts
 from ._spans import SpanLink, SpanRecord, add_failure
-from ._values import SPAN_DIGITS, clean_value, clean_values, hashed_id, text_of
+from ._values import SPAN_DIGITS, TRACE_DIGITS, clean_value, clean_values, hashed_id, text_of
 
-__all__ = ["CARRIED", "Call", "Conversation", "Result", "Said"]
+__all__ = ["CARRIED", "Call", "Conversation", "Result", "Said", "run_of"]
 
 _CALL_ID = "gen_ai.tool.call.id"
 CARRIED = "logtracer.messages.carried"  # how many messages of a call's input are not repeated
@@ -63,6 +63,16 @@ class Said:
     start: datetime | None = None
     end: datetime | None = None
     error: Any = None
+
+
+def run_of(
+    name: str, source: str, metadata: dict[str, Any] | None = None
+) -> tuple[SpanRecord, Conversation]:
+    """Return the root of a run that is told in one document, and the talk below it."""
+    trace_id = hashed_id(source, TRACE_DIGITS)
+    facts = Facts("trace", metadata=clean_values(metadata or {}))
+    root = SpanRecord(trace_id, text_of(name), facts, trace_id[:SPAN_DIGITS])
+    return root, Conversation(trace_id, root.span_id)
 
 
 class Conversation:
@@ -108,7 +118,8 @@ class Conversation:
             self._last = None
         for tool in self._tools:
             tool.links = [*span.links]
-        self.spans.remove(span)
+        at = next(at for at in reversed(range(len(self.spans))) if self.spans[at] is span)
+        del self.spans[at]
 
     def close(self, root: SpanRecord) -> Iterator[SpanRecord]:
         """Give the root the time of its steps; return it and them."""

@@ -10,7 +10,10 @@ from ._kinds import count_kinds, most_are, sample_of
 from ._records import SHARED, Record
 from ._spans import ReadSpans, SpanRecord
 from ._values import clean_values
+from .adk import is_adk, is_adk_events, read_adk, read_adk_events
 from .atif import is_atif, read_atif
+from .autogen import is_autogen_log, is_autogen_result, read_autogen_log, read_autogen_result
+from .batches import is_batch_line, read_batch_line
 from .claude_code import is_claude_code, read_claude_code
 from .cline import is_cline, read_cline
 from .codex import is_codex, read_codex
@@ -23,15 +26,36 @@ from .inspect import is_inspect, read_inspect
 from .jaeger import is_jaeger, is_jaeger_span, read_jaeger, read_jaeger_span
 from .jaeger_model import is_jaeger_model, read_jaeger_model
 from .langfuse import is_langfuse_trace, is_observation, langfuse_trace, observations
+from .langfuse_batch import is_langfuse_batch, langfuse_batch
 from .langsmith import is_langsmith, read_langsmith
 from .logfire import is_logfire, logfire_span
 from .messages import is_conversation, is_message, read_conversation, read_message_list
 from .mlflow import is_mlflow, read_mlflow
 from .openai_agents import is_agents_sdk, read_agents_sdk
 from .opencode import is_opencode, read_opencode
+from .openhands import (
+    is_openhands,
+    is_openhands_output,
+    read_openhands,
+    read_openhands_output,
+)
+from .openhands_sdk import is_openhands_sdk, read_openhands_sdk
+from .opik import is_opik, is_opik_span, opik_spans, opik_trace
 from .otel import is_attributes, is_otlp, is_span, read_attributes, read_otlp, read_span, span_of
+from .otlp_logs import is_otlp_logs, read_otlp_logs
 from .phoenix import is_row, rows
 from .pi import is_pi, read_pi
+from .pydantic_ai import is_pydantic_ai, read_pydantic_ai
+from .smolagents import is_smolagents, read_smolagents
+from .swe_agent import is_mini_swe, is_swe_agent, read_mini_swe, read_swe_agent
+from .tau import is_tau, is_tau2, read_tau, read_tau2
+from .terminal_bench import (
+    is_harbor_trial,
+    is_terminal_bench,
+    read_harbor_trial,
+    read_terminal_bench,
+)
+from .weave import is_weave, weave_spans
 from .xray import is_xray, xray_spans
 from .zipkin import is_zipkin, read_zipkin
 
@@ -93,6 +117,10 @@ RECORD_FORMATS: tuple[
 ] = (
     ("langfuse", is_langfuse_trace, langfuse_trace),
     ("langfuse", is_observation, observations),
+    ("langfuse", is_langfuse_batch, langfuse_batch),
+    ("weave", is_weave, weave_spans),
+    ("opik", is_opik, opik_trace),
+    ("opik", is_opik_span, opik_spans),
     ("go", is_go, go_span),
     ("phoenix", is_row, rows),
     ("logfire", is_logfire, logfire_span),
@@ -110,6 +138,16 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
     ("mlflow", is_mlflow, read_mlflow),
     ("inspect", is_inspect, read_inspect),
     ("langsmith", is_langsmith, read_langsmith),
+    ("adk", is_adk, read_adk),
+    ("autogen", is_autogen_result, read_autogen_result),
+    ("batch", is_batch_line, read_batch_line),
+    ("openhands", is_openhands_output, read_openhands_output),
+    ("swe_agent", is_swe_agent, read_swe_agent),
+    ("mini_swe_agent", is_mini_swe, read_mini_swe),
+    ("tau2", is_tau2, read_tau2),
+    ("tau", is_tau, read_tau),
+    ("terminal_bench", is_harbor_trial, read_harbor_trial),
+    ("terminal_bench", is_terminal_bench, read_terminal_bench),
     ("spans", is_span, read_span),
     ("spans", _is_span_list, _read_span_list),
     ("messages", is_conversation, read_conversation),
@@ -129,6 +167,13 @@ _FILE_FORMATS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = 
     ("cursor", is_cursor, read_cursor),
     ("claude_code", is_claude_code, read_claude_code),
     ("openai_agents", is_agents_sdk, read_agents_sdk),
+    ("otlp", is_otlp_logs, read_otlp_logs),
+    ("adk", is_adk_events, read_adk_events),
+    ("autogen", is_autogen_log, read_autogen_log),
+    ("pydantic_ai", is_pydantic_ai, read_pydantic_ai),
+    ("smolagents", is_smolagents, read_smolagents),
+    ("openhands", is_openhands, read_openhands),
+    ("openhands", is_openhands_sdk, read_openhands_sdk),
     ("zipkin", is_zipkin, read_zipkin),
 )
 

@@ -35,7 +35,7 @@ class SpanLink:
     attributes: dict[str, Any]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SpanRecord:
     """One step of somebody's trace, read but not yet joined to the others."""
 

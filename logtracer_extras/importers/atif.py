@@ -67,7 +67,15 @@ class _Trajectories:
         if self._header and self._spans:
             header = {name: self._header.get(name) for name in _HEADER}
             self._spans[0].own["logtracer.trace"] = to_json(header)
+            self._order()
         return self._spans
+
+    def _order(self) -> None:
+        """Let steps without a time stay where their numbers put them."""
+        starts = [span.start for span in self._spans if span.start is not None]
+        moment = min(starts, default=None)
+        for span in sorted(self._spans, key=lambda span: span.sequence_number):
+            span.order = moment = span.start or moment
 
     def _agent_span(
         self, document: dict[str, Any], kind: str, above: SpanRecord | None, key: str
@@ -96,13 +104,13 @@ class _Trajectories:
             before = len(talk.spans)
             own = _own_of(step)
             if own == {} and OWN in object_of(step.get("extra")):
-                self._refer(step, root)  # a step that our own exporter needed for a reference
+                self._refer(step, root, [])  # a step that our own exporter needed for a reference
                 continue
             self._add_step(talk, step, models)
             fresh = talk.spans[before:]
             self._spans += fresh
             _restore_step(step, own, fresh)
-            self._refer(step, root)
+            self._refer(step, root, fresh)
         if not self._header:
             list(talk.close(root))
             _check_totals(root, object_of(document.get("final_metrics")), talk.spans)
@@ -153,25 +161,18 @@ class _Trajectories:
             return span if span in talk.spans else None
         return span
 
-    def _refer(self, step: dict[str, Any], root: SpanRecord) -> None:
+    def _refer(self, step: dict[str, Any], root: SpanRecord, fresh: list[SpanRecord]) -> None:
         """Read the embedded trajectories that a step refers to, below the call they answer."""
         observation = object_of(step.get("observation"))
         for result in objects_in(observation.get("results"), "results"):
-            above = self._caller(result, root)
-            for reference in objects_in(result.get("subagent_trajectory_ref"), "references"):
+            references = objects_in(result.get("subagent_trajectory_ref"), "references")
+            above = _caller(result, fresh) if references else None
+            for reference in references:
                 key = text_of(reference.get("trajectory_id"))
-                if not self._read_embedded(key, above, reference):
-                    kept = above.facts.metadata.setdefault("atif.subagent_trajectory_ref", [])
+                if not self._read_embedded(key, above or root, reference):
+                    facts = (above or root).facts
+                    kept = facts.metadata.setdefault("atif.subagent_trajectory_ref", [])
                     kept.append(clean_value(reference))
-
-    def _caller(self, result: dict[str, Any], root: SpanRecord) -> SpanRecord:
-        key = text_of(result.get("source_call_id"))
-        for span in reversed(self._spans):
-            if span.facts.node_type != NodeType.TOOL_CALL:
-                break
-            if key in ("", span.facts.metadata.get("gen_ai.tool.call.id"), span.span_id):
-                return span
-        return root
 
     def _read_embedded(self, key: str, above: SpanRecord, reference: dict[str, Any]) -> bool:
         document = self._embedded.pop(key, None)
@@ -182,6 +183,16 @@ class _Trajectories:
         _restore(span, _own_of(reference))
         self._read(document, span)
         return True
+
+
+def _caller(result: dict[str, Any], fresh: list[SpanRecord]) -> SpanRecord | None:
+    """Return the call of a step that a result answers: the last one, when it names none."""
+    key = text_of(result.get("source_call_id"))
+    for span in reversed(fresh):
+        is_tool = span.facts.node_type == NodeType.TOOL_CALL
+        if is_tool and key in ("", span.facts.metadata.get("gen_ai.tool.call.id"), span.span_id):
+            return span
+    return None
 
 
 _TAKEN = ("schema_version", "session_id", "agent", "steps", "subagent_trajectories", "extra")

@@ -17,8 +17,7 @@ from needs import needs
 from otlp_traces import everything, hostile, traces
 
 RUNS = Path(__file__).parents[1] / "data" / "runs"
-UNREAD = ("openai_batch_output.jsonl", "pydantic_ai_all_messages.json")  # yet
-SAMPLES = sorted(path for path in RUNS.glob("*.json*") if path.name not in UNREAD)
+SAMPLES = sorted(RUNS.glob("*.json*"))
 
 
 def only(name: str) -> TraceGraph:
