@@ -248,7 +248,8 @@ def scan_gemini(data: bytes) -> Tally:
             names = ("input", "tool", "output", "thoughts")
             sent, tool, made, thought = (integer_of(tokens.get(name)) or 0 for name in names)
             tally.used[key] = (sent + tool, made + thought)
-        for call in line.get("toolCalls") or ():
+        listed = line.get("toolCalls")
+        for call in listed if isinstance(listed, list) else ():
             if object_of(call).get("status") == "error" or "Exit Code: " in json.dumps(call):
                 failed.add(text_of(object_of(call).get("id")))
     tally.errors = len(failed)

@@ -120,6 +120,8 @@ def _without_repeats(
         is_marked = line.get("timestamp") or payload.get("call_id") or payload.get("id")
         if not (is_marked and session.is_repeat(to_json(line), place, file)):
             kept.append((place, line))
+    if len(kept) < len(lines):  # the one that was kept may have stood before its time
+        kept.sort(key=lambda each: text_of(each[1].get("timestamp")))
     return kept
 
 
