@@ -21,6 +21,7 @@ from ._values import moment_of, text_of
 
 __all__ = [
     "AGENT_META",
+    "ENDLESS",
     "FILE",
     "HALF_MADE",
     "claude_lines",
@@ -283,7 +284,7 @@ class _ClaudeSession:
         facts |= _usage_of(answer.usage)
         facts |= {RECORD: answer.record or None, REPEATS: answer.repeats or None}
         made = facts.get("gen_ai.usage.output_tokens", 0)
-        tells_ends = self._tells_ends or not text_of(line.get("version")).startswith(_ENDLESS)
+        tells_ends = self._tells_ends or not text_of(line.get("version")).startswith(ENDLESS)
         if not answer.stop_reason and tells_ends and made <= HALF_MADE:
             facts.pop("gen_ai.usage.output_tokens", None)
             add_note(call, "its output tokens are not known: the line was written before its end")
@@ -470,7 +471,7 @@ class _ClaudeSession:
 
 
 HALF_MADE = 10  # tokens; what a stream says at its start is 1 to 8
-_ENDLESS = ("1.", "2.0.")  # versions whose sessions never say why an answer ended
+ENDLESS = ("1.", "2.0.")  # versions whose sessions never say why an answer ended
 _TOOL_BLOCKS = ("tool_use", "server_tool_use", "mcp_tool_use")
 _ASKS_A_PERSON = ("AskUserQuestion", "ExitPlanMode")
 _INJECTED = (

@@ -141,7 +141,7 @@ class _Tokens:
 
     def __init__(self) -> None:
         self.total: dict[str, int] | None = None
-        self.copied: dict[str, int] = {}  # what the history counts that the file begins with
+        self.copied: dict[str, int] = {}  # what was used before the file's own records
         self._seen: set[tuple[int, ...]] = set()
 
     def growth(self, total: dict[str, int], last: dict[str, int]) -> dict[str, int]:
@@ -151,6 +151,8 @@ class _Tokens:
             return {}
         self._seen.add(key)
         known, self.total = self.total, total
+        if known is None and last:
+            self.copied = {name: total[name] - last.get(name, 0) for name in total}
         if (known is None and last) or (known is not None and total["whole"] < known["whole"]):
             return last  # the first count of all, or the first of a count that began anew
         before = known or {}

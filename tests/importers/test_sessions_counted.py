@@ -107,7 +107,7 @@ def test_the_history_that_a_fork_of_codex_begins_with_is_named() -> None:
     assert (account.sent, account.made) == (26_740 - 11_031, 408 - 167)
     (total,) = account.totals
     assert total.difference == (0, 0)
-    assert total.reasons == ("the copied history has 11,031 in and 167 out",)
+    assert total.reasons == ("11,031 in and 167 out were used before its own records",)
 
 
 def test_a_line_that_stands_there_twice_is_named_with_its_first() -> None:
