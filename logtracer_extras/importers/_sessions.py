@@ -25,6 +25,7 @@ __all__ = [
     "REPEATED",
     "REPEATS",
     "TOTALS",
+    "WAITED",
     "Session",
     "Thread",
     "assistant_message",
@@ -37,6 +38,7 @@ RECORD = "logtracer.import.record"  # where in the file a call's tokens stand
 REPEATED = "logtracer.import.repeated"  # lines that stand there twice, and what they repeat
 REPEATS = "logtracer.import.repeats"  # records that tell the same tokens again
 TOTALS = "logtracer.import.totals"  # what the file itself says its tokens are
+WAITED = "logtracer.waited_ms"  # for a person, which is no work
 _KINDS = "logtracer.import.kinds"
 _LINES = "logtracer.import.lines"
 _MAX_KEPT = 100  # lines of kinds that nobody reads
@@ -132,6 +134,7 @@ class Session:
         self.root.shared = {key: value for key, value in clean_values(whole).items() if value}
         _keep_order([span for span in self.spans if span.span_id not in self._holders])
         self._spread_times()
+        self._spread_waits()
         for span in self.spans:
             _clean(span)
         return self.spans
@@ -147,6 +150,25 @@ class Session:
                     _cover(above, span)
         for span in self._holders.values():
             span.end = span.end or span.start
+
+    def _spread_waits(self) -> None:
+        """Say of the whole how long it waited for the person: in steps, and between turns."""
+        by_id = {span.span_id: span for span in self.spans}
+        waits: dict[str | None, float] = {}
+        for span in self.spans:
+            waited, above = span.facts.metadata.get(WAITED), by_id.get(span.parent_id)
+            while waited and above is not None:
+                waits[above.span_id] = waits.get(above.span_id, 0.0) + waited
+                above = by_id.get(above.parent_id)
+        last: datetime | None = None
+        for span in self._holders.values():
+            if span.parent_id == self.root.span_id and span.facts.node_type == NodeType.CUSTOM:
+                gap = (span.start - last).total_seconds() if span.start and last else 0.0
+                waits[self.root.span_id] = waits.get(self.root.span_id, 0.0) + max(0.0, gap * 1_000)
+                last = span.end or last
+        for span in self._holders.values():
+            if waits.get(span.span_id):
+                span.facts.metadata[WAITED] = round(waits[span.span_id], 3)
 
 
 def _keep_order(spans: list[SpanRecord]) -> None:

@@ -15,7 +15,7 @@ from logtracer import NodeStatus
 
 from ..conventions.usage import usage_facts
 from ..conventions.values import integer_of, object_of, to_json
-from ._sessions import RECORD, REPEATS, Session, Thread, assistant_message
+from ._sessions import RECORD, REPEATS, WAITED, Session, Thread, assistant_message
 from ._spans import SpanRecord, add_failure, add_note
 from ._values import moment_of, text_of
 
@@ -398,7 +398,7 @@ class _ClaudeSession:
             span.facts.metadata[f"claude_code.{name}"] = facts.get(name)
         if span.name in _ASKS_A_PERSON and span.start and span.end:
             waited = (span.end - span.start).total_seconds() * 1_000
-            span.facts.metadata["logtracer.waited_ms"] = round(waited, 3)
+            span.facts.metadata[WAITED] = round(waited, 3)
 
     # ---- lines of other kinds -------------------------------------------------------------------
 

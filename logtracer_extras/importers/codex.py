@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from ..conventions.values import first_of, integer_of, object_of, parse_json, to_json
-from ._sessions import CALL, RECORD, REPEATS, Session, Thread, assistant_message
+from ._sessions import CALL, RECORD, REPEATS, WAITED, Session, Thread, assistant_message
 from ._spans import SpanRecord, add_failure, add_note
 from ._values import moment_of, text_of
 
@@ -353,7 +353,7 @@ class _Rollout:
         span = self.thread.result(call_id, content, moment, failed=failed, exit_code=exit_code)
         if call_id in self._asked and moment is not None:
             waited = moment - self._asked.pop(call_id)
-            span.facts.metadata["logtracer.waited_ms"] = waited.total_seconds() * 1_000
+            span.facts.metadata[WAITED] = waited.total_seconds() * 1_000
         self.spawned.update(_spawns(item))
 
     # ---- events ---------------------------------------------------------------------------------
@@ -411,7 +411,7 @@ class _Rollout:
         asked, span = self._asked.pop(call_id, None), self.session.tools.get(call_id)
         if asked is not None and moment is not None and span is not None:
             waited = (moment - asked).total_seconds() * 1_000
-            span.facts.metadata["logtracer.waited_ms"] = waited
+            span.facts.metadata[WAITED] = waited
 
     def _count(self, total: Any, last: Any, record: Line) -> None:
         """Give the open model call, or the one before, what the total has grown by."""

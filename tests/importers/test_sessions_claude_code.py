@@ -274,3 +274,20 @@ def test_steps_without_a_time_stand_where_the_file_has_them() -> None:
     (trace,) = import_file(FOLDER / "stream-json.jsonl")
     top = [node.node_type for node in trace.nodes.values() if node.depth == 1]
     assert top == ["llm_call", "tool_call", "tool_call", "llm_call", "tool_call", "llm_call"]
+
+
+def test_the_time_between_turns_is_waiting_for_the_person() -> None:
+    lines = [step("user", "1", "a"), answer("2", "b", "1"), step("user", "9", "c", "2")]
+    trace = read_lines([*lines, answer("10", "d", "9")])
+    assert trace.root_nodes[0].metadata["logtracer.waited_ms"] == 7_000
+    assert "logtracer.waited_ms" not in named(trace, "turn 1")[0].metadata
+
+
+def test_what_a_tool_waited_is_waiting_of_its_turn_and_of_the_session() -> None:
+    ask = {"type": "tool_use", "id": "t1", "name": "AskUserQuestion", "input": {}}
+    result = [{"type": "tool_result", "tool_use_id": "t1", "content": "yes"}]
+    trace = read_lines(
+        [step("user", "1", "a"), answer("2", [ask], "1"), step("user", "9", result, "2")]
+    )
+    for node in (named(trace, "turn 1")[0], trace.root_nodes[0]):
+        assert node.metadata["logtracer.waited_ms"] == 7_000
