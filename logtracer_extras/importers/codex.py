@@ -17,7 +17,7 @@ from ._sessions import CALL, RECORD, REPEATS, WAITED, Session, Thread, assistant
 from ._spans import SpanRecord, add_failure, add_note
 from ._values import moment_of, text_of
 
-__all__ = ["COMPANION", "is_codex", "read_codex", "spawned_in"]
+__all__ = ["COMPANION", "is_codex", "read_codex", "spawned_in", "token_facts"]
 
 COMPANION = "logtracer/rollout"  # the type of a document that holds a sub-agent's rollout
 
@@ -178,6 +178,11 @@ def _counts(usage: Any) -> dict[str, int]:
 
 def _facts_of(counts: dict[str, int]) -> dict[str, int]:
     return {_TOKEN_NAMES[name]: counts[name] for name in counts if name in _TOKEN_NAMES}
+
+
+def token_facts(usage: Any) -> dict[str, int]:
+    """Return what Codex calls its tokens under the names of the GenAI conventions."""
+    return _facts_of(_counts(usage))
 
 
 class _Rollout:
