@@ -55,13 +55,11 @@ def read_codex(documents: list[Any], source: str) -> Iterator[SpanRecord]:
     session_id = text_of(_meta_of(numbered).get("id"))
     session = Session("codex", session_id, session_id or source)
     lines = _without_repeats(session, numbered, "")
-    rollouts = [_Rollout(session, session.thread(), lines)]
+    rollouts = [_Rollout(session, _thread_of(session, _meta_of(lines)), lines)]
     for each in filter(_is_companion, documents):
         file = f"{text_of(each.get('name'))}: "
         below = _without_repeats(session, _numbered(each["lines"], file), file)
-        spawn = _spawn_of(_meta_of(below))
-        name = text_of(first_of(spawn, "agent_nickname", "agent_role", "agent_path"))
-        thread = session.sub_agent(text_of(_meta_of(below).get("id")), name)
+        thread = _thread_of(session, _meta_of(below))
         rollouts.append(_Rollout(session, thread, below))
     for rollout in rollouts:
         rollout.read()
@@ -70,6 +68,15 @@ def read_codex(documents: list[Any], source: str) -> Iterator[SpanRecord]:
         tool = session.tools.get(callers.get(rollout.session_id, ""))
         session.hang(rollout.thread.top, tool)
     yield from session.finish(rollouts[0].facts)
+
+
+def _thread_of(session: Session, meta: Line) -> Thread:
+    """Return the talk of a rollout: with the person, unless a sub-agent's rollout it is."""
+    spawn = _spawn_of(meta)
+    if not object_of(meta.get("source")).get("subagent"):
+        return session.thread()
+    name = text_of(first_of(spawn, "agent_nickname", "agent_role", "agent_path"))
+    return session.sub_agent(text_of(meta.get("id")), name)
 
 
 def spawned_in(documents: list[Any]) -> set[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from logtracer import NodeStatus
-from logtracer_extras.importers import import_file, import_traces
+from logtracer_extras.importers import import_directory, import_file, import_traces
 from session_files import (
     CLAUDE,
     SESSIONS,
@@ -291,3 +291,18 @@ def test_what_a_tool_waited_is_waiting_of_its_turn_and_of_the_session() -> None:
     )
     for node in (named(trace, "turn 1")[0], trace.root_nodes[0]):
         assert node.metadata["logtracer.waited_ms"] == 7_000
+
+
+def test_what_claude_code_itself_wrote_of_nested_sub_agents_is_nested() -> None:
+    folder = FOLDER / "nested_and_fork"
+    (trace,) = import_file(folder / "ec531a59-d4af-412c-a87c-6f0a040ae2e6.jsonl")
+    outer, inner = named(trace, "general-purpose")
+    assert parent(trace, parent(trace, inner)).id == outer.id
+    assert (kinds(trace)["llm_call"], kinds(trace)["tool_call"]) == (6, 5)
+    assert (tokens(trace).input, tokens(trace).output) == (19_281, 261)
+
+
+def test_what_claude_code_itself_wrote_of_a_fork_counts_once() -> None:
+    (fork, first) = import_directory(FOLDER / "nested_and_fork")
+    assert tokens(first).input + tokens(fork).input == 19_281 + 6_445
+    assert len(calls(fork)) == 4

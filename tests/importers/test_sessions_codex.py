@@ -228,3 +228,14 @@ def test_a_turn_whose_end_stands_there_twice_counts_once() -> None:
     lines = lines_of(SESSIONS / "codex" / "exec_json.jsonl")
     facts = named(read_lines([*lines, lines[-1]]), "turn 1")[0].metadata
     assert facts["gen_ai.usage.input_tokens"] == 2_082
+
+
+def test_what_codex_itself_wrote_of_a_forked_sub_agent_is_one_trace() -> None:
+    folder = SESSIONS / "codex" / "forked_agent" / "sessions"
+    above, below = sorted(folder.rglob("rollout-*.jsonl"))
+    (trace,) = import_file(above)
+    (agent,) = named(trace, "Russell")
+    assert parent(trace, agent).name == "spawn_agent"
+    assert (tokens(trace).input, tokens(trace).output) == (5_040, 290)
+    (alone,) = import_file(below)
+    assert (tokens(alone).input, kinds(alone)["human_input"]) == (2_017, 0)
