@@ -60,6 +60,7 @@ class Session:
         self._seen: dict[tuple[str, str], str] = {}
         self._repeated: dict[str, str] = {}
         self._prompt = ""
+        self._task = ""  # what the first sub-agent was asked for
         self._kinds: Counter[str] = Counter()
         self._lines: list[Any] = []
         self._keys: Counter[str] = Counter()
@@ -124,9 +125,15 @@ class Session:
         """Take what the person said first for a title."""
         self._prompt = self._prompt or text
 
+    def first_task(self, text: str) -> None:
+        """Take what a sub-agent was asked for as one, should its file stand alone."""
+        self._task = self._task or text
+
     def finish(self, facts: Mapping[str, Any]) -> list[SpanRecord]:
         """Return all spans, with what is known of the session on its root."""
-        title = (self.title or self._prompt).strip().partition("\n")[0]
+        below = {span.parent_id for span in self.spans if span.facts.node_type == "llm_call"}
+        task = "" if self.root.span_id in below else self._task
+        title = (self.title or self._prompt or task).strip().partition("\n")[0]
         self.root.name = well_formed(title[:_MAX_NAME] or self.agent)
         self.root.facts.metadata["gen_ai.conversation.id"] = self.session_id or None
         whole = {"agent": self.agent, **facts, "title": title, _KINDS: dict(self._kinds)}
@@ -243,6 +250,7 @@ class Thread:
         text = _plain(content)
         if not self._has_turns:
             self.top.facts.input_data.setdefault("prompt", text)
+            self.session.first_task(text)
             self.top.start = self.top.start or moment
             return
         if self.turn is None or not joins:

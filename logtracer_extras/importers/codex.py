@@ -17,7 +17,7 @@ from ._sessions import CALL, RECORD, REPEATS, WAITED, Session, Thread, assistant
 from ._spans import SpanRecord, add_failure, add_note
 from ._values import moment_of, text_of
 
-__all__ = ["COMPANION", "is_codex", "read_codex", "spawned_in", "token_facts"]
+__all__ = ["COMPANION", "is_codex", "parent_of", "read_codex", "spawned_in", "token_facts"]
 
 COMPANION = "logtracer/rollout"  # the type of a document that holds a sub-agent's rollout
 
@@ -77,6 +77,11 @@ def _thread_of(session: Session, meta: Line) -> Thread:
         return session.thread()
     name = text_of(first_of(spawn, "agent_nickname", "agent_role", "agent_path"))
     return session.sub_agent(text_of(meta.get("id")), name)
+
+
+def parent_of(header: Line) -> str:
+    """Return the id of the session that started this one as a sub-agent; "" for none."""
+    return text_of(_spawn_of(object_of(header.get("payload"))).get("parent_thread_id"))
 
 
 def spawned_in(documents: list[Any]) -> set[str]:

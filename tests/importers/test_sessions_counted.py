@@ -114,3 +114,16 @@ def test_a_line_that_stands_there_twice_is_named_with_its_first() -> None:
     lines = lines_of(CODEX)
     account = account_of(read_lines([*lines, lines[-2]]))
     assert account.repeated == {f"record {len(lines) + 1}": f"record {len(lines) - 1}"}
+
+
+def test_in_a_directory_sub_agents_are_read_with_the_session_that_started_them() -> None:
+    folder = SESSIONS / "codex" / "forked_agent"
+    (trace,) = import_directory(folder)
+    assert trace.name == "MAIN FORK: say one and ask a helper"
+    assert tokens(trace).input == 5_040
+
+
+def test_a_sub_agents_file_alone_is_read_and_named_by_its_task() -> None:
+    folder = SESSIONS / "codex" / "forked_agent" / "sessions"
+    below = sorted(folder.rglob("rollout-*.jsonl"))[1]
+    assert import_file(below)[0].name == "SUBTASK NESTED: say sub"
