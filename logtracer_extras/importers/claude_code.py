@@ -439,6 +439,8 @@ class _ClaudeSession:
             add_failure(failed, line.get("error") or line.get("cause") or "the request failed")
         elif kind == "result":
             self._read_total(place, line)
+        elif _queued(line):
+            thread.prompt(_queued(line), moment, key, joins=True)
         else:
             inner = object_of(line.get("attachment")).get("type")
             told = " ".join(filter(None, (kind or "no type", subtype, text_of(inner))))
@@ -491,6 +493,13 @@ _TITLES = {
 _COMMAND = re.compile(r"<command-name>\s*([^<]{1,200}?)\s*</command-name>")
 _ARGUMENTS = re.compile(r"<command-args>([^<]*)</command-args>")
 _EXIT_CODE = re.compile(r"(?:Error: )?Exit code (\d{1,9})\b", re.ASCII)
+
+
+def _queued(line: dict[str, Any]) -> str:
+    """Return what the person typed while the model was at work, and it read in between."""
+    told = object_of(line.get("attachment"))
+    text = text_of(told.get("prompt")) if told.get("type") == "queued_command" else ""
+    return "" if text.lstrip().startswith("<") else text
 
 
 def _call_key(place: str, line: dict[str, Any]) -> str:

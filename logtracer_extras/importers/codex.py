@@ -273,7 +273,8 @@ class _Rollout:
         if self._tokens.total is not None:
             agent = "" if self.thread.top is self.session.root else self.session_id
             told = {"name": "total_token_usage", RECORD: self._total_at, "agent": agent}
-            copied = {"copied": _facts_of(self._tokens.copied)}
+            is_copy = any(self._tokens.copied.values())
+            copied = {"copied": _facts_of(self._tokens.copied)} if is_copy else {}
             self.session.totals.append({**told, **copied, **_facts_of(self._tokens.total)})
 
     def _read_meta(self, meta: Line) -> None:

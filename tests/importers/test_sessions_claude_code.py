@@ -306,3 +306,15 @@ def test_what_claude_code_itself_wrote_of_a_fork_counts_once() -> None:
     (fork, first) = import_directory(FOLDER / "nested_and_fork")
     assert tokens(first).input + tokens(fork).input == 19_281 + 6_445
     assert len(calls(fork)) == 4
+
+
+def test_what_was_typed_while_the_model_worked_belongs_to_the_same_turn() -> None:
+    def queued(uuid: str, text: str) -> dict[str, Any]:
+        attachment = {"type": "queued_command", "commandMode": "prompt", "prompt": text}
+        return {**step("attachment", uuid, ""), "attachment": attachment}
+
+    lines = [step("user", "1", "a"), answer("2", "b", "1"), queued("3", "and c")]
+    trace = read_lines([*lines, queued("4", "<task-notification>done"), answer("5", "d", "3")])
+    said = [node.output_data["content"] for node in named(trace, "user")]
+    assert said == ["a", "and c"]
+    assert {parent(trace, node).name for node in named(trace, "user")} == {"turn 1"}

@@ -239,3 +239,10 @@ def test_what_codex_itself_wrote_of_a_forked_sub_agent_is_one_trace() -> None:
     assert (tokens(trace).input, tokens(trace).output) == (5_040, 290)
     (alone,) = import_file(below)
     assert (tokens(alone).input, kinds(alone)["human_input"]) == (2_017, 0)
+
+
+def test_what_codex_itself_wrote_of_an_interrupted_turn_is_interrupted() -> None:
+    (trace,) = import_file(SESSIONS / "codex" / "aborted.jsonl")
+    turn = named(trace, "turn 1")[0]
+    assert (turn.status, turn.annotations) == (NodeStatus.INTERRUPTED, ["interrupted"])
+    assert (tokens(trace).input, tokens(trace).output) == (1_001, 51)
