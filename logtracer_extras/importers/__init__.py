@@ -29,7 +29,7 @@ from logtracer import TraceGraph, TraceLoadError, trace_from_journal, trace_from
 
 from ._databases import database_documents, is_database
 from ._documents import GZIP, MAX_FILE, ZSTANDARD, decode_text, documents_in, read_bytes, unpacked
-from ._families import companions
+from ._families import companions, is_read_with_another
 from ._folders import files_in
 from ._formats import file_reader_of, is_journal, is_native, read_with, reader_of
 from ._inspect_archive import ZIP, read_archive
@@ -177,6 +177,8 @@ def import_directory(
     counted: dict[str, str] = {}
     first: Exception | None = None
     for name in files_in(os.fspath(path)):
+        if is_read_with_another(name):
+            continue
         try:
             for trace in import_file(name):
                 found = True

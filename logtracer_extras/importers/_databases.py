@@ -18,6 +18,7 @@ from typing import Any
 
 from logtracer import TraceLoadError
 
+from ..conventions.values import integer_of
 from ._documents import MAX_FILE
 from ._scanning import Tally
 from .cursor import COMPOSER
@@ -190,7 +191,9 @@ def _opencode_tally(row: Row) -> Tally:
     tally = Tally(str(row["id"]), str(row["directory"]), str(row["title"]))
     tally.above = str(row["parent_id"] or "")
     tally.turns, tally.errors = row["turns"], row["errors"]
-    tally.used = {tally.session_id: (row["sent"] or 0, row["made"] or 0)}
+    sent, made = (integer_of(row[name]) or 0 for name in ("sent", "made"))
+    tally.used = {tally.session_id: (sent, made)}
     tally.spent(row["cost"])
-    tally.took_place(row["time_created"] * 1_000_000, row["time_updated"] * 1_000_000)
+    for name in ("time_created", "time_updated"):
+        tally.took_place((integer_of(row[name]) or 0) * 1_000_000)
     return tally

@@ -14,12 +14,13 @@ from logtracer import TraceLoadError
 from ._documents import GZIP, ZSTANDARD, decode_text, documents_in, read_bytes, unpacked
 from .claude_code import AGENT_META, FILE, claude_lines, started_agents
 from .codex import COMPANION as ROLLOUT
-from .codex import is_codex, spawned_in
+from .codex import is_codex, parent_of, spawned_in
 from .gemini_cli import COMPANION as CHAT
 from .gemini_cli import is_gemini_cli, session_id_of
 
-__all__ = ["companions"]
+__all__ = ["companions", "is_read_with_another"]
 
+_MAX_FIRST = 1 << 20  # bytes; the header of a rollout holds whole instructions
 _MAX_FILES = 1_000  # of one session; a folder with more is something else
 
 
@@ -35,6 +36,29 @@ def companions(path: str, documents: list[Any]) -> list[Any]:
     if claude_lines(documents) is not None and not Path(path).name.startswith("agent-"):
         return list(_claude_agents(Path(path), documents))
     return []
+
+
+def is_read_with_another(path: str) -> bool:
+    """Tell whether a file is a sub-agent's, which the session that started it is read with."""
+    file = Path(path)
+    if not file.name.startswith(("agent-", "rollout-")) and file.parent.parent.name != "chats":
+        return False
+    first = _first_line(file)
+    if first.get("isSidechain") is True:
+        return file.with_name(f"{first.get('sessionId')}.jsonl").is_file()
+    if first.get("kind") == "subagent":
+        return any(file.parent.parent.glob("session-*.json*"))
+    above = parent_of(first)
+    return bool(above) and any(above in each.name for each in _rollouts_near(file))
+
+
+def _first_line(file: Path) -> dict[str, Any]:
+    try:
+        with open(file, "rb") as opened:
+            found = json.loads(opened.readline(_MAX_FIRST))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _claude_agents(session: Path, documents: list[Any]) -> Iterator[Any]:

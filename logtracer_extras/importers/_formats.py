@@ -17,6 +17,7 @@ from .batches import is_batch_line, read_batch_line
 from .claude_code import is_claude_code, read_claude_code
 from .cline import is_cline, read_cline
 from .codex import is_codex, read_codex
+from .codex_exec import is_codex_exec, read_codex_exec
 from .cursor import is_cursor, read_cursor
 from .datadog import datadog_span, is_datadog
 from .gemini_cli import is_gemini_cli, read_gemini_cli
@@ -159,6 +160,7 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
 # documents of a file, and most of them have to have its form.
 _FILE_FORMATS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = (
     ("codex", is_codex, read_codex),
+    ("codex", is_codex_exec, read_codex_exec),
     ("gemini_cli", is_gemini_cli, read_gemini_cli),
     ("pi", is_pi, read_pi),
     ("opencode", is_opencode, read_opencode),

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..conventions.values import first_of, integer_of, object_of
+from ..conventions.values import first_of, integer_of, object_of, to_json
 from ._values import moment_of, text_of
-from .claude_code import HALF_MADE, was_typed
+from .claude_code import ENDLESS, HALF_MADE, was_typed
 
 __all__ = ["Tally", "scan_claude", "scan_codex", "scan_gemini", "scan_messages", "scan_pi"]
 
@@ -109,6 +109,7 @@ def scan_claude(data: bytes) -> Tally:
     """Scan a session of Claude Code, or one of its sub-agents."""
     tally = Tally()
     calls: dict[str, tuple[int, int, bool]] = {}
+    is_endless = False
     seen: set[str] = set()
     tells_ends = False
     for raw in _lines_with(data, _CLAUDE):
@@ -125,6 +126,7 @@ def scan_claude(data: bytes) -> Tally:
         message = object_of(line.get("message"))
         if kind == "assistant":
             key, call = text_of(message.get("id")) or uuid, _claude_call(line, message)
+            is_endless = is_endless or text_of(line.get("version")).startswith(ENDLESS)
             tells_ends = tells_ends or call[2]
             calls[key] = max(calls.get(key, call), call, key=lambda each: (each[2], each[1]))
         elif kind == "user":
@@ -134,8 +136,9 @@ def scan_claude(data: bytes) -> Tally:
         else:
             title = first_of(line, "customTitle", "aiTitle", "summary", "title")
             tally.title = text_of(title) or tally.title
+    counts_all = is_endless and not tells_ends
     tally.used = {
-        key: (sent, 0 if tells_ends and not has_ended and made <= HALF_MADE else made)
+        key: (sent, 0 if not (has_ended or counts_all) and made <= HALF_MADE else made)
         for key, (sent, made, has_ended) in calls.items()
         if sent or made
     }
@@ -225,6 +228,9 @@ def _text_of(content: Any) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
+_GEMINI_CODE = re.compile(r"Exit Code: -?[1-9]")
+
+
 def scan_gemini(data: bytes) -> Tally:
     """Scan a chat of Gemini CLI, whose messages stand there again when they grow."""
     tally = Tally()
@@ -248,8 +254,9 @@ def scan_gemini(data: bytes) -> Tally:
             names = ("input", "tool", "output", "thoughts")
             sent, tool, made, thought = (integer_of(tokens.get(name)) or 0 for name in names)
             tally.used[key] = (sent + tool, made + thought)
-        for call in line.get("toolCalls") or ():
-            if object_of(call).get("status") == "error" or "Exit Code: " in json.dumps(call):
+        listed = line.get("toolCalls")
+        for call in listed if isinstance(listed, list) else ():
+            if object_of(call).get("status") == "error" or _GEMINI_CODE.search(to_json(call)):
                 failed.add(text_of(object_of(call).get("id")))
     tally.errors = len(failed)
     tally.took_place(*_times(data), whole.get("startTime"), whole.get("lastUpdated"))

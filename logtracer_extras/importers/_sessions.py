@@ -25,6 +25,7 @@ __all__ = [
     "REPEATED",
     "REPEATS",
     "TOTALS",
+    "WAITED",
     "Session",
     "Thread",
     "assistant_message",
@@ -37,6 +38,7 @@ RECORD = "logtracer.import.record"  # where in the file a call's tokens stand
 REPEATED = "logtracer.import.repeated"  # lines that stand there twice, and what they repeat
 REPEATS = "logtracer.import.repeats"  # records that tell the same tokens again
 TOTALS = "logtracer.import.totals"  # what the file itself says its tokens are
+WAITED = "logtracer.waited_ms"  # for a person, which is no work
 _KINDS = "logtracer.import.kinds"
 _LINES = "logtracer.import.lines"
 _MAX_KEPT = 100  # lines of kinds that nobody reads
@@ -58,6 +60,7 @@ class Session:
         self._seen: dict[tuple[str, str], str] = {}
         self._repeated: dict[str, str] = {}
         self._prompt = ""
+        self._task = ""  # what the first sub-agent was asked for
         self._kinds: Counter[str] = Counter()
         self._lines: list[Any] = []
         self._keys: Counter[str] = Counter()
@@ -122,9 +125,15 @@ class Session:
         """Take what the person said first for a title."""
         self._prompt = self._prompt or text
 
+    def first_task(self, text: str) -> None:
+        """Take what a sub-agent was asked for as one, should its file stand alone."""
+        self._task = self._task or text
+
     def finish(self, facts: Mapping[str, Any]) -> list[SpanRecord]:
         """Return all spans, with what is known of the session on its root."""
-        title = (self.title or self._prompt).strip().partition("\n")[0]
+        below = {span.parent_id for span in self.spans if span.facts.node_type == "llm_call"}
+        task = "" if self.root.span_id in below else self._task
+        title = (self.title or self._prompt or task).strip().partition("\n")[0]
         self.root.name = well_formed(title[:_MAX_NAME] or self.agent)
         self.root.facts.metadata["gen_ai.conversation.id"] = self.session_id or None
         whole = {"agent": self.agent, **facts, "title": title, _KINDS: dict(self._kinds)}
@@ -132,6 +141,7 @@ class Session:
         self.root.shared = {key: value for key, value in clean_values(whole).items() if value}
         _keep_order([span for span in self.spans if span.span_id not in self._holders])
         self._spread_times()
+        self._spread_waits()
         for span in self.spans:
             _clean(span)
         return self.spans
@@ -147,6 +157,25 @@ class Session:
                     _cover(above, span)
         for span in self._holders.values():
             span.end = span.end or span.start
+
+    def _spread_waits(self) -> None:
+        """Say of the whole how long it waited for the person: in steps, and between turns."""
+        by_id = {span.span_id: span for span in self.spans}
+        waits: dict[str | None, float] = {}
+        for span in self.spans:
+            waited, above = span.facts.metadata.get(WAITED), by_id.get(span.parent_id)
+            while waited and above is not None:
+                waits[above.span_id] = waits.get(above.span_id, 0.0) + waited
+                above = by_id.get(above.parent_id)
+        last: datetime | None = None
+        for span in self._holders.values():
+            if span.parent_id == self.root.span_id and span.facts.node_type == NodeType.CUSTOM:
+                gap = (span.start - last).total_seconds() if span.start and last else 0.0
+                waits[self.root.span_id] = waits.get(self.root.span_id, 0.0) + max(0.0, gap * 1_000)
+                last = span.end or last
+        for span in self._holders.values():
+            if waits.get(span.span_id):
+                span.facts.metadata[WAITED] = round(waits[span.span_id], 3)
 
 
 def _keep_order(spans: list[SpanRecord]) -> None:
@@ -221,6 +250,7 @@ class Thread:
         text = _plain(content)
         if not self._has_turns:
             self.top.facts.input_data.setdefault("prompt", text)
+            self.session.first_task(text)
             self.top.start = self.top.start or moment
             return
         if self.turn is None or not joins:

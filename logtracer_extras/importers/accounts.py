@@ -126,7 +126,7 @@ def _total_of(told: dict[str, Any], own: list[Entry]) -> Total:
     ours = sum(entry.sent for entry in own), sum(entry.made or 0 for entry in own)
     reasons = []
     if any(copied):
-        reasons.append(f"the copied history has {copied[0]:,} in and {copied[1]:,} out")
+        reasons.append(f"{copied[0]:,} in and {copied[1]:,} out were used before its own records")
         ours = ours[0] + copied[0], ours[1] + copied[1]
     unknown = sum(entry.made is None for entry in own)
     if made > ours[1] and unknown:

@@ -15,12 +15,13 @@ from logtracer import NodeStatus
 
 from ..conventions.usage import usage_facts
 from ..conventions.values import integer_of, object_of, to_json
-from ._sessions import RECORD, REPEATS, Session, Thread, assistant_message
+from ._sessions import RECORD, REPEATS, WAITED, Session, Thread, assistant_message
 from ._spans import SpanRecord, add_failure, add_note
 from ._values import moment_of, text_of
 
 __all__ = [
     "AGENT_META",
+    "ENDLESS",
     "FILE",
     "HALF_MADE",
     "claude_lines",
@@ -283,7 +284,7 @@ class _ClaudeSession:
         facts |= _usage_of(answer.usage)
         facts |= {RECORD: answer.record or None, REPEATS: answer.repeats or None}
         made = facts.get("gen_ai.usage.output_tokens", 0)
-        tells_ends = self._tells_ends or not text_of(line.get("version")).startswith(_ENDLESS)
+        tells_ends = self._tells_ends or not text_of(line.get("version")).startswith(ENDLESS)
         if not answer.stop_reason and tells_ends and made <= HALF_MADE:
             facts.pop("gen_ai.usage.output_tokens", None)
             add_note(call, "its output tokens are not known: the line was written before its end")
@@ -397,7 +398,7 @@ class _ClaudeSession:
             span.facts.metadata[f"claude_code.{name}"] = facts.get(name)
         if span.name in _ASKS_A_PERSON and span.start and span.end:
             waited = (span.end - span.start).total_seconds() * 1_000
-            span.facts.metadata["logtracer.waited_ms"] = round(waited, 3)
+            span.facts.metadata[WAITED] = round(waited, 3)
 
     # ---- lines of other kinds -------------------------------------------------------------------
 
@@ -438,6 +439,8 @@ class _ClaudeSession:
             add_failure(failed, line.get("error") or line.get("cause") or "the request failed")
         elif kind == "result":
             self._read_total(place, line)
+        elif _queued(line):
+            thread.prompt(_queued(line), moment, key, joins=True)
         else:
             inner = object_of(line.get("attachment")).get("type")
             told = " ".join(filter(None, (kind or "no type", subtype, text_of(inner))))
@@ -470,7 +473,7 @@ class _ClaudeSession:
 
 
 HALF_MADE = 10  # tokens; what a stream says at its start is 1 to 8
-_ENDLESS = ("1.", "2.0.")  # versions whose sessions never say why an answer ended
+ENDLESS = ("1.", "2.0.")  # versions whose sessions never say why an answer ended
 _TOOL_BLOCKS = ("tool_use", "server_tool_use", "mcp_tool_use")
 _ASKS_A_PERSON = ("AskUserQuestion", "ExitPlanMode")
 _INJECTED = (
@@ -490,6 +493,13 @@ _TITLES = {
 _COMMAND = re.compile(r"<command-name>\s*([^<]{1,200}?)\s*</command-name>")
 _ARGUMENTS = re.compile(r"<command-args>([^<]*)</command-args>")
 _EXIT_CODE = re.compile(r"(?:Error: )?Exit code (\d{1,9})\b", re.ASCII)
+
+
+def _queued(line: dict[str, Any]) -> str:
+    """Return what the person typed while the model was at work, and it read in between."""
+    told = object_of(line.get("attachment"))
+    text = text_of(told.get("prompt")) if told.get("type") == "queued_command" else ""
+    return "" if text.lstrip().startswith("<") else text
 
 
 def _call_key(place: str, line: dict[str, Any]) -> str:

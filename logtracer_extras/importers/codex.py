@@ -13,11 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from ..conventions.values import first_of, integer_of, object_of, parse_json, to_json
-from ._sessions import CALL, RECORD, REPEATS, Session, Thread, assistant_message
+from ._sessions import CALL, RECORD, REPEATS, WAITED, Session, Thread, assistant_message
 from ._spans import SpanRecord, add_failure, add_note
 from ._values import moment_of, text_of
 
-__all__ = ["COMPANION", "is_codex", "read_codex", "spawned_in"]
+__all__ = ["COMPANION", "is_codex", "parent_of", "read_codex", "spawned_in", "token_facts"]
 
 COMPANION = "logtracer/rollout"  # the type of a document that holds a sub-agent's rollout
 
@@ -55,13 +55,11 @@ def read_codex(documents: list[Any], source: str) -> Iterator[SpanRecord]:
     session_id = text_of(_meta_of(numbered).get("id"))
     session = Session("codex", session_id, session_id or source)
     lines = _without_repeats(session, numbered, "")
-    rollouts = [_Rollout(session, session.thread(), lines)]
+    rollouts = [_Rollout(session, _thread_of(session, _meta_of(lines)), lines)]
     for each in filter(_is_companion, documents):
         file = f"{text_of(each.get('name'))}: "
         below = _without_repeats(session, _numbered(each["lines"], file), file)
-        spawn = _spawn_of(_meta_of(below))
-        name = text_of(first_of(spawn, "agent_nickname", "agent_role", "agent_path"))
-        thread = session.sub_agent(text_of(_meta_of(below).get("id")), name)
+        thread = _thread_of(session, _meta_of(below))
         rollouts.append(_Rollout(session, thread, below))
     for rollout in rollouts:
         rollout.read()
@@ -70,6 +68,20 @@ def read_codex(documents: list[Any], source: str) -> Iterator[SpanRecord]:
         tool = session.tools.get(callers.get(rollout.session_id, ""))
         session.hang(rollout.thread.top, tool)
     yield from session.finish(rollouts[0].facts)
+
+
+def _thread_of(session: Session, meta: Line) -> Thread:
+    """Return the talk of a rollout: with the person, unless a sub-agent's rollout it is."""
+    spawn = _spawn_of(meta)
+    if not object_of(meta.get("source")).get("subagent"):
+        return session.thread()
+    name = text_of(first_of(spawn, "agent_nickname", "agent_role", "agent_path"))
+    return session.sub_agent(text_of(meta.get("id")), name)
+
+
+def parent_of(header: Line) -> str:
+    """Return the id of the session that started this one as a sub-agent; "" for none."""
+    return text_of(_spawn_of(object_of(header.get("payload"))).get("parent_thread_id"))
 
 
 def spawned_in(documents: list[Any]) -> set[str]:
@@ -120,6 +132,8 @@ def _without_repeats(
         is_marked = line.get("timestamp") or payload.get("call_id") or payload.get("id")
         if not (is_marked and session.is_repeat(to_json(line), place, file)):
             kept.append((place, line))
+    if len(kept) < len(lines):  # the one that was kept may have stood before its time
+        kept.sort(key=lambda each: text_of(each[1].get("timestamp")))
     return kept
 
 
@@ -139,7 +153,7 @@ class _Tokens:
 
     def __init__(self) -> None:
         self.total: dict[str, int] | None = None
-        self.copied: dict[str, int] = {}  # what the history counts that the file begins with
+        self.copied: dict[str, int] = {}  # what was used before the file's own records
         self._seen: set[tuple[int, ...]] = set()
 
     def growth(self, total: dict[str, int], last: dict[str, int]) -> dict[str, int]:
@@ -149,6 +163,8 @@ class _Tokens:
             return {}
         self._seen.add(key)
         known, self.total = self.total, total
+        if known is None and last:
+            self.copied = {name: total[name] - last.get(name, 0) for name in total}
         if (known is None and last) or (known is not None and total["whole"] < known["whole"]):
             return last  # the first count of all, or the first of a count that began anew
         before = known or {}
@@ -174,6 +190,11 @@ def _counts(usage: Any) -> dict[str, int]:
 
 def _facts_of(counts: dict[str, int]) -> dict[str, int]:
     return {_TOKEN_NAMES[name]: counts[name] for name in counts if name in _TOKEN_NAMES}
+
+
+def token_facts(usage: Any) -> dict[str, int]:
+    """Return what Codex calls its tokens under the names of the GenAI conventions."""
+    return _facts_of(_counts(usage))
 
 
 class _Rollout:
@@ -252,7 +273,8 @@ class _Rollout:
         if self._tokens.total is not None:
             agent = "" if self.thread.top is self.session.root else self.session_id
             told = {"name": "total_token_usage", RECORD: self._total_at, "agent": agent}
-            copied = {"copied": _facts_of(self._tokens.copied)}
+            is_copy = any(self._tokens.copied.values())
+            copied = {"copied": _facts_of(self._tokens.copied)} if is_copy else {}
             self.session.totals.append({**told, **copied, **_facts_of(self._tokens.total)})
 
     def _read_meta(self, meta: Line) -> None:
@@ -349,7 +371,7 @@ class _Rollout:
         span = self.thread.result(call_id, content, moment, failed=failed, exit_code=exit_code)
         if call_id in self._asked and moment is not None:
             waited = moment - self._asked.pop(call_id)
-            span.facts.metadata["logtracer.waited_ms"] = waited.total_seconds() * 1_000
+            span.facts.metadata[WAITED] = waited.total_seconds() * 1_000
         self.spawned.update(_spawns(item))
 
     # ---- events ---------------------------------------------------------------------------------
@@ -407,7 +429,7 @@ class _Rollout:
         asked, span = self._asked.pop(call_id, None), self.session.tools.get(call_id)
         if asked is not None and moment is not None and span is not None:
             waited = (moment - asked).total_seconds() * 1_000
-            span.facts.metadata["logtracer.waited_ms"] = waited
+            span.facts.metadata[WAITED] = waited
 
     def _count(self, total: Any, last: Any, record: Line) -> None:
         """Give the open model call, or the one before, what the total has grown by."""

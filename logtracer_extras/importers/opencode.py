@@ -10,7 +10,7 @@ from logtracer import NodeStatus
 
 from ..conventions.values import first_of, integer_of, object_of
 from ._records import MILLISECOND
-from ._sessions import RECORD, Session, Thread, assistant_message, end_tool
+from ._sessions import RECORD, WAITED, Session, Thread, assistant_message, end_tool
 from ._spans import SpanRecord, add_failure, add_note
 from ._values import moment_of, text_of
 
@@ -216,7 +216,7 @@ class _OpenCode:
         self.thread.feed(tool)
         end_tool(tool, content, end, failed=failed, exit_code=exit_code)
         if name == "question" and start and end:
-            tool.facts.metadata["logtracer.waited_ms"] = (end - start).total_seconds() * 1_000
+            tool.facts.metadata[WAITED] = (end - start).total_seconds() * 1_000
 
 
 _SAID = ("agent", "file", "subtask", "text")

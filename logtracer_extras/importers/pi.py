@@ -24,8 +24,12 @@ _ROLES = ("assistant", "bashExecution", "toolResult", "user")
 def is_pi(documents: list[Any]) -> bool:
     """Tell a session by its header, or by a message in pi's envelope."""
     lines = [line for line in documents[:20] if isinstance(line, dict)]
-    headers = (line.get("type") == "session" and "cwd" in line and "id" in line for line in lines)
-    return any(headers) and any(map(_is_message, documents))
+    return any(map(_is_header, lines)) and any(map(_is_message, documents))
+
+
+def _is_header(line: Line) -> bool:
+    """Tell a header; other agents' sessions that are shared in pi's form name the agent in it."""
+    return line.get("type") == "session" and "id" in line and ("cwd" in line or "harness" in line)
 
 
 def _is_message(line: Any) -> bool:
@@ -50,7 +54,7 @@ class _PiSession:
 
     def __init__(self, session: Session, header: Line) -> None:
         self.session = session
-        told = ("cwd", "version", "provider", "modelId", "thinkingLevel", "branchedFrom")
+        told = ("cwd", "version", "harness", "provider", "modelId", "thinkingLevel", "branchedFrom")
         self.facts: dict[str, Any] = {f"pi.{key}": header.get(key) for key in told}
         self._thread = session.thread()
         self._last = ""  # the id of the entry before

@@ -105,19 +105,25 @@ _AGENT = 12  # columns
 def _lines(sessions: list[Session], total: int, pen: Pen) -> Iterator[Line]:
     """Yield the table, and below it how many sessions there are."""
     is_wide = pen.width >= 90
-    title = max(12, pen.width - (70 if is_wide else 32))
-    head = f"{'SESSION':<10}{'AGENT':<{_AGENT}}{'TITLE':<{title}} "
+    short = _shortest([session.session_id for session in sessions])
+    title = max(12, pen.width - short - (62 if is_wide else 24))
+    head = f"{'SESSION':<{short + 2}}{'AGENT':<{_AGENT}}{'TITLE':<{title}} "
     head += f"{'STARTED (UTC)':<18}{'TURNS':>6}" * is_wide + f"{'TOKENS':>8}"
     yield [(head + f"{'ERR':>5}{'COST':>9}" * is_wide, "heading")]
     for session in sessions:
-        yield _line(session, title, pen, is_wide=is_wide)
+        yield _line(session, short, title, pen, is_wide=is_wide)
     shown = f"{len(sessions):,} of " if len(sessions) < total else ""
     yield []
     yield [(f"{shown}{counted(total, 'session')}", "dim")]
 
 
-def _line(session: Session, title: int, pen: Pen, *, is_wide: bool) -> Line:
-    line: Line = [(pen.fit(session.session_id[:8], 8) + "  ", "dim")]
+def _shortest(ids: list[str]) -> int:
+    """Return how many characters tell the ids apart: those of Codex begin with the time."""
+    return next((n for n in range(8, 36) if len({each[:n] for each in ids}) == len(set(ids))), 36)
+
+
+def _line(session: Session, short: int, title: int, pen: Pen, *, is_wide: bool) -> Line:
+    line: Line = [(pen.fit(session.session_id[:short], short) + "  ", "dim")]
     line.append((pen.fit(session.agent, _AGENT), ""))
     line.append((pen.fit(session.title or session.project, title) + " ", ""))
     tokens = f"{pen.tokens(session.tokens):>8}"

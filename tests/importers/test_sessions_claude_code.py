@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from logtracer import NodeStatus
-from logtracer_extras.importers import import_file, import_traces
+from logtracer_extras.importers import import_directory, import_file, import_traces
 from session_files import (
     CLAUDE,
     SESSIONS,
@@ -274,3 +274,47 @@ def test_steps_without_a_time_stand_where_the_file_has_them() -> None:
     (trace,) = import_file(FOLDER / "stream-json.jsonl")
     top = [node.node_type for node in trace.nodes.values() if node.depth == 1]
     assert top == ["llm_call", "tool_call", "tool_call", "llm_call", "tool_call", "llm_call"]
+
+
+def test_the_time_between_turns_is_waiting_for_the_person() -> None:
+    lines = [step("user", "1", "a"), answer("2", "b", "1"), step("user", "9", "c", "2")]
+    trace = read_lines([*lines, answer("10", "d", "9")])
+    assert trace.root_nodes[0].metadata["logtracer.waited_ms"] == 7_000
+    assert "logtracer.waited_ms" not in named(trace, "turn 1")[0].metadata
+
+
+def test_what_a_tool_waited_is_waiting_of_its_turn_and_of_the_session() -> None:
+    ask = {"type": "tool_use", "id": "t1", "name": "AskUserQuestion", "input": {}}
+    result = [{"type": "tool_result", "tool_use_id": "t1", "content": "yes"}]
+    trace = read_lines(
+        [step("user", "1", "a"), answer("2", [ask], "1"), step("user", "9", result, "2")]
+    )
+    for node in (named(trace, "turn 1")[0], trace.root_nodes[0]):
+        assert node.metadata["logtracer.waited_ms"] == 7_000
+
+
+def test_what_claude_code_itself_wrote_of_nested_sub_agents_is_nested() -> None:
+    folder = FOLDER / "nested_and_fork"
+    (trace,) = import_file(folder / "ec531a59-d4af-412c-a87c-6f0a040ae2e6.jsonl")
+    outer, inner = named(trace, "general-purpose")
+    assert parent(trace, parent(trace, inner)).id == outer.id
+    assert (kinds(trace)["llm_call"], kinds(trace)["tool_call"]) == (6, 5)
+    assert (tokens(trace).input, tokens(trace).output) == (19_281, 261)
+
+
+def test_what_claude_code_itself_wrote_of_a_fork_counts_once() -> None:
+    (fork, first) = import_directory(FOLDER / "nested_and_fork")
+    assert tokens(first).input + tokens(fork).input == 19_281 + 6_445
+    assert len(calls(fork)) == 4
+
+
+def test_what_was_typed_while_the_model_worked_belongs_to_the_same_turn() -> None:
+    def queued(uuid: str, text: str) -> dict[str, Any]:
+        attachment = {"type": "queued_command", "commandMode": "prompt", "prompt": text}
+        return {**step("attachment", uuid, ""), "attachment": attachment}
+
+    lines = [step("user", "1", "a"), answer("2", "b", "1"), queued("3", "and c")]
+    trace = read_lines([*lines, queued("4", "<task-notification>done"), answer("5", "d", "3")])
+    said = [node.output_data["content"] for node in named(trace, "user")]
+    assert said == ["a", "and c"]
+    assert {parent(trace, node).name for node in named(trace, "user")} == {"turn 1"}

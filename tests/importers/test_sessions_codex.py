@@ -206,3 +206,43 @@ def test_a_packed_rollout_names_what_is_missing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "zstandard", None)
     with pytest.raises(TraceLoadError, match="pip install zstandard, or use Python 3.14"):
         import_traces(b"\x28\xb5\x2f\xfd rest")
+
+
+def test_the_events_of_a_headless_run_are_a_turn_with_one_count() -> None:
+    (trace,) = import_file(SESSIONS / "codex" / "exec_json.jsonl")
+    assert (kinds(trace)["llm_call"], kinds(trace)["tool_call"]) == (2, 2)
+    assert [node.output_data["exit_code"] for node in tools(trace)] == [0, 1]
+    facts = named(trace, "turn 1")[0].metadata
+    assert (facts["gen_ai.usage.input_tokens"], facts["gen_ai.usage.output_tokens"]) == (2_082, 182)
+
+
+def test_the_count_of_a_later_turn_is_what_the_sum_has_grown_by() -> None:
+    lines = lines_of(SESSIONS / "codex" / "exec_json.jsonl")
+    usage = {"input_tokens": 3_129, "output_tokens": 279}
+    lines += [{"type": "turn.started"}, {"type": "turn.completed", "usage": usage}]
+    facts = named(read_lines(lines), "turn 2")[0].metadata
+    assert (facts["gen_ai.usage.input_tokens"], facts["gen_ai.usage.output_tokens"]) == (1_047, 97)
+
+
+def test_a_turn_whose_end_stands_there_twice_counts_once() -> None:
+    lines = lines_of(SESSIONS / "codex" / "exec_json.jsonl")
+    facts = named(read_lines([*lines, lines[-1]]), "turn 1")[0].metadata
+    assert facts["gen_ai.usage.input_tokens"] == 2_082
+
+
+def test_what_codex_itself_wrote_of_a_forked_sub_agent_is_one_trace() -> None:
+    folder = SESSIONS / "codex" / "forked_agent" / "sessions"
+    above, below = sorted(folder.rglob("rollout-*.jsonl"))
+    (trace,) = import_file(above)
+    (agent,) = named(trace, "Russell")
+    assert parent(trace, agent).name == "spawn_agent"
+    assert (tokens(trace).input, tokens(trace).output) == (5_040, 290)
+    (alone,) = import_file(below)
+    assert (tokens(alone).input, kinds(alone)["human_input"]) == (2_017, 0)
+
+
+def test_what_codex_itself_wrote_of_an_interrupted_turn_is_interrupted() -> None:
+    (trace,) = import_file(SESSIONS / "codex" / "aborted.jsonl")
+    turn = named(trace, "turn 1")[0]
+    assert (turn.status, turn.annotations) == (NodeStatus.INTERRUPTED, ["interrupted"])
+    assert (tokens(trace).input, tokens(trace).output) == (1_001, 51)

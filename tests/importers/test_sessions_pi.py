@@ -77,3 +77,9 @@ def test_a_prompt_that_goes_on_from_an_earlier_entry_is_rewound() -> None:
     trace = read_lines([*lines, entry(3, 1, role="user", content="again"), answer(4, 3)])
     assert named(trace, "turn 2")[0].annotations
     assert not named(trace, "turn 1")[0].annotations
+
+
+def test_a_session_shared_in_this_form_is_read_though_it_names_no_directory() -> None:
+    header = {"type": "session", "id": "s", "harness": "some-agent"}
+    trace = read_lines([header, entry(1, None, role="user", content="a"), answer(2, 1)])
+    assert (kinds(trace)["llm_call"], trace.metadata["pi.harness"]) == (1, "some-agent")

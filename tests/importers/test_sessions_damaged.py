@@ -1,0 +1,47 @@
+"""Whatever stands in a session's file, reading it gives a trace or one TraceLoadError."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from logtracer import TraceLoadError, trace_from_json, trace_to_json
+from logtracer_extras.importers import import_traces
+from logtracer_extras.importers._scanning import (
+    scan_claude,
+    scan_codex,
+    scan_gemini,
+    scan_messages,
+    scan_pi,
+)
+from logtracer_extras.importers.accounts import account_of
+from session_damage import SAMPLES, damaged, sample
+from stress.figures import figure
+
+ROUNDS = figure(1_000, stress=100_000) // len(SAMPLES) + 1
+SCANS = (scan_claude, scan_codex, scan_gemini, scan_messages, scan_pi)
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem[:12]}")
+def test_a_damaged_session_is_a_trace_or_refused(path: Path) -> None:
+    chance = random.Random(path.name)
+    for _ in range(ROUNDS):
+        text = damaged(sample(path, chance), chance)
+        try:
+            traces = import_traces(text.encode("utf-8", "surrogatepass"))
+        except TraceLoadError:
+            continue
+        for trace in traces:
+            account_of(trace)
+            assert trace_from_json(trace_to_json(trace)).to_dict() == trace.to_dict()
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem[:12]}")
+def test_a_damaged_session_can_still_be_listed(path: Path) -> None:
+    chance = random.Random(path.name)
+    for _ in range(ROUNDS):
+        data = damaged(sample(path, chance), chance).encode("utf-8", "surrogatepass")
+        for scan in SCANS:
+            assert scan(data).turns >= 0
