@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,7 @@ def test_a_fresh_copy_is_the_same(project: Path, capsys: pytest.CaptureFixture[s
     ids=["edited", "old", "other"],
 )
 def test_a_copy_that_is_not_as_it_was_made_is_told(
-    change: object, said: str, project: Path, capsys: pytest.CaptureFixture[str]
+    change: Callable[[str], str], said: str, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vendor(project)
     copy = project / "pkg" / "_vendor" / "logtracer.py"
