@@ -563,7 +563,7 @@ class Stored(NamedTuple):
 def locate(argument: str, store: str) -> str | Stored:
     """Return the path or the stored trace that a user names."""
     if not argument:  # of a shell variable that was never set
-        raise CommandError("''", f"is no trace; name {TRACE_HELP}")
+        raise CommandError("''", f"is not a trace: pass {TRACE_HELP}")
     if argument == "-":
         raise UsageError("-", "stdin cannot be followed; name a file or a store")
     if LATEST.fullmatch(argument):
@@ -744,10 +744,14 @@ def _of_id(prefix: str, store: str) -> Stored:
         return (exact or traces)[0]
     if not traces:
         place = without_password(store)
-        raise CommandError(prefix, f"no trace in {place} begins so. Recent traces: logtracer list")
+        raise CommandError(
+            prefix, f"no trace id in {place} starts with it; recent traces: logtracer list"
+        )
     ids = ", ".join(_short_ids([trace.trace_id for trace in traces[:5]]))
     more = f" and {len(traces) - 5} more" if len(traces) > 5 else ""
-    raise CommandError(prefix, f"fits {len(traces)} runs: {ids}{more}. Give more characters.")
+    raise CommandError(
+        prefix, f"ambiguous: matches {len(traces)} traces: {ids}{more}. Type more characters."
+    )
 
 
 def _short_ids(ids: list[str]) -> list[str]:
@@ -811,7 +815,7 @@ def prices_of(options: argparse.Namespace) -> PriceTable | None:
 
 def add_data_flow(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data-flow", action="store_true", help="also find what steps gave to later ones"
+        "--data-flow", action="store_true", help="also find which node gave data to which later one"
     )
 
 
@@ -1216,14 +1220,14 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
         "--depth", type=count, metavar="N", help="levels to show, 0 for all; 3 in a timeline"
     )
     parser.add_argument(
-        "--node", metavar="ID", help="one node in detail; the end of its id will do"
+        "--node", metavar="ID", help="one node in detail; the end of its id is enough"
     )
     parser.add_argument(
         "--json", action="store_true", help="print the summary, or the --node, as JSON"
     )
     parser.add_argument("--output", metavar="FILE", help="with --json: write it to a file")
     parser.add_argument(
-        "--exit-status", action="store_true", help="exit 1 if the run has not succeeded"
+        "--exit-status", action="store_true", help="exit 1 unless the trace completed"
     )
     add_data_flow(parser)
     add_prices(parser)
@@ -1351,10 +1355,12 @@ def find_node(trace: TraceGraph, argument: str) -> Node:
     if exact is not None or len(found) == 1:
         return exact or found[0]
     if not found:
-        raise CommandError(argument, "no node of this trace has an id that ends so")
+        raise CommandError(argument, "no node id in this trace ends with it")
     ids = ", ".join(node.id for node in found[:5])
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    raise CommandError(argument, f"fits {len(found)} nodes: {ids}{more}. Give more characters.")
+    raise CommandError(
+        argument, f"ambiguous: matches {len(found)} nodes: {ids}{more}. Type more characters."
+    )
 
 
 def node_lines(trace: TraceGraph, node: Node, pen: Pen) -> Iterator[Line]:

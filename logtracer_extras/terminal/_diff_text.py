@@ -569,7 +569,7 @@ def _steps_lines(steps: Sequence[StepComparison], layout: Layout) -> Iterator[Li
         if not notes or (len(notes) == 1 and tops.get(step.path, step.path) != step.path):
             continue
         if sizes[step.path] > 1:
-            notes[0] += f" ({sizes[step.path]} steps)"
+            notes[0] += f" ({sizes[step.path]} nodes)"
         yield layout.node_line(_group_sign(step), 0, " / ".join(step.path), ", ".join(notes))
         for sign, group in (("-", step.before), ("+", step.after)):
             if group.present:

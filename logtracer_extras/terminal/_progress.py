@@ -165,7 +165,7 @@ class Progress:
             return None
         self.retries += edge_type == "retry_of"
         mark = edge_type.removesuffix("_of")
-        source, _ = self._names.get(event["source_id"], ("a step", None))
+        source, _ = self._names.get(event["source_id"], ("a node", None))
         later = self.open_steps.get(event["target_id"])
         if later is None:
             return None

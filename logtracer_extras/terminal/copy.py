@@ -38,7 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "traces", nargs="*", metavar="ID", help="or how an id begins, or latest; else all"
     )
     add_narrowing(parser)
-    parser.add_argument("--running", action="store_true", help="also what still runs, as it is now")
+    parser.add_argument(
+        "--running",
+        action="store_true",
+        help="include traces that are still being recorded, as they are now",
+    )
     parser.add_argument("--force", action="store_true", help="replace other versions in DST")
 
 

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
     """Compare; as for GNU diff, a difference is 1 and trouble is 2."""
     before, after = options.traces, options.against or options.traces[1:]
     if not after:
-        raise UsageError("diff", "needs two runs: logtracer diff A B")
+        raise UsageError("diff", "needs two traces: logtracer diff A B")
     if options.against is None:
         before = before[:1]
     _check_diff(options, are_groups=len(before) + len(after) > 2)
@@ -95,7 +95,7 @@ def _check_diff(options: argparse.Namespace, *, are_groups: bool) -> None:
     for name in _OF_TWO_RUNS if are_groups else ():
         if getattr(options, name):
             raise UsageError(
-                "diff", f"--{name} is for two runs; groups are compared by how often and how long"
+                "diff", f"--{name} is for two traces; groups are compared by how often and how long"
             )
     if not options.timing and (options.time_pct is not None or options.time_min is not None):
         raise UsageError("diff", "--time-pct and --time-min go with --timing")

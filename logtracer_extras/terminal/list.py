@@ -139,7 +139,7 @@ def _lines(
         yield _line(summary, costs.get(summary.trace_id, _NO_COST), columns, pen)
     legend = [f"{pen.glyph(status)} {words}" for status, words in marks.items() if words]
     runs = f"{shown:,} of {total:,}" if shown < total else f"{total:,}"
-    runs += " run" if total == 1 else " runs"
+    runs += " trace" if total == 1 else " traces"
     yield []
     yield [(pen.glyph("dot").join([f"{runs} in {place}", *legend]), "dim")]
 
@@ -158,7 +158,7 @@ class _Columns:
 
     def head(self) -> str:
         """Return the names of the columns."""
-        head = f"{'RUN':<10}{'NAME':<{self.name}} "
+        head = f"{'TRACE':<10}{'NAME':<{self.name}} "
         if not self.has_counts:
             return f"{head}{'TIME':>8}"
         head += f"{'STARTED (UTC)':<{self.started}}{'TIME':>8}{'NODES':>7}{'ERR':>4}"

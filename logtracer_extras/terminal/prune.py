@@ -29,10 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="nothing was added since: 30d, 12h or 2026-11-22",
     )
-    parser.add_argument("--keep", type=count, default=0, metavar="N", help="but the newest N")
+    parser.add_argument(
+        "--keep", type=count, default=0, metavar="N", help="always keep the newest N"
+    )
     parser.add_argument("--status", choices=[status.value for status in NodeStatus])
-    parser.add_argument("--running", action="store_true", help="also what may still run")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.add_argument(
+        "--running", action="store_true", help="include traces that may still be going"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print what would be removed")
 
 
 def run(options: argparse.Namespace, screen: Screen) -> int:
@@ -51,6 +55,6 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
         screen.show([[(summary.trace_id, "dim"), (f"  {summary.name}", "heading"), (start, "dim")]])
     verb = "would remove" if options.dry_run else "removed"
     place = without_password(options.store)
-    words = f"{verb} {counted(len(removed), 'run')} from {place}; {left:,} left"
+    words = f"{verb} {counted(len(removed), 'trace')} from {place}; {left:,} left"
     screen.show([[(words, "dim")]])
     return 0

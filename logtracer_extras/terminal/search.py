@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "trace", nargs="?", help=f"{TRACE_HELP}; a directory; without it the whole store"
     )
-    parser.add_argument("--limit", type=count, default=50, metavar="N", help="steps, 0 for all")
+    parser.add_argument("--limit", type=count, default=50, metavar="N", help="nodes, 0 for all")
     add_narrowing(parser)
     parser.add_argument("--json", action="store_true", help="print the matches as JSON")
     add_data_flow(parser)
@@ -204,7 +204,7 @@ def _marked(found: Found, room: int, pen: Pen) -> Line:
 
 
 def _ending(found: _Search, first: _Result | None, name_of: Callable[[str], str]) -> Iterator[Line]:
-    searched = f"{found.searched:,} run{'s' * (found.searched != 1)}"
+    searched = f"{found.searched:,} trace{'s' * (found.searched != 1)}"
     if first is None:
         yield [(f"nothing found in {searched}", "dim")]
         return

@@ -154,7 +154,7 @@ def _lines(
 
 
 def _title(totals: Statistics, pen: Pen, run: Run | None) -> Iterator[Line]:
-    who = f"{totals.runs:,} runs" if run is None else _who(run, pen)
+    who = f"{totals.runs:,} traces" if run is None else _who(run, pen)
     both = (("wall", totals.wall), ("work", totals.work))
     facts = [f"{pen.duration(time / 1_000)} {word}" for word, time in both]
     if totals.parallelism is not None:
@@ -247,7 +247,7 @@ def _path(run: Run, pen: Pen) -> Iterator[Line]:
 def _place(part: Segment) -> str:
     """Return where a part of the path lies: the step it is in, and the step itself."""
     if part.step is None:
-        return "no step was running"
+        return "no node was running"
     place = " / ".join(_named(step) for step in part.step.path[-2:] if not is_whole_run(step))
     if part.waiting:
         return f"{place} / waiting for the next try"

@@ -29,7 +29,9 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("trace", nargs="?", default="latest", help=TRACE_HELP)
-    parser.add_argument("--live", action="store_true", help="follow a run that is still going on")
+    parser.add_argument(
+        "--live", action="store_true", help="follow a trace that is still being recorded"
+    )
     parser.add_argument("--output", metavar="FILE", help="where to write the page")
     parser.add_argument("--node", metavar="ID", help="open the page at this node")
     parser.add_argument("--no-io", action="store_true", help="leave inputs and outputs out")

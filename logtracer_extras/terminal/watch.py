@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "trace",
         nargs="?",
-        help="a file, latest, or the start of a trace id in --store; else the newest that runs",
+        help="a file, latest, or the start of a trace id in --store; else the newest open one",
     )
     add_prices(parser)
     parser.set_defaults(no_pager=True)
@@ -249,7 +249,7 @@ def _to_watch(options: argparse.Namespace) -> Stored:
                 return found
         if not is_waiting:
             place = without_password(options.store)
-            complain(f"waiting for a run to start in {place} (Ctrl-C stops)")
+            complain(f"waiting for a trace to start in {place} (Ctrl-C stops)")
         is_waiting = True
         time.sleep(_POLL)
 

@@ -117,7 +117,7 @@ class _Drawing:
         """Yield what a failure came to."""
         consequences = explanation.consequences[:_CAUSES]
         for status, steps in groupby(consequences, lambda step: step.status):
-            yield f"so {status!s}: {', '.join(map(self._label, steps))}"
+            yield f"which also {status!s}: {', '.join(map(self._label, steps))}"
         if explanation.recovered_by is not None:
             yield f"recovered by {self._label(explanation.recovered_by)}"
         if explanation.handled_by is not None:
@@ -130,7 +130,7 @@ class _Drawing:
         for cause in nearest:
             yield from self._cause(cause)
         if farthest:
-            fold = f"{self._layout.pen.glyph('fold')} {more(len(causes) - _CAUSES, 'step')} back"
+            fold = f"{self._layout.pen.glyph('fold')} {more(len(causes) - _CAUSES, 'node')} back"
             yield self._layout.line(" ", farthest[0].level, fold)
         for cause in farthest:
             yield from self._cause(cause)

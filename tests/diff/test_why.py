@@ -87,7 +87,7 @@ def test_a_run_that_was_cut_off_leads_to_what_ran_then() -> None:
         node.status = NodeStatus.INTERRUPTED
     (explanation,) = explain(sample.trace)
     assert (explanation.node, explanation.consequences) == (http, [call, sample.root])
-    assert drawn.why(sample.trace)[1] == "     so interrupted: llm_call call, agent"
+    assert drawn.why(sample.trace)[1] == "     which also interrupted: llm_call call, agent"
 
 
 def test_a_time_limit_leads_to_the_step_that_was_too_slow() -> None:
@@ -229,7 +229,7 @@ EXPECTED = """\
 ! tool_call mail                                       failed
      error: no such address
      given: {'to': 'nobody@'}
-     so failed: agent
+     which also failed: agent
      fed by llm_call small (fallback)                  completed
         gave: {'to': 'nobody@'}
         fallback after llm_call large #2 (retry)       failed

@@ -123,7 +123,7 @@ def test_a_trace_that_cannot_be_read_does_not_stop_the_others(
     assert main(["copy", str(tmp_path), f"sqlite://{tmp_path}/copy.db"]) == 1
     written = capsys.readouterr()
     assert written.out.splitlines()[-1] == "copied 1 trace"
-    assert written.err == "logtracer: bad: not copied: 'schema_version' is missing\n"
+    assert written.err == "logtracer: bad: not copied: 'nodes' is missing\n"
 
 
 def test_a_trace_that_cannot_be_written_is_not_there_in_part(tmp_path: Path) -> None:
@@ -199,8 +199,8 @@ def test_run_that_broke_off_just_now_may_go_on_elsewhere(tmp_path: Path, say: Sa
     (tmp_path / f"{root.trace.trace_id}.jsonl").write_text(text)
     (tmp_path / "old.jsonl").write_text(journal(run("old")))
     prune = ("prune", "--store", str(tmp_path), "--status", "interrupted")
-    assert say(*prune)[-1].startswith("removed 1 run ")
-    assert say(*prune, "--running")[-1].startswith("removed 1 run ")
+    assert say(*prune)[-1].startswith("removed 1 trace ")
+    assert say(*prune, "--running")[-1].startswith("removed 1 trace ")
 
 
 def test_prune_needs_a_condition(place: str, capsys: pytest.CaptureFixture[str]) -> None:

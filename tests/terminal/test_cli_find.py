@@ -90,12 +90,12 @@ def test_dash_reads_stdin(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("aa", "aa: fits 2 runs: aa110000, aa220000. Give more characters."),
-        ("zz", "zz: no trace in STORE begins so. Recent traces: logtracer list"),
+        ("aa", "aa: ambiguous: matches 2 traces: aa110000, aa220000. Type more characters."),
+        ("zz", "zz: no trace id in STORE starts with it; recent traces: logtracer list"),
         ("latest~3", "latest~3: STORE holds 3 traces"),
         (
             "",
-            "'': is no trace; name a file, - (stdin), latest, latest~1, or the start of a"
+            "'': is not a trace: pass a file, - (stdin), latest, latest~1, or the start of a"
             " trace id in --store",
         ),
         ("zz.json", "zz.json: no such file. Recent traces: logtracer list"),
@@ -116,7 +116,7 @@ def test_ambiguous_ids_are_shown_long_enough_to_tell_apart(
         Path(tmp_path, f"{'f' * 20}{number}.json").write_text("{}")
     assert main(["inspect", "ff", "--store", str(tmp_path)]) == 1
     message = capsys.readouterr().err
-    assert "fits 8 runs" in message
+    assert "matches 8 traces" in message
     assert f"{'f' * 20}0, {'f' * 20}1" in message
     assert "and 3 more" in message
 
@@ -154,9 +154,9 @@ def test_list_search_and_stats_read_a_database(
     assert main(["list", database]) == 0
     assert "bb330000" in capsys.readouterr().out.splitlines()[1]
     assert main(["search", "name:aa22", "--store", database]) == 0
-    assert "1 match in 1 of 3 runs" in capsys.readouterr().out
+    assert "1 match in 1 of 3 traces" in capsys.readouterr().out
     assert main(["stats", "--store", database]) == 0
-    assert capsys.readouterr().out.startswith("3 runs")
+    assert capsys.readouterr().out.startswith("3 traces")
 
 
 def test_directory_may_be_given_as_a_url(store: str) -> None:

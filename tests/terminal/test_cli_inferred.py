@@ -61,7 +61,7 @@ def test_data_flow_is_shown_when_asked_for_with_its_paths(run: Run) -> None:
 
 
 def test_search_finds_data_flow_when_asked_for(run: Run) -> None:
-    assert run("search", "kind:data_flow", "--ascii", code=1) == ["nothing found in 1 run"]
+    assert run("search", "kind:data_flow", "--ascii", code=1) == ["nothing found in 1 trace"]
     assert any("report" in line for line in run("search", "kind:data_flow", "--data-flow"))
 
 

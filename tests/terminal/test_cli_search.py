@@ -51,7 +51,7 @@ FOUND = [
     "  00000004  ✗ sub_agent coder / custom turn 3 / llm_call chat",
     "            error: «RateLimit»: 429, retry after 1s",
     "",
-    "3 matches in 2 of 3 runs",
+    "3 matches in 2 of 3 traces",
     "look at one: logtracer inspect 7f3a9c21 --node 0000000f",
 ]
 
@@ -86,7 +86,7 @@ def test_search_in_ascii_says_the_same(search: Search) -> None:
 
 
 def test_nothing_found_is_exit_code_1(search: Search) -> None:
-    assert search("no-such-text", code=1) == ["nothing found in 3 runs"]
+    assert search("no-such-text", code=1) == ["nothing found in 3 traces"]
 
 
 @pytest.mark.parametrize("query", ["duraton>2s", "(", "/(/", "dur>", ""])
@@ -106,11 +106,13 @@ def test_store_that_is_not_there_is_exit_code_2(capsys: pytest.CaptureFixture[st
 
 
 def test_limit_ends_the_search(search: Search) -> None:
-    assert search("type:llm_call", "--limit", "1")[-2].startswith("the first 1 match in 1 of 1 run")
+    assert search("type:llm_call", "--limit", "1")[-2].startswith(
+        "the first 1 match in 1 of 1 trace"
+    )
 
 
 def test_one_trace_can_be_searched(search: Search) -> None:
-    assert search("error:RateLimit", "c11")[-2] == "1 match in 1 of 1 run"
+    assert search("error:RateLimit", "c11")[-2] == "1 match in 1 of 1 trace"
 
 
 def test_json_holds_each_match_with_its_path(search: Search) -> None:

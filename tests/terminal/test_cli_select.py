@@ -107,9 +107,9 @@ def test_node_shows_all_about_one_node(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("zz", "zz: no node of this trace has an id that ends so"),
-        ("0", "0: no node of this trace has an id that ends so"),
-        ("", ": fits 3 nodes: 0000000000000001, 0000000000000002, 0000000000000003."),
+        ("zz", "zz: no node id in this trace ends with it"),
+        ("0", "0: no node id in this trace ends with it"),
+        ("", ": ambiguous: matches 3 nodes: 0000000000000001, 0000000000000002, 0000000000000003."),
     ],
 )
 def test_node_that_is_not_one_is_an_error(

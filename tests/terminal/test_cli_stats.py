@@ -46,7 +46,7 @@ tool_call vector_lookup       1    0    400ms    400ms   400ms   400ms  ▌
 
 BY MODEL                           N         IN       OUT    CACHED       COST
 large-1                            5     18,000     1,400         0    $0.0750
-small-1                            1      1,500       200         0    $0.0011
+small-1                            1      1,500       200         0    $0.0012
 
 RETRIES  2 failed attempts · 3.60s spent · 1.10s waited
          8.2k tokens · $0.0270
@@ -82,7 +82,7 @@ tool_call vector_lookup       1    0    400ms    400ms   400ms   400ms  =
 
 BY MODEL                           N         IN       OUT    CACHED       COST
 large-1                            5     18,000     1,400         0    $0.0750
-small-1                            1      1,500       200         0    $0.0011
+small-1                            1      1,500       200         0    $0.0012
 
 RETRIES  2 failed attempts | 3.60s spent | 1.10s waited
          8.2k tokens | $0.0270
@@ -168,7 +168,7 @@ def test_stats_of_a_store_add_its_runs_up(
     (tmp_path / "broken.json").write_text("{")
     assert main(["stats", "--store", str(tmp_path)]) == 0
     written = capsys.readouterr()
-    assert written.out.startswith("3 runs   37.20s wall")
+    assert written.out.startswith("3 traces   37.20s wall")
     assert "CRITICAL PATH" not in written.out
     assert "broken.json" in written.err
     assert written.err.endswith("; left out\n")
@@ -180,7 +180,7 @@ def test_stats_of_an_instant_run_and_of_nothing(
     assert "weather_agent" in stats(weather())
     (tmp_path / "empty").mkdir()
     assert main(["stats", str(tmp_path / "empty")]) == 0
-    assert capsys.readouterr().out == "0 runs   0ms wall · 0ms work\n"
+    assert capsys.readouterr().out == "0 traces   0ms wall · 0ms work\n"
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"m": {"input": -1, "output": 1}}'])

@@ -21,10 +21,10 @@ UNICODE = """\
 support-agent  ✗ failed   7f3a9c21   2026-11-22 18:24:23Z   12.40s
 18 nodes · 6 llm_call · 6 tool_call · 2 custom · 2 sub_agent · 1 decision
 4 errors · 1 retry · 1 fallback
-tokens 19,500 in / 1,600 out · cost $0.0761 · critical path 12.40s (100%)
+tokens 19,500 in / 1,600 out · cost $0.0762 · critical path 12.40s (100%)
 
 NODE                                      0s      12.40s    TIME    TOK    COST
-✗ trace support-agent                     ██████████████  12.40s  21.1k $0.0761
+✗ trace support-agent                     ██████████████  12.40s  21.1k $0.0762
 ├─ ✓ decision plan                        ██▌···········   1.90s   1.4k $0.0066
 │  └─ ✓ llm_call chat                     ██▌···········   1.80s   1.4k $0.0066
 ├─ ✓ custom gather  [3 parallel]          ··█████·······   4.30s   9.8k $0.0414
@@ -38,7 +38,7 @@ NODE                                      0s      12.40s    TIME    TOK    COST
    ├─ ✗ llm_call chat  #1                 ·······██▌····   2.10s   4.1k $0.0135
    │     RateLimit: 429, retry after 1s
    ├─ ↻ llm_call chat  #2 (retry)         ··········▌█▌·   1.50s   4.1k $0.0135
-   ├─ ⇢ llm_call chat_small (fallback)    ············▌▌   700ms   1.7k $0.0011
+   ├─ ⇢ llm_call chat_small (fallback)    ············▌▌   700ms   1.7k $0.0012
    └─ ✗ tool_call send_email              ·············█   800ms
          TimeoutError: smtp did not answer in 800 ms
 """
@@ -47,10 +47,10 @@ ASCII = """\
 support-agent  !! failed   7f3a9c21   2026-11-22 18:24:23Z   12.40s
 18 nodes | 6 llm_call | 6 tool_call | 2 custom | 2 sub_agent | 1 decision
 4 errors | 1 retry | 1 fallback
-tokens 19,500 in / 1,600 out | cost $0.0761 | critical path 12.40s (100%)
+tokens 19,500 in / 1,600 out | cost $0.0762 | critical path 12.40s (100%)
 
 NODE                                      0s      12.40s    TIME    TOK    COST
-!! trace support-agent                    ##############  12.40s  21.1k $0.0761
+!! trace support-agent                    ##############  12.40s  21.1k $0.0762
 +- ok decision plan                       ##=...........   1.90s   1.4k $0.0066
 |  `- ok llm_call chat                    ##=...........   1.80s   1.4k $0.0066
 +- ok custom gather  [3 parallel]         ..#####.......   4.30s   9.8k $0.0414
@@ -64,7 +64,7 @@ NODE                                      0s      12.40s    TIME    TOK    COST
    +- !! llm_call chat  #1                .......##=....   2.10s   4.1k $0.0135
    |     RateLimit: 429, retry after 1s
    +- re llm_call chat  #2 (retry)        ..........=#=.   1.50s   4.1k $0.0135
-   +- fb llm_call chat_small (fallback)   ............==   700ms   1.7k $0.0011
+   +- fb llm_call chat_small (fallback)   ............==   700ms   1.7k $0.0012
    `- !! tool_call send_email             .............#   800ms
          TimeoutError: smtp did not answer in 800 ms
 """

@@ -95,7 +95,7 @@ def test_what_only_two_runs_can_be_asked_is_refused_for_groups(
     runs: list[str], capsys: pytest.CaptureFixture[str], options: list[str]
 ) -> None:
     assert main(["diff", *runs[:3], *options]) == 2
-    assert capsys.readouterr().err.startswith(f"logtracer: diff: {options[0]} is for two runs")
+    assert capsys.readouterr().err.startswith(f"logtracer: diff: {options[0]} is for two traces")
 
 
 def test_bounds_of_time_without_timing_are_refused(
