@@ -3137,9 +3137,10 @@ def trace_from_json(text: str | bytes) -> TraceGraph:
     try:
         trace = TraceGraph.from_dict(document)
     except TraceLoadError:
-        nodes = _field(document, "nodes", dict)
+        given = document.get("nodes")
+        nodes = given if type(given) is dict else {}
         readable = {key: node for key, node in nodes.items() if _reads(Node.from_dict, node)}
-        if len(readable) in (0, len(nodes)):
+        if len(readable) in (0, len(nodes)):  # it is not the nodes, or not they alone
             raise
         trace = TraceGraph.from_dict({**document, "nodes": readable})
         damaged += len(nodes) - len(readable)

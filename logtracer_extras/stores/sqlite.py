@@ -60,9 +60,11 @@ _gate = ForkGate()  # SQLite has locks that all connections of a process share
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that knows how long it waits for other writers."""
+    """A connection that knows its file, and how long it waits for other writers."""
 
     _seconds = 0.0
+    file: tuple[int, int] | None = None  # device and number
+    has_tables = False  # those of this version
 
     def wait_for_others(self, seconds: float) -> None:
         """Change how long this connection waits."""
@@ -90,13 +92,8 @@ class SQLiteStore:
         self.shared = shared
         self._connections = Connections(self._open)
         self._begun: set[str] = set()  # the traces we write that are known to have a row
-        if not os.path.exists(self.path):  # readable by its owner only, from the first byte
-            try:
-                _create(self.path, shared=shared)
-            except OSError as error:
-                raise StoreError(f"cannot keep traces in {self.path}: {error}") from None
-        with self._connected() as connection:
-            self._migrate(connection)
+        with self._connected():
+            pass
 
     def __repr__(self) -> str:
         return f"SQLiteStore({self.path!r})"
@@ -191,7 +188,12 @@ class SQLiteStore:
         through: a file that stays locked holds the host up once, not with every event.
         """
         with _gate, self._connections.lent() as connection:
+            if connection.file != _file_at(self.path):  # what is written there, nobody can read
+                self._connections.drop()
+                raise StoreError(f"{self.path}: the file was removed or replaced")
             try:
+                if not connection.has_tables:
+                    self._migrate(connection)
                 yield connection
             except sqlite3.OperationalError as error:
                 if _is_for_good(error) and not connection.in_transaction:
@@ -205,6 +207,8 @@ class SQLiteStore:
 
     def _open(self) -> _Connection:
         try:
+            if not os.path.exists(self.path):  # readable by whom it may be from the first byte
+                _create(self.path, shared=self.shared)
             connection = sqlite3.connect(
                 self.path,
                 timeout=_BUSY_SECONDS,
@@ -215,27 +219,35 @@ class SQLiteStore:
             try:
                 _switch_to_wal(connection)
                 connection.execute("PRAGMA synchronous = NORMAL")
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
             except sqlite3.Error:
                 connection.close()
                 raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise StoreError(f"cannot keep traces in {self.path}: {error}") from None
+        connection.file = _file_at(self.path)
+        connection.has_tables = version == _SCHEMA_VERSION
         return connection
 
-    def _migrate(self, connection: sqlite3.Connection) -> None:
+    def _migrate(self, connection: _Connection) -> None:
         """Bring the file to this version's tables, refusing a newer one."""
+        self._begun.clear()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > _SCHEMA_VERSION:
             raise StoreError(
                 f"{self.path} has tables of version {version}, this logtracer knows"
                 f" {_SCHEMA_VERSION}; install a newer logtracer"
             )
-        if version < _SCHEMA_VERSION:
+        connection.has_tables = True  # for the calls within
+        try:
             with self._transaction() as execute:
                 for statement in _SCHEMA.split(";"):
                     connection.execute(statement)
                 trace_table.fill(execute, self.load)
                 connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        except BaseException:
+            connection.has_tables = False
+            raise
 
 
 def _create(path: str, *, shared: bool) -> None:
@@ -248,6 +260,14 @@ def _create(path: str, *, shared: bool) -> None:
         os.chmod(path, 0o660)
         if is_new:
             os.chmod(directory, 0o770)
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _is_for_good(error: sqlite3.OperationalError) -> bool:

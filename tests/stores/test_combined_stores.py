@@ -207,6 +207,30 @@ def test_a_connection_that_can_only_read_is_made_anew(
     assert len(store.list_traces()) == 3
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no open file")
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_sqlite_writes_to_no_file_that_was_removed_or_replaced(
+    is_replaced: bool, tmp_path: Path
+) -> None:
+    tracer = Tracer(storage=SQLiteStore(tmp_path / "traces.db"))
+    with tracer.trace("before"):
+        pass
+    (tmp_path / "old").mkdir()
+    for path in tmp_path.glob("traces.db*"):
+        path.rename(tmp_path / "old" / path.name)
+    if is_replaced:
+        record(SQLiteStore(tmp_path / "traces.db"))
+    for _ in range(2):
+        with tracer.trace("after"):
+            pass
+    counts = tracer.stats()
+    store = SQLiteStore(tmp_path / "traces.db")
+    listed = list(list_summaries(store))
+    assert [summary.name for summary in listed].count("after") == 2
+    assert (counts["saved"], counts["dropped"]) == (3, 0)
+    assert (tmp_path / "traces.db").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_list_of_runs_that_started_at_once_has_each_of_them_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

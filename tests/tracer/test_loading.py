@@ -122,6 +122,12 @@ def test_what_is_no_trace_is_refused_with_a_reason(kind: str, tmp_path: Path) ->
             load(path)
 
 
+@pytest.mark.parametrize("text", ["{}", '{"nodes": 7}', '{"nodes": {"a": 7}}'])
+def test_what_is_no_document_at_all_is_told_what_it_lacks_first(text: str) -> None:
+    with pytest.raises(TraceLoadError, match="'schema_version' is missing"):
+        trace_from_json(text)
+
+
 def test_a_newer_schema_is_refused_by_name() -> None:
     with pytest.raises(TraceLoadError, match=r"7\.0\.0.*newer logtracer"):
         trace_from_json(HOSTILE["newer schema"])
@@ -257,7 +263,7 @@ def test_every_prefix_of_a_document_gives_every_node_that_it_holds_whole(
     last = text.index('"edges"')
     for length in range(0, len(text) - 2, figure(41, 1)):
         cut = text[:length]
-        kept = 3 if length > last else cut.count('"duration_ms": 0.0\n' if indent else "0.0}")
+        kept = 3 if length > last else cut.count("0.0\n    }" if indent else "0.0}")
         if not kept:
             with pytest.raises(TraceLoadError):
                 trace_from_json(cut)
