@@ -2234,6 +2234,7 @@ _OFF: Span = _OffSpan()
 _MAX_KEY = 200  # characters of a dictionary key or a name
 _PLAIN = 1_000  # characters; longer texts are cut and encoded when captured, not when read
 _KEPT_NODES = 10_000  # finished nodes a recording holds when a streaming store has them as well
+_KEPT_TEXT = 32 << 20  # characters that all recordings of a tracer hold of such nodes
 _LITERALS = {True: "true", False: "false", None: "null"}
 _NO_FAILURE = '"error":null,"error_type":null,"error_traceback":null'
 _NO_VALUES: dict[str, Any] = {}
@@ -2386,6 +2387,7 @@ class _Recording:
         self.offset = _Clock.wall() - self.began  # from the monotonic clock to the wall clock
         self.open: dict[int, Span] = {}
         self.finished: list[Any] = []  # JSON texts; packed tuples when nothing is streamed
+        self.kept = 0  # characters of those texts
         self.released = 0  # finished nodes that only the store still has
         self.dropped = 0
         self.links: list[tuple[str, str, str, str]] = []
@@ -2428,8 +2430,7 @@ class _Recording:
         for span in unfinished:
             if span.id not in nodes:
                 nodes[span.id] = span.node_record
-        stored = self.tracer.storage.load(self.trace_id) if self.released else None
-        nodes = {**(stored.nodes if stored else {}), **nodes}
+        nodes = {**self._released_nodes(), **nodes}
         found = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
         edges = [*_tree_edges(found.values()), *itertools.starmap(Edge, self.links[:])]
         start, end, name = (
@@ -2443,6 +2444,15 @@ class _Recording:
     def _problems_metadata(self) -> dict[str, Any]:
         """Return what a reader should know that went wrong while recording."""
         return {"logtracer.dropped_nodes": self.dropped} if self.dropped else {}
+
+    def _released_nodes(self) -> dict[str, Node]:
+        """Return the nodes that only the store has, none of them when it fails."""
+        try:
+            stored = self.tracer.storage.load(self.trace_id) if self.released else None
+        except Exception as error:  # the store's trouble is not the host's
+            self.tracer._report("store", error)
+            stored = None
+        return {} if stored is None else stored.nodes
 
     def has_failures(self) -> bool:
         """Return whether a finished node failed; of a trace that is not streamed."""
@@ -2559,9 +2569,12 @@ class _Recording:
         if not self.write(event, f'"node":{node}}}'):
             self.dropped += 1
         self.finished.append(node)
-        if len(self.finished) >= _KEPT_NODES:  # the store has them: a long trace must not grow
-            self.released += len(self.finished)
+        self.kept += len(node)
+        most = _KEPT_TEXT // (len(self.tracer._live) or 1)
+        if len(self.finished) >= _KEPT_NODES or self.kept > most:
+            self.released += len(self.finished)  # the store has them: a long trace must not grow
             self.finished.clear()
+            self.kept = 0
 
     def link(self, source_id: str, target_id: str, edge_type: str, label: str) -> None:
         """Keep an edge and tell the store."""
