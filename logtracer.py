@@ -1678,8 +1678,9 @@ def trace_node(
     """Record every call of a function, coroutine or generator as a node of the current trace.
 
     Outside a trace the function is called straight through. A generator is timed from its first
-    step to its last. A dict or a named tuple that is returned becomes the output, anything else
-    its `return_value`; `self` and `cls` are never recorded.
+    step to its last, a call that returns a coroutine or a generator until that has done its work.
+    A dict or a named tuple that is returned becomes the output, anything else its `return_value`,
+    and what a generator yields `yielded`; `self` and `cls` are never recorded.
     """
     if name is not None and not isinstance(name, str):
         raise TypeError("write @trace_node() with parentheses")
@@ -1798,11 +1799,12 @@ class _Call:
 
 
 def _signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """Return a signature whose annotations, from 3.14 on, may name what is not there yet."""
     as_values = (inspect.signature.__kwdefaults__ or {}).get("annotation_format")
     if as_values is None:
         return inspect.signature(function)
-    unread: Any = {"annotation_format": type(as_values).FORWARDREF}  # 3.14: they may name what
-    return inspect.signature(function, **unread)  # is not there yet
+    unread: Any = {"annotation_format": type(as_values).FORWARDREF}
+    return inspect.signature(function, **unread)
 
 
 def _wrap_function(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -2200,10 +2202,14 @@ def _forget_generator(span: Span, entry: _Entry) -> None:
     """Let the generator go on with the span that it was in before."""
     frame, previous = span._frame, entry[1]
     span._frame = None
-    if frame is not None and _streaming.get(frame) is entry:
+    if frame is None or _streaming.get(frame) is not entry:
+        return
+    while previous is not _streaming and not (previous[0] and previous[0]._frame is frame):
+        previous = previous[1]
+    if previous is _streaming:
         del _streaming[frame]
-        if previous is not _streaming and previous[0] and previous[0]._frame is frame:
-            _streaming[frame] = previous
+    else:
+        _streaming[frame] = previous
 
 
 def _resumed(entry: _Entry) -> _Entry:
