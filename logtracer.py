@@ -1678,8 +1678,9 @@ def trace_node(
     """Record every call of a function, coroutine or generator as a node of the current trace.
 
     Outside a trace the function is called straight through. A generator is timed from its first
-    step to its last. A dict or a named tuple that is returned becomes the output, anything else
-    its `return_value`; `self` and `cls` are never recorded.
+    step to its last, a call that returns a coroutine or a generator until that has done its work.
+    A dict or a named tuple that is returned becomes the output, anything else its `return_value`,
+    and what a generator yields `yielded`; `self` and `cls` are never recorded.
     """
     if name is not None and not isinstance(name, str):
         raise TypeError("write @trace_node() with parentheses")
@@ -1798,11 +1799,12 @@ class _Call:
 
 
 def _signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """Return a signature whose annotations, from 3.14 on, may name what is not there yet."""
     as_values = (inspect.signature.__kwdefaults__ or {}).get("annotation_format")
     if as_values is None:
         return inspect.signature(function)
-    unread: Any = {"annotation_format": type(as_values).FORWARDREF}  # 3.14: they may name what
-    return inspect.signature(function, **unread)  # is not there yet
+    unread: Any = {"annotation_format": type(as_values).FORWARDREF}
+    return inspect.signature(function, **unread)
 
 
 def _wrap_function(call: _Call, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -2200,10 +2202,14 @@ def _forget_generator(span: Span, entry: _Entry) -> None:
     """Let the generator go on with the span that it was in before."""
     frame, previous = span._frame, entry[1]
     span._frame = None
-    if frame is not None and _streaming.get(frame) is entry:
+    if frame is None or _streaming.get(frame) is not entry:
+        return
+    while previous is not _streaming and not (previous[0] and previous[0]._frame is frame):
+        previous = previous[1]
+    if previous is _streaming:
         del _streaming[frame]
-        if previous is not _streaming and previous[0] and previous[0]._frame is frame:
-            _streaming[frame] = previous
+    else:
+        _streaming[frame] = previous
 
 
 def _resumed(entry: _Entry) -> _Entry:
@@ -2234,6 +2240,7 @@ _OFF: Span = _OffSpan()
 _MAX_KEY = 200  # characters of a dictionary key or a name
 _PLAIN = 1_000  # characters; longer texts are cut and encoded when captured, not when read
 _KEPT_NODES = 10_000  # finished nodes a recording holds when a streaming store has them as well
+_KEPT_TEXT = 32 << 20  # characters that all recordings of a tracer hold of such nodes
 _LITERALS = {True: "true", False: "false", None: "null"}
 _NO_FAILURE = '"error":null,"error_type":null,"error_traceback":null'
 _NO_VALUES: dict[str, Any] = {}
@@ -2386,6 +2393,7 @@ class _Recording:
         self.offset = _Clock.wall() - self.began  # from the monotonic clock to the wall clock
         self.open: dict[int, Span] = {}
         self.finished: list[Any] = []  # JSON texts; packed tuples when nothing is streamed
+        self.kept = 0  # characters of those texts
         self.released = 0  # finished nodes that only the store still has
         self.dropped = 0
         self.links: list[tuple[str, str, str, str]] = []
@@ -2428,8 +2436,7 @@ class _Recording:
         for span in unfinished:
             if span.id not in nodes:
                 nodes[span.id] = span.node_record
-        stored = self.tracer.storage.load(self.trace_id) if self.released else None
-        nodes = {**(stored.nodes if stored else {}), **nodes}
+        nodes = {**self._released_nodes(), **nodes}
         found = {node.id: node for node in sorted(nodes.values(), key=_start_order)}
         edges = [*_tree_edges(found.values()), *itertools.starmap(Edge, self.links[:])]
         start, end, name = (
@@ -2443,6 +2450,15 @@ class _Recording:
     def _problems_metadata(self) -> dict[str, Any]:
         """Return what a reader should know that went wrong while recording."""
         return {"logtracer.dropped_nodes": self.dropped} if self.dropped else {}
+
+    def _released_nodes(self) -> dict[str, Node]:
+        """Return the nodes that only the store has, none of them when it fails."""
+        try:
+            stored = self.tracer.storage.load(self.trace_id) if self.released else None
+        except Exception as error:  # the store's trouble is not the host's
+            self.tracer._report("store", error)
+            stored = None
+        return {} if stored is None else stored.nodes
 
     def has_failures(self) -> bool:
         """Return whether a finished node failed; of a trace that is not streamed."""
@@ -2559,9 +2575,12 @@ class _Recording:
         if not self.write(event, f'"node":{node}}}'):
             self.dropped += 1
         self.finished.append(node)
-        if len(self.finished) >= _KEPT_NODES:  # the store has them: a long trace must not grow
-            self.released += len(self.finished)
+        self.kept += len(node)
+        most = _KEPT_TEXT // (len(self.tracer._live) or 1)
+        if len(self.finished) >= _KEPT_NODES or self.kept > most:
+            self.released += len(self.finished)  # the store has them: a long trace must not grow
             self.finished.clear()
+            self.kept = 0
 
     def link(self, source_id: str, target_id: str, edge_type: str, label: str) -> None:
         """Keep an edge and tell the store."""

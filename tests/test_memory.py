@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from logtracer import FileStore, Span, Tracer, current_span
+import logtracer
+from logtracer import FileStore, Span, TraceGraph, Tracer, current_span
 
 
 def recorded(tracer: Tracer) -> weakref.ref[Span]:
@@ -59,3 +60,34 @@ def test_a_span_that_the_host_holds_can_be_read_after_its_trace(is_held: bool) -
     gc.collect()
     assert root.trace.find("step") == step.node_record
     assert context is None or context.run(current_span) is None
+
+
+def test_large_steps_are_let_go_once_they_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logtracer, "_KEPT_TEXT", 300_000)
+    tracer = Tracer(storage=FileStore(tmp_path))
+    with tracer.trace("run") as root, tracer.trace("beside") as beside:
+        for number in range(20):
+            with root.node(f"step {number}") as step:
+                step.output(text="x" * 50_000)
+            assert sum(map(len, root._recording.finished)) <= 200_000
+    assert beside.trace.status == "completed"
+    texts = [len(node.output_data["text"]) for node in root.trace.nodes.values() if node.depth]
+    assert texts == [50_000] * 20
+    assert tracer.stats()["saved"] == 22
+
+
+def test_a_store_that_fails_to_load_what_it_holds_leaves_the_host_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(FileStore):
+        def load(self, trace_id: str) -> TraceGraph | None:
+            raise OSError("the disk is gone")
+
+    monkeypatch.setattr(logtracer, "_KEPT_TEXT", 100)
+    tracer = Tracer(storage=Broken(tmp_path))
+    with tracer.trace("run") as root, root.node("step") as step:
+        step.output(text="x" * 200)
+    assert root.trace.name == "run"
+    assert tracer.stats()["errors"] == 1

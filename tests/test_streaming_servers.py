@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import logtracer
-from logtracer import Tracer, current_span, trace_node
+from logtracer import Span, Tracer, current_span, trace_node
 from stress.reading import only_trace, parents
 
 
@@ -176,3 +176,26 @@ def test_a_generator_resumed_in_a_newer_span_of_its_consumer_keeps_its_own() -> 
     traces = [tracer.storage.load(trace_id) for trace_id in tracer.storage.list_traces()]
     shapes = [[n.name for n in trace.nodes.values()] for trace in traces if trace is not None]
     assert sorted(shapes) == [["consumer", "newer"], ["run", "tool", "tool"]]
+
+
+def test_a_generator_goes_on_in_its_outer_span_whatever_lies_between() -> None:
+    def layered(tracer: Tracer) -> Iterator[str]:
+        with tracer.trace("run"):
+            middle = opened("middle")
+            with opened("inner"):
+                yield tool(0)
+            middle.end()
+            yield tool(1)
+            yield tool(2)
+
+    def opened(name: str) -> Span:
+        span = current_span()
+        assert span is not None
+        return span.node(name).__enter__() if name == "middle" else span.node(name)
+
+    tracer = Tracer()
+    in_copies(layered(tracer))
+    trace = only_trace(tracer)
+    names = [trace.nodes[node.parent_id or ""].name for node in trace.find_all("tool")]
+    assert names == ["inner", "run", "run"]
+    assert not logtracer._streaming
