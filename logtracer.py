@@ -3073,7 +3073,7 @@ _SHAPES = (
 # What opens a secret, by a character or two and a word of the lower-cased text, and how the last
 # group is judged: hidden unless a placeholder; unless a word; if random; or by the name before it.
 _IS = r"s?(?:\b[^.:;=\n\"'`]{0,40}?\s(?:are|be|is|to|was)(?: now| set| changed| reset)?(?: to)?:?)"
-_SAID = r"\s+(?:\\*[\"'`\u201c])?(?!\w+\()([^\s\"'`\u201d]{3,})"
+_SAID = r"\s+(?:\\*[\"'`\u201c])?(?!\w*[(\[])([^\s\"'`\u201d]{3,})"
 _URL_WORDS = "(?:activat|auth|confirm|hook|invit|login|magic|recover|reset|unlock|verif)"
 _UP_TO = r"\b[^|;]{0,200}?\s"
 _OPENINGS = {
@@ -3180,6 +3180,8 @@ _AFTER_TEXT = r"\Z|[\s)\],;:}|]|[+%&](?:\s|[a-z_.]+[+\s)])"
 _LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 _HEADERS = frozenset(("authorization", "proxy_authorization", "cookie", "set_cookie"))
 _QUOTES = ("'", '"', "`")
+_IN_QUERY = ("?", "&", ";", "#")
+_QUERY_VALUE = r"[^\s\"'`<>&#?\\)\]}]{0,4096}"
 # One of these is in each name that is secret, and in most of the words that open one.
 _STEMS = (
     "key", "tok", "pass", "secret", "auth", "cook", "cred", "pwd", "basic", "bearer", "sess",
@@ -3192,7 +3194,7 @@ _Found = tuple[int, int, str, str]  # start, end, rule, what it went by
 
 @lru_cache(maxsize=8_192)
 def _secrecy(key: str) -> int:
-    """Tell whether what has this name is public, secret, or either by its value."""
+    """Return whether what has this name is public, secret, or either by its value."""
     name = _snake_case(key)
     if name in ("token", "pass"):  # a token is of a program, or of a text
         return _UNLESS_WORD if name == "token" else _SECRET
@@ -3204,7 +3206,7 @@ def _secrecy(key: str) -> int:
 
 
 def _is_plain(text: str) -> bool:
-    """Tell words, numbers, dates and identifiers from random letters."""
+    """Return whether a text is words, numbers, dates and identifiers, no random letters."""
     for run in _pattern("[A-Za-z0-9]+").findall(text):
         if len(run) > 24 and not run.isdigit():
             return False
@@ -3220,7 +3222,7 @@ def _is_plain(text: str) -> bool:
 
 
 def _is_secret_text(secrecy: int, text: str) -> bool:
-    """Tell whether a text under a name of this secrecy is to be hidden."""
+    """Return whether a text under a name of this secrecy is to be hidden."""
     if secrecy == _UNLESS_WORD:
         word = _pattern(
             r"(?:\\[nrt]|\W){0,24}(?:[^\W\d_]{0,24}|[0-9]{1,6})\W{0,24}"
@@ -3231,7 +3233,7 @@ def _is_secret_text(secrecy: int, text: str) -> bool:
 
 
 def _is_secret_word(secrecy: int, name: str, word: str, is_loose: bool) -> bool:
-    """Tell whether a word after a name is its secret, for it may be code or, if loose, prose."""
+    """Return whether a word after a name is its secret, for it may be code or, if loose, prose."""
     if _pattern(_PLACEHOLDER).fullmatch(word):
         return False
     if secrecy != _SECRET:
@@ -3302,7 +3304,7 @@ def _opened(text: str, low: str, gates: list[str]) -> Iterator[_Found]:
                 is_basic = mark == "basic " and word[-1] == "="
                 name = name or "pass" * is_quoted
                 if is_basic or _is_secret_word(secrecy, name, word, not is_quoted):
-                    yield start, end, "said", mark or name
+                    yield start, end, "said", name if kind == "name" else mark
 
 
 def _values(text: str) -> Iterator[_Found]:
@@ -3334,76 +3336,95 @@ def _value_of(text: str, at: int) -> _Found | None:
     match = _pattern(_NAME).match(head)
     if match is None:
         return None
-    name, before = match[2][::-1], match[3]
+    name, before, rest = match[2][::-1], match[3], head[match.end(2) :]
     if before == "\\" and name[0] in "nrt":  # of a line in a text in JSON
         name, before = name[1:], ""
-    if name in ("value", "Value"):  # {"name": "DB_PASSWORD", "value": ...}
-        named = _pattern(_PAIR).match(head, match.end(2))
-        name = name if named is None else named[1][::-1]
-    secrecy, is_query = _secrecy(name), before != "" and before in "?&;#"
-    if before == " " and not secrecy:  # "API key: ..."
-        two = _pattern(r" ([\w-]{2,20})").match(head, match.end(2))
-        secrecy = _secrecy(f"{two[1][::-1]} {name}") // _SECRET * _SECRET if two is not None else 0
-    if is_query and not secrecy and _pattern(_IN_CONTEXT).search(name):
-        secrecy = _IF_RANDOM
+    secrecy, name = _secrecy_there(name, before, rest)
     opening = _pattern(_VALUE).match(text, at) if secrecy else None
     if opening is None:
         return None
-    snake = _snake_case(name)
     start, quote, is_key = opening.end(), opening[2], bool(match[1])
-    is_loose = bool(opening[1]) or text[at] == ":"
     if quote and not is_key and _pattern(_AFTER_TEXT).match(text, start):
         return None  # the quote ends the text that the name is in
-    is_header = not quote and text[at] == ":" and snake in _HEADERS
+    if quote or (is_key and secrecy == _SECRET and text[start : start + 1] == "["):
+        end = _end_of_quoted(text, start, quote, secrecy)
+    elif text[at] == ":" and _snake_case(name) in _HEADERS:
+        end = _end_of_header(text, start, before, rest)
+    else:
+        is_loose = bool(opening[1]) or text[at] == ":"
+        end = _end_of_bare(text, start, secrecy, name, is_loose, before in _IN_QUERY)
+    return (start, end, "name", name) if end > start else None
+
+
+def _secrecy_there(name: str, before: str, rest: str) -> tuple[int, str]:
+    """Return how secret a name is where it stands, and the name; the rest is backwards."""
+    if name in ("value", "Value"):  # {"name": "DB_PASSWORD", "value": ...}
+        named = _pattern(_PAIR).match(rest)
+        name = name if named is None else named[1][::-1]
+    secrecy = _secrecy(name)
+    if before == " " and not secrecy:  # API key: ...
+        word = _pattern(r" ([\w-]{2,20})").match(rest)
+        if word is not None and _secrecy(f"{word[1][::-1]} {name}") == _SECRET:
+            return _SECRET, name
+    in_query = not secrecy and before in _IN_QUERY and _pattern(_IN_CONTEXT).search(name)
+    return (_IF_RANDOM if in_query or name == "pat" else secrecy), name
+
+
+def _end_of_quoted(text: str, start: int, quote: str, secrecy: int) -> int:
+    """Return where a secret in quotes ends, or a list of them; 0 if it is none."""
+    pattern = r"\[(?:\s*\\*[\"'][^\s\"']*[\"'],?)*\s*\]"
     if quote:
         pattern = rf"[^\n]{{0,16384}}?(?=(?<!\\){re.escape(quote)}|\n|\Z)"
-    elif is_header:  # to the end of the line, or of its quotes
-        stop = before if before in _QUOTES else ""
-        escaped = "(?![nr\"'])" if stop and head[match.end(2) + 1 :][:1] == "\\" else "[^nr]"
-        line = rf"(?:[^\r\n\\{stop}]|\\{escaped}){{0,%s}}"
-        pattern = line % 200
-    elif is_key and secrecy == _SECRET and text[start : start + 1] == "[":
-        pattern = r"\[(?:\s*\\*[\"'][^\s\"']*[\"'],?)*\s*\]"
-    else:
-        pattern = r"[^\s\"'`<>&#?\\)\]}]{0,4096}" if is_query else _BARE
     found = _pattern(pattern).match(text, start)
-    if found is None:
-        return None
-    word, end = found[0].rstrip(".,;: "), found.end()
-    if quote:
-        is_secret = not _pattern(_PLACEHOLDER).fullmatch(word) and _is_secret_text(secrecy, word)
-    elif is_header:
-        has_pair = _pattern(r"[\w.%-]+=[^\s;]{3}").search(word) is not None
-        first = [part.strip("\"',") for part in word.split(None, 2)[:2]]
-        is_secret = has_pair or any(
-            len(part) > 5 and _is_secret_word(_SECRET, "", part, True) for part in first
-        )
-        whole = _pattern(line % 16_384).match(text, start) if is_secret else None
-        end = end if whole is None else whole.end()
-    else:
-        after = text[end : end + 1]
-        is_code = after in ("(", "[", "{") and _pattern(r"[A-Za-z_$%][\w.$>:-]*").fullmatch(word)
-        is_loose = is_loose or (after in (",", ")") and not name.isupper())
-        is_secret = bool(word) and not is_code and _is_secret_word(secrecy, name, word, is_loose)
-        if is_secret and not is_query:
-            rest = _pattern(r"[^\s\"'`<>,;&\\]*").match(text, end)
-            end = end if rest is None else rest.end()
-    return (start, end, "name", name) if is_secret else None
+    word = found[0].rstrip(".,;: ") if found is not None else ""
+    is_none = _pattern(_PLACEHOLDER).fullmatch(word) or not _is_secret_text(secrecy, word)
+    return 0 if found is None or is_none else found.end()
+
+
+def _end_of_header(text: str, start: int, before: str, rest: str) -> int:
+    """Return where the credentials of a header end: with its line or its quotes; 0 if none."""
+    stop = before if before in _QUOTES else ""
+    escaped = "(?![nr\"'])" if stop and rest[1:2] == "\\" else "[^nr]"
+    line = rf"(?:[^\r\n\\{stop}]|\\{escaped}){{0,%s}}"
+    found = _pattern(line % 200).match(text, start)
+    value = found[0] if found is not None else ""
+    if not _pattern(r"[\w.%-]+=[^\s;]{3}").search(value):
+        words = [word.strip("\"',") for word in value.split(None, 2)[:2]]
+        if not any(len(word) > 5 and _is_secret_word(_SECRET, "", word, True) for word in words):
+            return 0
+    whole = _pattern(line % 16_384).match(text, start)
+    return 0 if whole is None else whole.end()
+
+
+def _end_of_bare(
+    text: str, start: int, secrecy: int, name: str, is_loose: bool, in_query: bool
+) -> int:
+    """Return where a secret without quotes ends; 0 if it is code, prose or nothing."""
+    found = _pattern(_QUERY_VALUE if in_query else _BARE).match(text, start)
+    word, end = ("", 0) if found is None else (found[0].rstrip(".,;: "), found.end())
+    after = text[end : end + 1]
+    if after in ("(", "[", "{") and _pattern(r"[A-Za-z_$%][\w.$>:-]*").fullmatch(word):
+        return 0
+    is_loose = is_loose or (after in (",", ")") and not name.isupper())
+    if not word or not _is_secret_word(secrecy, name, word, is_loose):
+        return 0
+    rest = None if in_query else _pattern(r"[^\s\"'`<>,;&\\]*").match(text, end)
+    return end if rest is None else rest.end()
 
 
 def _columns(text: str) -> Iterator[_Found]:
     """Find the cells below secret names in the head of a table: CSV, Markdown, pandas, psql."""
     names: list[tuple[int, int, str]] = []
-    mark, after, marks = "", 0, 0
+    mark, marks, after = "", 0, 0
     for line in text.split("\n"):
         start, after, line = after, after + len(line) + 1, line.rstrip()
         cells = _cells(line, mark, names) if names else []
+        for (_, _, name), (left, right, cell) in zip(names, cells):
+            is_cell = _secrecy(name) and cell != _REDACTED and _pattern(r"\w").search(cell)
+            if is_cell and _is_secret_text(_secrecy(name), cell):
+                yield start + left, start + right, "column", name
         is_ruler = line and (" " not in line.strip() or not _pattern(r"[^\W_]").search(line))
         if names and (cells or is_ruler):
-            for (_, _, name), (left, right, cell) in zip(names, cells):
-                secrecy = _secrecy(name)
-                if cell and secrecy and _is_secret_text(secrecy, cell) and cell != _REDACTED:
-                    yield start + left, start + right, "column", name
             continue
         names = []
         row = _pattern(r"[ \t]*([\w.-]{2,40}) {2,}(\S+(?: {2,}\S+)*)").fullmatch(line)
@@ -3411,13 +3432,18 @@ def _columns(text: str) -> Iterator[_Found]:
             yield start + row.start(2), start + row.end(2), "column", row[1]
         elif _pattern(r"[\w .#|\u2502\u2506\",\t;-]{5,2000}").fullmatch(line):
             found = _pattern("[|\u2502\u2506,\t;]").search(line)
-            mark = found[0] if found else ""
-            is_row = mark != "" and marks == line.count(mark)  # of a table with another head
+            mark, last = (found[0], marks) if found else ("", 0)
             marks = line.count(mark) if mark else 0
-            names = [] if is_row else _cells(line, mark, [])
-            is_prose = mark == "," and any(" " in name for _, _, name in names)
-            if is_prose or len(names) < 2 or not any(_secrecy(name) for _, _, name in names):
-                names = []
+            if not mark or marks != last:  # else it is a row of a table with another head
+                names = _head(line, mark)
+
+
+def _head(line: str, mark: str) -> list[tuple[int, int, str]]:
+    """Return the names in the head of a table if some are secret, unless it is prose."""
+    names = _cells(line, mark, [])
+    is_prose = any(name[-1:] == "." or (mark == "," and " " in name) for _, _, name in names)
+    is_secret = any(_secrecy(name) for _, _, name in names)
+    return names if is_secret and len(names) > 1 and not is_prose else []
 
 
 def _cells(line: str, mark: str, names: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
@@ -3431,7 +3457,7 @@ def _cells(line: str, mark: str, names: list[tuple[int, int, str]]) -> list[tupl
             spans.append((names[column - 1][1] if column else 0, right))
         elif line[left : left + 1].strip() and not line[:left][-1:].strip():
             spans.append((left, names[column + 1][0] if column + 1 < len(names) else len(line)))
-    is_table = bool(mark) or "  " in line or not names or len(line) == names[-1][1]
+    is_table = bool(mark) or "  " in line.strip() or not names or len(line) == names[-1][1]
     if names and (len(spans) != len(names) or not is_table):
         return []
     texts = [line[left:right].strip(' "') for left, right in spans]
@@ -3460,8 +3486,9 @@ def find_secrets(text: str) -> list[tuple[int, int, str, str]]:
     gates = [gate for gate, marks in _MARKS if gate in low and any(map(has_mark, marks))]
     if gates:
         found += _opened(text, low, gates)
-    if "\\n" in text:  # the lines of a table in JSON
-        text = _pattern(r"\\+(?:[nrt]|u250[26])|\\*\"").sub(_unescaped, text)
+    if "\\" in text and "\\n" in text:  # the lines of a table in JSON
+        quotes = '|\\\\*"' if text.lstrip()[:1] in ("{", "[", '"') else ""
+        text = _pattern(rf"\\+(?:[nrt]|u250[26]){quotes}").sub(_unescaped, text)
     has_lines, names = "\n" in text, text.count(":") + text.count("=")
     if (names <= 9 and not has_lines) or any(map(has_mark, _STEMS)):
         found += _values(whole) if names else ()
@@ -3486,7 +3513,7 @@ class _Redactor:
         self.is_eager = bool(self._patterns or self._callback)  # every text must be looked at
 
     def is_secret(self, key: str, value: Any = None) -> bool:
-        """Tell whether a value under this key is to be hidden; without it, whether one may be."""
+        """Return whether a value under this key is to be hidden; without it, whether one may be."""
         known = self._known_keys.get(key)
         if known is None:
             known = _SECRET if _snake_case(key) in self._names else _PUBLIC
@@ -3568,7 +3595,7 @@ def _check_pattern(pattern: str) -> None:
 
 
 def _repeats_a_repetition(pattern: str) -> bool:
-    """Tell whether a group repeats without end, or often, and holds what does so too."""
+    """Return whether a group repeats without end, or often, and holds what does so too."""
     often = r"[*+]|\{\d*,\}|\{(?:\d*,)?\d{2,}\}"
     rest = _pattern(r"(?s)\\.|\[\^?\]?(?:[^\]\\]|\\.)*\]").sub("x", pattern)
     while (group := _pattern(rf"\(([^()]*)\)({often})?").search(rest)) is not None:
