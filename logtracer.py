@@ -3545,27 +3545,35 @@ class _Redactor:
 
     def _apply(self, pattern: re.Pattern[str], text: str) -> str:
         """Replace what a user's pattern finds, a window at a time so that a slow one is noticed."""
-        parts: list[str] = []
+        spans: list[tuple[int, int]] = []
         start, began = 0, time.thread_time()
         while start < len(text):
             end = start + _WINDOW
-            end = max(text.rfind(" ", end - 512, end), end - 512) if end < len(text) else end
-            parts.append(pattern.sub(_REDACTED, text[start:end]))
-            start = end
-            if time.thread_time() - began > _SLOW_PATTERN * (1 + start // 100_000):
+            space = text.rfind(" ", end - 512, end) if end < len(text) else end
+            spans += [
+                match.span() for match in pattern.finditer(text, start, max(space, end - 512))
+            ]
+            start = space if space >= 0 else end - 768  # what lies across a cut is found again
+            if time.thread_time() - began > _SLOW_PATTERN * min(1 + start // 100_000, 2):
                 _log(f"redact_patterns: {pattern.pattern!r} is too slow for a text; it was dropped")
                 return _REDACTED
-        return "".join(parts)
+        return _without(text, spans)
 
 
 def _without_secrets(text: str) -> str:
+    found = find_secrets(text)
+    return _without(text, [(start, end) for start, end, _, _ in found]) if found else text
+
+
+def _without(text: str, spans: list[tuple[int, int]]) -> str:
+    """Replace parts of a text, given in the order of their starts; they may overlap."""
     parts: list[str] = []
     done = 0
-    for start, end, _, _ in find_secrets(text):
-        if start >= done:
-            parts += text[done:start], _REDACTED
-        done = max(done, end)
-    return "".join([*parts, text[done:]]) if done else text
+    for start, end in spans:
+        if end > done and start < end:
+            parts += (text[done:start], _REDACTED) if start >= done else ()
+            done = end
+    return "".join([*parts, text[done:]])
 
 
 def _check_pattern(pattern: str) -> None:
