@@ -2940,49 +2940,35 @@ def _first(iterate: Callable[[], Iterable[Any]], most: int) -> list[Any]:
 _pattern = lru_cache(maxsize=None)(re.compile)  # most runs never need most patterns
 _SUSPECT = re.compile("[-_=:@<!#$%&*0-9AJKL~\"'`\n]").search  # no secret is without one of these
 _SHORTEST_SECRET = 8  # characters
-_SHORTEST_TOKEN = 16  # of those that are known by their shape
 _HUGE = 1 << 4_000  # 1,205 digits; Python refuses to write integers of more than 4,300
 
 # Names in snake_case, one rule for keys of dicts and names in texts. What ends so is secret.
 _SECRET_NAME = (
     r"(?:^|_)(?:[a-z0-9]*(?:pass(?:code|phrase|w(?:or)?d|wort)|secret|(?:access|api|auth"
-    r"|private)key)s?"
-    r"|[a-z0-9]*token|(?:access|api|auth|bearer|id|refresh|session)_tokens|pwd|[a-z]*pw|secret_id"
-    r"|(?:access|account|activation|admin|api|app|application|auth|client|consumer"
-    r"|crypto|decryption|deploy|encryption|hmac|integration|kms|licen[cs]e|master|private|product"
-    r"|root"
-    r"|secret|server|service|service_role|session|shared|shared_access|signature|signing|ssh"
-    r"|storage"
-    r"|subscription|unseal|wallet|webhook)_?keys?|(?:account|admin|app|auth|basic|db|email|ftp"
-    r"|http|key|login"
-    r"|mail|my\w*|pg|postgres\w*|proxy|redis|root|smtp|ssh|store|sudo|user|vpn|wifi)_?pass"
-    r"|credentials?"
-    r"|creds?|(?:authorization|auth)|cookies?|csrf|xsrf|jwts?|bearer|pat|pin|otp|totp|cvv2?|cvc2?"
-    r"|ssn|dsn"
-    r"|[a-z]*sess(?:ion)?id|mnemonic|(?:seed|recovery|secret)_(?:phrase|words)|(?:access|auth"
-    r"|authorization"
-    r"|backup|device|login|mfa|one_time|otp|pin|recovery|scratch|security|sms|user"
-    r"|verification)_codes?"
+    r"|private)key)s?|[a-z0-9]*token|(?:access|api|auth|bearer|id|refresh|session)_tokens|pwd"
+    r"|[a-z]*pw|secret_id|(?:access|account|activation|admin|api|app|application|auth|client"
+    r"|consumer|crypto|decryption|deploy|encryption|hmac|integration|kms|licen[cs]e|master|private"
+    r"|product|root|secret|server|service|service_role|session|shared|shared_access|signature"
+    r"|signing|ssh|storage|subscription|unseal|wallet|webhook)_?keys?|(?:account|admin|app|auth"
+    r"|basic|db|email|ftp|http|key|login|mail|my\w*|pg|postgres\w*|proxy|redis|root|smtp|ssh|store"
+    r"|sudo|user|vpn|wifi)_?pass|credentials?|creds?|(?:authorization|auth)|cookies?|csrf|xsrf"
+    r"|jwts?|bearer|pat|pin|otp|totp|cvv2?|cvc2?|ssn|dsn|[a-z]*sess(?:ion)?id|mnemonic|(?:seed"
+    r"|recovery|secret)_(?:phrase|words)|(?:access|auth|authorization|backup|device|login|mfa"
+    r"|one_time|otp|pin|recovery|scratch|security|sms|user|verification)_codes?"
     r"|(?:credit_?)?card(?:_?(?:no|num|number))|credit_?card|conn(?:ection)?_?str(?:ing)?|(?:amqp"
-    r"|\w*broker"
-    r"|\w*database|db|jdbc|mongo\w*|mysql|pg|postgres\w*|rabbitmq|redis|sql\w*|sas"
-    r"|(?:pre)?signed)_ur[il])"
-    r"(?:_?(?:[0-9]+|v[0-9]+)|_(?:again|b64|backup|base|base64|confirm|confirmation|current|data"
-    r"|default|dev"
-    r"|enc|encrypted|hash|header|hex|jar|json|live|main|new|old|pem|plain|plaintext|primary|prod"
-    r"|production"
-    r"|raw|repeat|secondary|staging|string|test|text|value))*$"
+    r"|\w*broker|\w*database|db|jdbc|mongo\w*|mysql|pg|postgres\w*|rabbitmq|redis|sql\w*|sas"
+    r"|(?:pre)?signed)_ur[il])(?:_?(?:[0-9]+|v[0-9]+)|_(?:again|b64|backup|base|base64|confirm"
+    r"|confirmation|current|data|default|dev|enc|encrypted|hash|header|hex|jar|json|live|main|new"
+    r"|old|pem|plain|plaintext|primary|prod|production|raw|repeat|secondary|staging|string|test"
+    r"|text|value))*$"
 )
 # What is no secret although it ends so, and what is one if its value is random.
 _PUBLIC_NAME = (
     r"_(?:at|in)$|^(?:has|is|max|min|missing|n|needs?|no|num|per|requires?|uses?)_|_per_|(?:^"
-    r"|_)(?:added|begin|bos|cls"
-    r"|completion|continuation|cursor|end|eom|eos|eot|first|image|input|last|mask|next|output|pad"
-    r"|page|pagination"
-    r"|paging|prev|previous|prompt|sep|special|start|stop|sync|text|trigger|unk)_token$|(?:^"
-    r"|_)(?:cache|dedup"
-    r"|file|foreign|gpg|hash|idempotency|index|lookup|object|partition|primary|public|query|row|s3"
-    r"|sort)_keys?$"
+    r"|_)(?:added|begin|bos|cls|completion|continuation|cursor|end|eom|eos|eot|first|image|input"
+    r"|last|mask|next|output|pad|page|pagination|paging|prev|previous|prompt|sep|special|start"
+    r"|stop|sync|text|trigger|unk)_token$|(?:^|_)(?:cache|dedup|file|foreign|gpg|hash|idempotency"
+    r"|index|lookup|object|partition|primary|public|query|row|s3|sort)_keys?$"
 )
 _DOUBTFUL_NAME = (
     r"_keys?$|_pass$|(?:^|_)session$|^(?!.*_ur[il]$).*(?:pass|secret|token|auth|cookie)\w*_"
@@ -3043,10 +3029,9 @@ _SHAPES = (
     ("J", r"J(?<=eyJ)(?:(?<=(?<![\w-])...)|(?<=\\[nrt]...))[\w-]{6,4096}\.(?:[\w-]*\.){0,3}[\w-]+"),
     ("J", r"J(?:(?<=IQoJ)b3JpZ2lu[\w+/=%-]{20,}|(?<=[A-Za-z0-9]{40}J)QQJ99[A-Za-z0-9]{20,})"),
     ("A", r"A(?=[A-Z3z]|Iza)(?:(?:(?<![\w+/].)|(?<=\\[nrt].))(?:Iza[\w-]{30,}|(?:KI|SI|BI|CC|ID|RO"
-        r"|GP|NP)A[A-Z0-9]{12,}|3T[A-Z0-9]{17}"
-        r"(?!\w)|BSK[\w+/]{60,}=*|KCp[A-Za-z0-9]{40,}|KID[A-Za-z0-9]{32}|T[ACS]TT3[\w=-]{20,}"
-        r"|TBB[A-Za-z0-9]{24,}"
-        r"|QVN[\w-]{35,}|3-[A-Z0-9]{6}-[A-Z0-9-]{20,}|C[0-9a-f]{32}(?!\w)|A{18,}[\w%]{60,})"
+        r"|GP|NP)A[A-Z0-9]{12,}|3T[A-Z0-9]{17}(?!\w)|BSK[\w+/]{60,}=*|KCp[A-Za-z0-9]{40,}"
+        r"|KID[A-Za-z0-9]{32}|T[ACS]TT3[\w=-]{20,}|TBB[A-Za-z0-9]{24,}|QVN[\w-]{35,}"
+        r"|3-[A-Z0-9]{6}-[A-Z0-9-]{20,}|C[0-9a-f]{32}(?!\w)|A{18,}[\w%]{60,})"
         r"|(?<=[\w+/-]{40}A)z(?:Se|Ca|Fu)[\w-]{5,}=*|(?<=EA)A[A-Z0-9]"
         r"[\w-]{55,}|(?<=[\w+/]{70}\+A)(?:St|MC|Ba|CR)[\w+/]{5,}=*)"),
     ("K", r"K(?:(?<=SK)[0-9a-f]{32}(?!\w)|(?<=EZ[AT]K)[A-Za-z0-9]{54}|(?<=ZXlK)[\w+/=-]{60,})"),
@@ -3056,14 +3041,13 @@ _SHAPES = (
     ("~", r"~(?:(?<=[\w.~-]{3}[0-9]Q~)[\w.~-]{31,}|(?<=sha256~)[\w-]{40,})"),
     ("/0", r"/0(?:(?<=1//0)[\w-]{30,}|(?<=4/0)A[\w-]{30,})"),
     (".", r"\.(?=atlasv1\.|[\w-]{6}\.|[\w=-]{16})(?:(?<=[A-Za-z0-9]{14}\.)atlasv1\.[\w=-]{40,}"
-        r"|(?<=pat[A-Za-z0-9]{14}\.)[0-9a-f]{64}"
-        r"|(?<=[0-9a-f]{32}\.)[A-Za-z0-9]{16}(?!\w|\.\w)|(?:(?<=[MNO][\w-]{23}\.)"
-        r"|(?<=[MNO][\w-]{24}\.)"
+        r"|(?<=pat[A-Za-z0-9]{14}\.)[0-9a-f]{64}|(?<=[0-9a-f]{32}\.)[A-Za-z0-9]{16}(?!\w|\.\w)"
+        r"|(?:(?<=[MNO][\w-]{23}\.)|(?<=[MNO][\w-]{24}\.)"
         r"|(?<=[MNO][\w-]{25}\.)|(?<=[MNO][\w-]{27}\.))[\w-]{6}\.[\w-]{27,45})"),
-    ("-", r"-(?=us[0-9]|[0-9a-f]{8}-)(?<=[0-9a-f]{32}-)(?:us[0-9]{1,2}|[0-9a-f]{8}-[0-9a-f]{8})(?!"
-        r"\w)"),
-    (":", r":(?=[\w-]{32})(?:(?<=[0-9]{8}:)A[\w-]{34}|(?:(?<=[0-9]{13}:)|(?<=-[0-9a-f]{12}:))[0-9a"
-        r"-f]{32})(?![\w-])"),
+    ("-", r"-(?=us[0-9]|[0-9a-f]{8}-)(?<=[0-9a-f]{32}-)(?:us[0-9]{1,2}"
+        r"|[0-9a-f]{8}-[0-9a-f]{8})(?!\w)"),
+    (":", r":(?=[\w-]{32})(?:(?<=[0-9]{8}:)A[\w-]{34}|(?:(?<=[0-9]{13}:)"
+        r"|(?<=-[0-9a-f]{12}:))[0-9a-f]{32})(?![\w-])"),
     ("_mmk", r"_mmk(?<=[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk)"),
     ("dapi", r"dapi[0-9a-f]{32}(?:-[0-9])?"),
     ("cio", r"cio(?=[A-Za-z]*[0-9])[A-Za-z0-9]{32}(?!\w)"),
@@ -3095,31 +3079,33 @@ _OPENINGS = {
     "@": (
         ("oracle", "any", r"jdbc:oracle:\w+:[\w.$#-]+/([^\s@]+)@"),
         ("@tcp(", "any", r"[\w.-]+:([^\s@]+)@tcp\("),
-        ("://", "any", r"://[^\s/?#\"'<>@:\[]*:(?![0-9]{1,5}(?:[/?#]|\Z))([^\s\"'<>`]{1,400})@(?=["
-            r"\w.\[$<{%-])"),
+        ("://", "any", r"://[^\s/?#\"'<>@:\[]*:(?![0-9]{1,5}(?:[/?#]|\Z))([^\s\"'<>`]{1,400})"
+            r"@(?=[\w.\[$<{%-])"),
         ("://", "random", r"://([^\s/?#\"'<>@:]{16,400})(?::[^\s\"'<>]{0,400})?@"),
     ),
     "/": (
-        ("://", "random", r"://[^\s\"'<>?#]{0,99}?" + _URL_WORDS + r"[\w.-]{0,99}/([^\s\"'<>?#:]{1"
-            r"6,400})"),
+        ("://", "random", r"://[^\s\"'<>?#]{0,99}?" + _URL_WORDS + r"[\w.-]{0,99}/"
+            r"([^\s\"'<>?#:]{16,400})"),
     ),
     "(": tuple(
-        (f"{quote}, ", "name", rf"\(\s*b?\\*{quote}([\w.-]{{2,64}})\\*{quote}, b?\\*{quote}([^\"'"
-            rf"\\\n]{{4,400}})\\*{quote}\s*\)")
+        (f"{quote}, ", "name", rf"\(\s*b?\\*{quote}([\w.-]{{2,64}})\\*{quote}, b?\\*{quote}"
+            rf"([^\"'\\\n]{{4,400}})\\*{quote}\s*\)")
         for quote in "\"'"
     ),
     "<": (
-        ("</", "name", r"<([\w.:-]{2,64})(?:\s[^<>]{0,400})?>(?:<!\[cdata\[)?([^<>\]]{1,4096})(?:"
-            r"\]\]>)?</"),
+        ("</", "name", r"<([\w.:-]{2,64})(?:\s[^<>]{0,400})?>(?:<!\[cdata\[)?([^<>\]]{1,4096})"
+            r"(?:\]\]>)?</"),
         ("<key>", "name", r"<key>([^<]{1,64})</key>(?:\s|\\+n)*<string>([^<]{1,4096})"),
     ),
-    "-": (("--", "name", r"--([a-z][\w-]{2,40})(?:[ \t]+\\*[\"']?|\\*[\"'],\s*\\*[\"'])(?!-)([^\s"
-    r"\"'\\<]+)"),),
+    "-": (
+        ("--", "name", r"--([a-z][\w-]{2,40})(?:[ \t]+\\*[\"']?|\\*[\"'],\s*\\*[\"'])"
+            r"(?!-)([^\s\"'\\<]+)"),
+    ),
     " -": (
-        ("curl", "any", r"curl" + _UP_TO + r"(?:-u|--(?:proxy-)?user)[ =]?\\*[\"']?[^\s\"':\\]*:(["
-            r"^\s\"'\\]+)"),
-        ("curl", "any", r"curl" + _UP_TO + r"(?:-b|--cookie)[ =]?\\*[\"']?([^\s\"'=\\]+=[^\"'\n]+)"
-            r""),
+        ("curl", "any", r"curl" + _UP_TO + r"(?:-u|--(?:proxy-)?user)[ =]?\\*[\"']?[^\s\"':\\]*:"
+            r"([^\s\"'\\]+)"),
+        ("curl", "any", r"curl" + _UP_TO + r"(?:-b|--cookie)[ =]?\\*[\"']?"
+            r"([^\s\"'=\\]+=[^\"'\n]+)"),
         ("mysql", "any", r"mysql[\w-]*" + _UP_TO + r"-p(?![0-9]+\b)[\"']?([^\s\"']+)"),
         ("mariadb", "any", r"mariadb[\w-]*" + _UP_TO + r"-p(?![0-9]+\b)[\"']?([^\s\"']+)"),
         ("pass", "name", r"\s-([a-z]*pass\w*)[ \t]+[\"']?([^\s\"'<-][^\s\"'<]*)"),
@@ -3138,19 +3124,17 @@ _SIGNS = (r"=(?<![=!<>]=)(?!=|~ )", r":(?<![^\w][0-9]{2}:)(?!//)")  # a == b, 12
 _WORD = r"[ \t]{0,20}\]?(?:[\"'`]\\*|;touq&)?([\w.$-]{2,80})"  # backwards
 _NAME = r"[ \t]{0,20}\]?((?:[\"'`]\\*|;touq&)?)([\w.$-]{2,80})(?=(.?))"
 _PAIR = (  # of a name and a value, backwards from the second
-    r"[\"'\\]*(?:[\s,;]|n\\+)+\\*[\"']?\\*([\w.-]{2,80})\\*[\"']?\\*\s*[:=][\"'\\]*"
-    r"(?:eman|yek|di|emaN|yeK)"
+    r"[\"'\\]*(?:[\s,;]|n\\+)+\\*[\"']?\\*([\w.-]{2,80})\\*[\"']?\\*\s*[:=][\"'\\]*(?:eman|yek|di"
+    r"|emaN|yeK)"
 )
 _VALUE = (
-    r"(?:=>|:=|=|:(?:[ \t]*[A-Za-z](?:[\w.\[\]|, ]{0,40} |[\w.\[\]|]{0,40})=(?= ?\\*[\"']))?)((?:"
-    r"\s|\\+[nrt]){0,20}(?:[|>][-+]?(?:\s|\\+[nrt]){1,20})?)"
-    r"(?:Secret\w{0,20}\((?=\\*[\"'])|[rbfuRBFU]{1,2}(?=\\*[\"']))?((?:\\*(?:\"{3}|'{3}|[\"'`])"
-    r"|&quot;)?)"
+    r"(?:=>|:=|=|:(?:[ \t]*[A-Za-z](?:[\w.\[\]|, ]{0,40} |[\w.\[\]|]{0,40})=(?= ?\\*[\"']))?)"
+    r"((?:\s|\\+[nrt]){0,20}(?:[|>][-+]?(?:\s|\\+[nrt]){1,20})?)(?:Secret\w{0,20}\((?=\\*[\"'])"
+    r"|[rbfuRBFU]{1,2}(?=\\*[\"']))?((?:\\*(?:\"{3}|'{3}|[\"'`])|&quot;)?)"
 )
 # Names whose values are secret in a URL, and one that says that the name is before it.
 _IN_CONTEXT = (
-    r"(?i)(?:^|[_-])(?:key|sig|signature|code|ticket|credential|hash|t)$|^(?:value"
-    r"|phrase|words)$"
+    r"(?i)(?:^|[_-])(?:key|sig|signature|code|ticket|credential|hash|t)$|^(?:value|phrase|words)$"
 )
 _BARE = (
     r"(?:[^\s\"'`<>,;&()\[\]{}|\\]|[,;&](?![\s\"'\\]|\Z|[\w.%-]{1,40}\s?[=:])"
@@ -3158,20 +3142,16 @@ _BARE = (
 )
 _PLACEHOLDER = (
     r"(?:(?i:bearer|basic|token) ?)?(?:(?i:[^\w$%{<\[@]*|\[redacted.*|%\(\w+\)[sdrvq]|%[sdrvq]"
-    r"|%\w+%|sk-[*x.\u2022-]*|[*x.\u2022-]{2,}"
-    r"|(?:\w+[-_])?(?:your|insert|enter|replace|change|put|add|example|dummy)(?:me|[-_ ][\w -]*)?"
-    r"|n/?a|none|null|nil|true"
-    r"|undefined|false|todo|tbd|unset|(?-i:![a-z]+)|required|optional|string|str|bytes|any|hidden"
-    r"|redacted|masked)"
-    r"|<[^<>]*>|\$*\{+[^{}]*\}*|\$\(.*|\$[A-Z_][A-Z0-9_]*|&\w{2,6}|[A-Z]+_[A-Z][A-Z_]*"
-    r"|\[[A-Z _-]+\])[.,]?"
+    r"|%\w+%|sk-[*x.\u2022-]*|[*x.\u2022-]{2,}|(?:\w+[-_])?(?:your|insert|enter|replace|change|put"
+    r"|add|example|dummy)(?:me|[-_ ][\w -]*)?|n/?a|none|null|nil|true|undefined|false|todo|tbd"
+    r"|unset|(?-i:![a-z]+)|required|optional|string|str|bytes|any|hidden|redacted|masked)|<[^<>]*>"
+    r"|\$*\{+[^{}]*\}*|\$\(.*|\$[A-Z_][A-Z0-9_]*|&\w{2,6}|[A-Z]+_[A-Z][A-Z_]*|\[[A-Z _-]+\])[.,]?"
 )
 _WORDS = r"[~./]{0,3}[^\W\d_]+(?:[-_./:+'\u2019]{1,2}[^\W\d_]+)*[-_./:!?\u2026]*"
 _FIGURE = (  # oauth2, RFC6750, SHA-256, 2024-01-31, 30s, 3rd, 12-character
     r"(?i:(?:oauth|sha|md|http|tls|ssl|x|v|base|utf|aes|rsa|ed|[hre]s|ntlmv?|ipv|web|rfc|iso|s|k|p"
-    r"|gpt)[-/]?[0-9.]+"
-    r"[a-z]{0,2}(?:[-_][a-z]+)*|[0-9]{4}-[0-9]{2}-[0-9]{2}\S*|[0-9]+(?:[.,:][0-9]+)+"
-    r"|[0-9]{1,4}[a-z%]{0,3}|[0-9]+-[a-z-]+)[.,:]?"
+    r"|gpt)[-/]?[0-9.]+[a-z]{0,2}(?:[-_][a-z]+)*|[0-9]{4}-[0-9]{2}-[0-9]{2}\S*"
+    r"|[0-9]+(?:[.,:][0-9]+)+|[0-9]{1,4}[a-z%]{0,3}|[0-9]+-[a-z-]+)[.,:]?"
 )
 # A text without so long a run of these has no token; searching bytes for one byte is quickest.
 _RUNS = bytes(120 if chr(c).isalnum() or chr(c) in "_+/.~%-" else 32 for c in range(256))
@@ -3225,8 +3205,7 @@ def _is_secret_text(secrecy: int, text: str) -> bool:
     """Return whether a text under a name of this secrecy is to be hidden."""
     if secrecy == _UNLESS_WORD:
         word = _pattern(
-            r"(?:\\[nrt]|\W){0,24}(?:[^\W\d_]{0,24}|[0-9]{1,6})\W{0,24}"
-            r"|<[^<>]{1,40}>"
+            r"(?:\\[nrt]|\W){0,24}(?:[^\W\d_]{0,24}|[0-9]{1,6})\W{0,24}|<[^<>]{1,40}>"
         ).fullmatch(text)
         return word is None or not _is_plain(text)
     return secrecy == _SECRET or (secrecy == _IF_RANDOM and len(text) >= 8 and not _is_plain(text))
