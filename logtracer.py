@@ -3852,49 +3852,35 @@ def _first(iterate: Callable[[], Iterable[Any]], most: int) -> list[Any]:
 _pattern = lru_cache(maxsize=None)(re.compile)  # most runs never need most patterns
 _SUSPECT = re.compile("[-_=:@<!#$%&*0-9AJKL~\"'`\n]").search  # no secret is without one of these
 _SHORTEST_SECRET = 8  # characters
-_SHORTEST_TOKEN = 16  # of those that are known by their shape
 _HUGE = 1 << 4_000  # 1,205 digits; Python refuses to write integers of more than 4,300
 
 # Names in snake_case, one rule for keys of dicts and names in texts. What ends so is secret.
 _SECRET_NAME = (
     r"(?:^|_)(?:[a-z0-9]*(?:pass(?:code|phrase|w(?:or)?d|wort)|secret|(?:access|api|auth"
-    r"|private)key)s?"
-    r"|[a-z0-9]*token|(?:access|api|auth|bearer|id|refresh|session)_tokens|pwd|[a-z]*pw|secret_id"
-    r"|(?:access|account|activation|admin|api|app|application|auth|client|consumer"
-    r"|crypto|decryption|deploy|encryption|hmac|integration|kms|licen[cs]e|master|private|product"
-    r"|root"
-    r"|secret|server|service|service_role|session|shared|shared_access|signature|signing|ssh"
-    r"|storage"
-    r"|subscription|unseal|wallet|webhook)_?keys?|(?:account|admin|app|auth|basic|db|email|ftp"
-    r"|http|key|login"
-    r"|mail|my\w*|pg|postgres\w*|proxy|redis|root|smtp|ssh|store|sudo|user|vpn|wifi)_?pass"
-    r"|credentials?"
-    r"|creds?|(?:authorization|auth)|cookies?|csrf|xsrf|jwts?|bearer|pat|pin|otp|totp|cvv2?|cvc2?"
-    r"|ssn|dsn"
-    r"|[a-z]*sess(?:ion)?id|mnemonic|(?:seed|recovery|secret)_(?:phrase|words)|(?:access|auth"
-    r"|authorization"
-    r"|backup|device|login|mfa|one_time|otp|pin|recovery|scratch|security|sms|user"
-    r"|verification)_codes?"
+    r"|private)key)s?|[a-z0-9]*token|(?:access|api|auth|bearer|id|refresh|session)_tokens|pwd"
+    r"|[a-z]*pw|secret_id|(?:access|account|activation|admin|api|app|application|auth|client"
+    r"|consumer|crypto|decryption|deploy|encryption|hmac|integration|kms|licen[cs]e|master|private"
+    r"|product|root|secret|server|service|service_role|session|shared|shared_access|signature"
+    r"|signing|ssh|storage|subscription|unseal|wallet|webhook)_?keys?|(?:account|admin|app|auth"
+    r"|basic|db|email|ftp|http|key|login|mail|my\w*|pg|postgres\w*|proxy|redis|root|smtp|ssh|store"
+    r"|sudo|user|vpn|wifi)_?pass|credentials?|creds?|(?:authorization|auth)|cookies?|csrf|xsrf"
+    r"|jwts?|bearer|pat|pin|otp|totp|cvv2?|cvc2?|ssn|dsn|[a-z]*sess(?:ion)?id|mnemonic|(?:seed"
+    r"|recovery|secret)_(?:phrase|words)|(?:access|auth|authorization|backup|device|login|mfa"
+    r"|one_time|otp|pin|recovery|scratch|security|sms|user|verification)_codes?"
     r"|(?:credit_?)?card(?:_?(?:no|num|number))|credit_?card|conn(?:ection)?_?str(?:ing)?|(?:amqp"
-    r"|\w*broker"
-    r"|\w*database|db|jdbc|mongo\w*|mysql|pg|postgres\w*|rabbitmq|redis|sql\w*|sas"
-    r"|(?:pre)?signed)_ur[il])"
-    r"(?:_?(?:[0-9]+|v[0-9]+)|_(?:again|b64|backup|base|base64|confirm|confirmation|current|data"
-    r"|default|dev"
-    r"|enc|encrypted|hash|header|hex|jar|json|live|main|new|old|pem|plain|plaintext|primary|prod"
-    r"|production"
-    r"|raw|repeat|secondary|staging|string|test|text|value))*$"
+    r"|\w*broker|\w*database|db|jdbc|mongo\w*|mysql|pg|postgres\w*|rabbitmq|redis|sql\w*|sas"
+    r"|(?:pre)?signed)_ur[il])(?:_?(?:[0-9]+|v[0-9]+)|_(?:again|b64|backup|base|base64|confirm"
+    r"|confirmation|current|data|default|dev|enc|encrypted|hash|header|hex|jar|json|live|main|new"
+    r"|old|pem|plain|plaintext|primary|prod|production|raw|repeat|secondary|staging|string|test"
+    r"|text|value))*$"
 )
 # What is no secret although it ends so, and what is one if its value is random.
 _PUBLIC_NAME = (
     r"_(?:at|in)$|^(?:has|is|max|min|missing|n|needs?|no|num|per|requires?|uses?)_|_per_|(?:^"
-    r"|_)(?:added|begin|bos|cls"
-    r"|completion|continuation|cursor|end|eom|eos|eot|first|image|input|last|mask|next|output|pad"
-    r"|page|pagination"
-    r"|paging|prev|previous|prompt|sep|special|start|stop|sync|text|trigger|unk)_token$|(?:^"
-    r"|_)(?:cache|dedup"
-    r"|file|foreign|gpg|hash|idempotency|index|lookup|object|partition|primary|public|query|row|s3"
-    r"|sort)_keys?$"
+    r"|_)(?:added|begin|bos|cls|completion|continuation|cursor|end|eom|eos|eot|first|image|input"
+    r"|last|mask|next|output|pad|page|pagination|paging|prev|previous|prompt|sep|special|start"
+    r"|stop|sync|text|trigger|unk)_token$|(?:^|_)(?:cache|dedup|file|foreign|gpg|hash|idempotency"
+    r"|index|lookup|object|partition|primary|public|query|row|s3|sort)_keys?$"
 )
 _DOUBTFUL_NAME = (
     r"_keys?$|_pass$|(?:^|_)session$|^(?!.*_ur[il]$).*(?:pass|secret|token|auth|cookie)\w*_"
@@ -3955,10 +3941,9 @@ _SHAPES = (
     ("J", r"J(?<=eyJ)(?:(?<=(?<![\w-])...)|(?<=\\[nrt]...))[\w-]{6,4096}\.(?:[\w-]*\.){0,3}[\w-]+"),
     ("J", r"J(?:(?<=IQoJ)b3JpZ2lu[\w+/=%-]{20,}|(?<=[A-Za-z0-9]{40}J)QQJ99[A-Za-z0-9]{20,})"),
     ("A", r"A(?=[A-Z3z]|Iza)(?:(?:(?<![\w+/].)|(?<=\\[nrt].))(?:Iza[\w-]{30,}|(?:KI|SI|BI|CC|ID|RO"
-        r"|GP|NP)A[A-Z0-9]{12,}|3T[A-Z0-9]{17}"
-        r"(?!\w)|BSK[\w+/]{60,}=*|KCp[A-Za-z0-9]{40,}|KID[A-Za-z0-9]{32}|T[ACS]TT3[\w=-]{20,}"
-        r"|TBB[A-Za-z0-9]{24,}"
-        r"|QVN[\w-]{35,}|3-[A-Z0-9]{6}-[A-Z0-9-]{20,}|C[0-9a-f]{32}(?!\w)|A{18,}[\w%]{60,})"
+        r"|GP|NP)A[A-Z0-9]{12,}|3T[A-Z0-9]{17}(?!\w)|BSK[\w+/]{60,}=*|KCp[A-Za-z0-9]{40,}"
+        r"|KID[A-Za-z0-9]{32}|T[ACS]TT3[\w=-]{20,}|TBB[A-Za-z0-9]{24,}|QVN[\w-]{35,}"
+        r"|3-[A-Z0-9]{6}-[A-Z0-9-]{20,}|C[0-9a-f]{32}(?!\w)|A{18,}[\w%]{60,})"
         r"|(?<=[\w+/-]{40}A)z(?:Se|Ca|Fu)[\w-]{5,}=*|(?<=EA)A[A-Z0-9]"
         r"[\w-]{55,}|(?<=[\w+/]{70}\+A)(?:St|MC|Ba|CR)[\w+/]{5,}=*)"),
     ("K", r"K(?:(?<=SK)[0-9a-f]{32}(?!\w)|(?<=EZ[AT]K)[A-Za-z0-9]{54}|(?<=ZXlK)[\w+/=-]{60,})"),
@@ -3968,14 +3953,13 @@ _SHAPES = (
     ("~", r"~(?:(?<=[\w.~-]{3}[0-9]Q~)[\w.~-]{31,}|(?<=sha256~)[\w-]{40,})"),
     ("/0", r"/0(?:(?<=1//0)[\w-]{30,}|(?<=4/0)A[\w-]{30,})"),
     (".", r"\.(?=atlasv1\.|[\w-]{6}\.|[\w=-]{16})(?:(?<=[A-Za-z0-9]{14}\.)atlasv1\.[\w=-]{40,}"
-        r"|(?<=pat[A-Za-z0-9]{14}\.)[0-9a-f]{64}"
-        r"|(?<=[0-9a-f]{32}\.)[A-Za-z0-9]{16}(?!\w|\.\w)|(?:(?<=[MNO][\w-]{23}\.)"
-        r"|(?<=[MNO][\w-]{24}\.)"
+        r"|(?<=pat[A-Za-z0-9]{14}\.)[0-9a-f]{64}|(?<=[0-9a-f]{32}\.)[A-Za-z0-9]{16}(?!\w|\.\w)"
+        r"|(?:(?<=[MNO][\w-]{23}\.)|(?<=[MNO][\w-]{24}\.)"
         r"|(?<=[MNO][\w-]{25}\.)|(?<=[MNO][\w-]{27}\.))[\w-]{6}\.[\w-]{27,45})"),
-    ("-", r"-(?=us[0-9]|[0-9a-f]{8}-)(?<=[0-9a-f]{32}-)(?:us[0-9]{1,2}|[0-9a-f]{8}-[0-9a-f]{8})(?!"
-        r"\w)"),
-    (":", r":(?=[\w-]{32})(?:(?<=[0-9]{8}:)A[\w-]{34}|(?:(?<=[0-9]{13}:)|(?<=-[0-9a-f]{12}:))[0-9a"
-        r"-f]{32})(?![\w-])"),
+    ("-", r"-(?=us[0-9]|[0-9a-f]{8}-)(?<=[0-9a-f]{32}-)(?:us[0-9]{1,2}"
+        r"|[0-9a-f]{8}-[0-9a-f]{8})(?!\w)"),
+    (":", r":(?=[\w-]{32})(?:(?<=[0-9]{8}:)A[\w-]{34}|(?:(?<=[0-9]{13}:)"
+        r"|(?<=-[0-9a-f]{12}:))[0-9a-f]{32})(?![\w-])"),
     ("_mmk", r"_mmk(?<=[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk)"),
     ("dapi", r"dapi[0-9a-f]{32}(?:-[0-9])?"),
     ("cio", r"cio(?=[A-Za-z]*[0-9])[A-Za-z0-9]{32}(?!\w)"),
@@ -3985,7 +3969,7 @@ _SHAPES = (
 # What opens a secret, by a character or two and a word of the lower-cased text, and how the last
 # group is judged: hidden unless a placeholder; unless a word; if random; or by the name before it.
 _IS = r"s?(?:\b[^.:;=\n\"'`]{0,40}?\s(?:are|be|is|to|was)(?: now| set| changed| reset)?(?: to)?:?)"
-_SAID = r"\s+(?:\\*[\"'`\u201c])?(?!\w+\()([^\s\"'`\u201d]{3,})"
+_SAID = r"\s+(?:\\*[\"'`\u201c])?(?!\w*[(\[])([^\s\"'`\u201d]{3,})"
 _URL_WORDS = "(?:activat|auth|confirm|hook|invit|login|magic|recover|reset|unlock|verif)"
 _UP_TO = r"\b[^|;]{0,200}?\s"
 _OPENINGS = {
@@ -4007,31 +3991,33 @@ _OPENINGS = {
     "@": (
         ("oracle", "any", r"jdbc:oracle:\w+:[\w.$#-]+/([^\s@]+)@"),
         ("@tcp(", "any", r"[\w.-]+:([^\s@]+)@tcp\("),
-        ("://", "any", r"://[^\s/?#\"'<>@:\[]*:(?![0-9]{1,5}(?:[/?#]|\Z))([^\s\"'<>`]{1,400})@(?=["
-            r"\w.\[$<{%-])"),
+        ("://", "any", r"://[^\s/?#\"'<>@:\[]*:(?![0-9]{1,5}(?:[/?#]|\Z))([^\s\"'<>`]{1,400})"
+            r"@(?=[\w.\[$<{%-])"),
         ("://", "random", r"://([^\s/?#\"'<>@:]{16,400})(?::[^\s\"'<>]{0,400})?@"),
     ),
     "/": (
-        ("://", "random", r"://[^\s\"'<>?#]{0,99}?" + _URL_WORDS + r"[\w.-]{0,99}/([^\s\"'<>?#:]{1"
-            r"6,400})"),
+        ("://", "random", r"://[^\s\"'<>?#]{0,99}?" + _URL_WORDS + r"[\w.-]{0,99}/"
+            r"([^\s\"'<>?#:]{16,400})"),
     ),
     "(": tuple(
-        (f"{quote}, ", "name", rf"\(\s*b?\\*{quote}([\w.-]{{2,64}})\\*{quote}, b?\\*{quote}([^\"'"
-            rf"\\\n]{{4,400}})\\*{quote}\s*\)")
+        (f"{quote}, ", "name", rf"\(\s*b?\\*{quote}([\w.-]{{2,64}})\\*{quote}, b?\\*{quote}"
+            rf"([^\"'\\\n]{{4,400}})\\*{quote}\s*\)")
         for quote in "\"'"
     ),
     "<": (
-        ("</", "name", r"<([\w.:-]{2,64})(?:\s[^<>]{0,400})?>(?:<!\[cdata\[)?([^<>\]]{1,4096})(?:"
-            r"\]\]>)?</"),
+        ("</", "name", r"<([\w.:-]{2,64})(?:\s[^<>]{0,400})?>(?:<!\[cdata\[)?([^<>\]]{1,4096})"
+            r"(?:\]\]>)?</"),
         ("<key>", "name", r"<key>([^<]{1,64})</key>(?:\s|\\+n)*<string>([^<]{1,4096})"),
     ),
-    "-": (("--", "name", r"--([a-z][\w-]{2,40})(?:[ \t]+\\*[\"']?|\\*[\"'],\s*\\*[\"'])(?!-)([^\s"
-    r"\"'\\<]+)"),),
+    "-": (
+        ("--", "name", r"--([a-z][\w-]{2,40})(?:[ \t]+\\*[\"']?|\\*[\"'],\s*\\*[\"'])"
+            r"(?!-)([^\s\"'\\<]+)"),
+    ),
     " -": (
-        ("curl", "any", r"curl" + _UP_TO + r"(?:-u|--(?:proxy-)?user)[ =]?\\*[\"']?[^\s\"':\\]*:(["
-            r"^\s\"'\\]+)"),
-        ("curl", "any", r"curl" + _UP_TO + r"(?:-b|--cookie)[ =]?\\*[\"']?([^\s\"'=\\]+=[^\"'\n]+)"
-            r""),
+        ("curl", "any", r"curl" + _UP_TO + r"(?:-u|--(?:proxy-)?user)[ =]?\\*[\"']?[^\s\"':\\]*:"
+            r"([^\s\"'\\]+)"),
+        ("curl", "any", r"curl" + _UP_TO + r"(?:-b|--cookie)[ =]?\\*[\"']?"
+            r"([^\s\"'=\\]+=[^\"'\n]+)"),
         ("mysql", "any", r"mysql[\w-]*" + _UP_TO + r"-p(?![0-9]+\b)[\"']?([^\s\"']+)"),
         ("mariadb", "any", r"mariadb[\w-]*" + _UP_TO + r"-p(?![0-9]+\b)[\"']?([^\s\"']+)"),
         ("pass", "name", r"\s-([a-z]*pass\w*)[ \t]+[\"']?([^\s\"'<-][^\s\"'<]*)"),
@@ -4050,19 +4036,17 @@ _SIGNS = (r"=(?<![=!<>]=)(?!=|~ )", r":(?<![^\w][0-9]{2}:)(?!//)")  # a == b, 12
 _WORD = r"[ \t]{0,20}\]?(?:[\"'`]\\*|;touq&)?([\w.$-]{2,80})"  # backwards
 _NAME = r"[ \t]{0,20}\]?((?:[\"'`]\\*|;touq&)?)([\w.$-]{2,80})(?=(.?))"
 _PAIR = (  # of a name and a value, backwards from the second
-    r"[\"'\\]*(?:[\s,;]|n\\+)+\\*[\"']?\\*([\w.-]{2,80})\\*[\"']?\\*\s*[:=][\"'\\]*"
-    r"(?:eman|yek|di|emaN|yeK)"
+    r"[\"'\\]*(?:[\s,;]|n\\+)+\\*[\"']?\\*([\w.-]{2,80})\\*[\"']?\\*\s*[:=][\"'\\]*(?:eman|yek|di"
+    r"|emaN|yeK)"
 )
 _VALUE = (
-    r"(?:=>|:=|=|:(?:[ \t]*[A-Za-z](?:[\w.\[\]|, ]{0,40} |[\w.\[\]|]{0,40})=(?= ?\\*[\"']))?)((?:"
-    r"\s|\\+[nrt]){0,20}(?:[|>][-+]?(?:\s|\\+[nrt]){1,20})?)"
-    r"(?:Secret\w{0,20}\((?=\\*[\"'])|[rbfuRBFU]{1,2}(?=\\*[\"']))?((?:\\*(?:\"{3}|'{3}|[\"'`])"
-    r"|&quot;)?)"
+    r"(?:=>|:=|=|:(?:[ \t]*[A-Za-z](?:[\w.\[\]|, ]{0,40} |[\w.\[\]|]{0,40})=(?= ?\\*[\"']))?)"
+    r"((?:\s|\\+[nrt]){0,20}(?:[|>][-+]?(?:\s|\\+[nrt]){1,20})?)(?:Secret\w{0,20}\((?=\\*[\"'])"
+    r"|[rbfuRBFU]{1,2}(?=\\*[\"']))?((?:\\*(?:\"{3}|'{3}|[\"'`])|&quot;)?)"
 )
 # Names whose values are secret in a URL, and one that says that the name is before it.
 _IN_CONTEXT = (
-    r"(?i)(?:^|[_-])(?:key|sig|signature|code|ticket|credential|hash|t)$|^(?:value"
-    r"|phrase|words)$"
+    r"(?i)(?:^|[_-])(?:key|sig|signature|code|ticket|credential|hash|t)$|^(?:value|phrase|words)$"
 )
 _BARE = (
     r"(?:[^\s\"'`<>,;&()\[\]{}|\\]|[,;&](?![\s\"'\\]|\Z|[\w.%-]{1,40}\s?[=:])"
@@ -4070,20 +4054,16 @@ _BARE = (
 )
 _PLACEHOLDER = (
     r"(?:(?i:bearer|basic|token) ?)?(?:(?i:[^\w$%{<\[@]*|\[redacted.*|%\(\w+\)[sdrvq]|%[sdrvq]"
-    r"|%\w+%|sk-[*x.\u2022-]*|[*x.\u2022-]{2,}"
-    r"|(?:\w+[-_])?(?:your|insert|enter|replace|change|put|add|example|dummy)(?:me|[-_ ][\w -]*)?"
-    r"|n/?a|none|null|nil|true"
-    r"|undefined|false|todo|tbd|unset|(?-i:![a-z]+)|required|optional|string|str|bytes|any|hidden"
-    r"|redacted|masked)"
-    r"|<[^<>]*>|\$*\{+[^{}]*\}*|\$\(.*|\$[A-Z_][A-Z0-9_]*|&\w{2,6}|[A-Z]+_[A-Z][A-Z_]*"
-    r"|\[[A-Z _-]+\])[.,]?"
+    r"|%\w+%|sk-[*x.\u2022-]*|[*x.\u2022-]{2,}|(?:\w+[-_])?(?:your|insert|enter|replace|change|put"
+    r"|add|example|dummy)(?:me|[-_ ][\w -]*)?|n/?a|none|null|nil|true|undefined|false|todo|tbd"
+    r"|unset|(?-i:![a-z]+)|required|optional|string|str|bytes|any|hidden|redacted|masked)|<[^<>]*>"
+    r"|\$*\{+[^{}]*\}*|\$\(.*|\$[A-Z_][A-Z0-9_]*|&\w{2,6}|[A-Z]+_[A-Z][A-Z_]*|\[[A-Z _-]+\])[.,]?"
 )
 _WORDS = r"[~./]{0,3}[^\W\d_]+(?:[-_./:+'\u2019]{1,2}[^\W\d_]+)*[-_./:!?\u2026]*"
 _FIGURE = (  # oauth2, RFC6750, SHA-256, 2024-01-31, 30s, 3rd, 12-character
     r"(?i:(?:oauth|sha|md|http|tls|ssl|x|v|base|utf|aes|rsa|ed|[hre]s|ntlmv?|ipv|web|rfc|iso|s|k|p"
-    r"|gpt)[-/]?[0-9.]+"
-    r"[a-z]{0,2}(?:[-_][a-z]+)*|[0-9]{4}-[0-9]{2}-[0-9]{2}\S*|[0-9]+(?:[.,:][0-9]+)+"
-    r"|[0-9]{1,4}[a-z%]{0,3}|[0-9]+-[a-z-]+)[.,:]?"
+    r"|gpt)[-/]?[0-9.]+[a-z]{0,2}(?:[-_][a-z]+)*|[0-9]{4}-[0-9]{2}-[0-9]{2}\S*"
+    r"|[0-9]+(?:[.,:][0-9]+)+|[0-9]{1,4}[a-z%]{0,3}|[0-9]+-[a-z-]+)[.,:]?"
 )
 # A text without so long a run of these has no token; searching bytes for one byte is quickest.
 _RUNS = bytes(120 if chr(c).isalnum() or chr(c) in "_+/.~%-" else 32 for c in range(256))
@@ -4092,6 +4072,8 @@ _AFTER_TEXT = r"\Z|[\s)\],;:}|]|[+%&](?:\s|[a-z_.]+[+\s)])"
 _LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 _HEADERS = frozenset(("authorization", "proxy_authorization", "cookie", "set_cookie"))
 _QUOTES = ("'", '"', "`")
+_IN_QUERY = ("?", "&", ";", "#")
+_QUERY_VALUE = r"[^\s\"'`<>&#?\\)\]}]{0,4096}"
 # One of these is in each name that is secret, and in most of the words that open one.
 _STEMS = (
     "key", "tok", "pass", "secret", "auth", "cook", "cred", "pwd", "basic", "bearer", "sess",
@@ -4104,7 +4086,7 @@ _Found = tuple[int, int, str, str]  # start, end, rule, what it went by
 
 @lru_cache(maxsize=8_192)
 def _secrecy(key: str) -> int:
-    """Tell whether what has this name is public, secret, or either by its value."""
+    """Return whether what has this name is public, secret, or either by its value."""
     name = _snake_case(key)
     if name in ("token", "pass"):  # a token is of a program, or of a text
         return _UNLESS_WORD if name == "token" else _SECRET
@@ -4116,7 +4098,7 @@ def _secrecy(key: str) -> int:
 
 
 def _is_plain(text: str) -> bool:
-    """Tell words, numbers, dates and identifiers from random letters."""
+    """Return whether a text is words, numbers, dates and identifiers, no random letters."""
     for run in _pattern("[A-Za-z0-9]+").findall(text):
         if len(run) > 24 and not run.isdigit():
             return False
@@ -4132,18 +4114,17 @@ def _is_plain(text: str) -> bool:
 
 
 def _is_secret_text(secrecy: int, text: str) -> bool:
-    """Tell whether a text under a name of this secrecy is to be hidden."""
+    """Return whether a text under a name of this secrecy is to be hidden."""
     if secrecy == _UNLESS_WORD:
         word = _pattern(
-            r"(?:\\[nrt]|\W){0,24}(?:[^\W\d_]{0,24}|[0-9]{1,6})\W{0,24}"
-            r"|<[^<>]{1,40}>"
+            r"(?:\\[nrt]|\W){0,24}(?:[^\W\d_]{0,24}|[0-9]{1,6})\W{0,24}|<[^<>]{1,40}>"
         ).fullmatch(text)
         return word is None or not _is_plain(text)
     return secrecy == _SECRET or (secrecy == _IF_RANDOM and len(text) >= 8 and not _is_plain(text))
 
 
 def _is_secret_word(secrecy: int, name: str, word: str, is_loose: bool) -> bool:
-    """Tell whether a word after a name is its secret, for it may be code or, if loose, prose."""
+    """Return whether a word after a name is its secret, for it may be code or, if loose, prose."""
     if _pattern(_PLACEHOLDER).fullmatch(word):
         return False
     if secrecy != _SECRET:
@@ -4214,7 +4195,7 @@ def _opened(text: str, low: str, gates: list[str]) -> Iterator[_Found]:
                 is_basic = mark == "basic " and word[-1] == "="
                 name = name or "pass" * is_quoted
                 if is_basic or _is_secret_word(secrecy, name, word, not is_quoted):
-                    yield start, end, "said", mark or name
+                    yield start, end, "said", name if kind == "name" else mark
 
 
 def _values(text: str) -> Iterator[_Found]:
@@ -4246,76 +4227,95 @@ def _value_of(text: str, at: int) -> _Found | None:
     match = _pattern(_NAME).match(head)
     if match is None:
         return None
-    name, before = match[2][::-1], match[3]
+    name, before, rest = match[2][::-1], match[3], head[match.end(2) :]
     if before == "\\" and name[0] in "nrt":  # of a line in a text in JSON
         name, before = name[1:], ""
-    if name in ("value", "Value"):  # {"name": "DB_PASSWORD", "value": ...}
-        named = _pattern(_PAIR).match(head, match.end(2))
-        name = name if named is None else named[1][::-1]
-    secrecy, is_query = _secrecy(name), before != "" and before in "?&;#"
-    if before == " " and not secrecy:  # "API key: ..."
-        two = _pattern(r" ([\w-]{2,20})").match(head, match.end(2))
-        secrecy = _secrecy(f"{two[1][::-1]} {name}") // _SECRET * _SECRET if two is not None else 0
-    if is_query and not secrecy and _pattern(_IN_CONTEXT).search(name):
-        secrecy = _IF_RANDOM
+    secrecy, name = _secrecy_there(name, before, rest)
     opening = _pattern(_VALUE).match(text, at) if secrecy else None
     if opening is None:
         return None
-    snake = _snake_case(name)
     start, quote, is_key = opening.end(), opening[2], bool(match[1])
-    is_loose = bool(opening[1]) or text[at] == ":"
     if quote and not is_key and _pattern(_AFTER_TEXT).match(text, start):
         return None  # the quote ends the text that the name is in
-    is_header = not quote and text[at] == ":" and snake in _HEADERS
+    if quote or (is_key and secrecy == _SECRET and text[start : start + 1] == "["):
+        end = _end_of_quoted(text, start, quote, secrecy)
+    elif text[at] == ":" and _snake_case(name) in _HEADERS:
+        end = _end_of_header(text, start, before, rest)
+    else:
+        is_loose = bool(opening[1]) or text[at] == ":"
+        end = _end_of_bare(text, start, secrecy, name, is_loose, before in _IN_QUERY)
+    return (start, end, "name", name) if end > start else None
+
+
+def _secrecy_there(name: str, before: str, rest: str) -> tuple[int, str]:
+    """Return how secret a name is where it stands, and the name; the rest is backwards."""
+    if name in ("value", "Value"):  # {"name": "DB_PASSWORD", "value": ...}
+        named = _pattern(_PAIR).match(rest)
+        name = name if named is None else named[1][::-1]
+    secrecy = _secrecy(name)
+    if before == " " and not secrecy:  # API key: ...
+        word = _pattern(r" ([\w-]{2,20})").match(rest)
+        if word is not None and _secrecy(f"{word[1][::-1]} {name}") == _SECRET:
+            return _SECRET, name
+    in_query = not secrecy and before in _IN_QUERY and _pattern(_IN_CONTEXT).search(name)
+    return (_IF_RANDOM if in_query or name == "pat" else secrecy), name
+
+
+def _end_of_quoted(text: str, start: int, quote: str, secrecy: int) -> int:
+    """Return where a secret in quotes ends, or a list of them; 0 if it is none."""
+    pattern = r"\[(?:\s*\\*[\"'][^\s\"']*[\"'],?)*\s*\]"
     if quote:
         pattern = rf"[^\n]{{0,16384}}?(?=(?<!\\){re.escape(quote)}|\n|\Z)"
-    elif is_header:  # to the end of the line, or of its quotes
-        stop = before if before in _QUOTES else ""
-        escaped = "(?![nr\"'])" if stop and head[match.end(2) + 1 :][:1] == "\\" else "[^nr]"
-        line = rf"(?:[^\r\n\\{stop}]|\\{escaped}){{0,%s}}"
-        pattern = line % 200
-    elif is_key and secrecy == _SECRET and text[start : start + 1] == "[":
-        pattern = r"\[(?:\s*\\*[\"'][^\s\"']*[\"'],?)*\s*\]"
-    else:
-        pattern = r"[^\s\"'`<>&#?\\)\]}]{0,4096}" if is_query else _BARE
     found = _pattern(pattern).match(text, start)
-    if found is None:
-        return None
-    word, end = found[0].rstrip(".,;: "), found.end()
-    if quote:
-        is_secret = not _pattern(_PLACEHOLDER).fullmatch(word) and _is_secret_text(secrecy, word)
-    elif is_header:
-        has_pair = _pattern(r"[\w.%-]+=[^\s;]{3}").search(word) is not None
-        first = [part.strip("\"',") for part in word.split(None, 2)[:2]]
-        is_secret = has_pair or any(
-            len(part) > 5 and _is_secret_word(_SECRET, "", part, True) for part in first
-        )
-        whole = _pattern(line % 16_384).match(text, start) if is_secret else None
-        end = end if whole is None else whole.end()
-    else:
-        after = text[end : end + 1]
-        is_code = after in ("(", "[", "{") and _pattern(r"[A-Za-z_$%][\w.$>:-]*").fullmatch(word)
-        is_loose = is_loose or (after in (",", ")") and not name.isupper())
-        is_secret = bool(word) and not is_code and _is_secret_word(secrecy, name, word, is_loose)
-        if is_secret and not is_query:
-            rest = _pattern(r"[^\s\"'`<>,;&\\]*").match(text, end)
-            end = end if rest is None else rest.end()
-    return (start, end, "name", name) if is_secret else None
+    word = found[0].rstrip(".,;: ") if found is not None else ""
+    is_none = _pattern(_PLACEHOLDER).fullmatch(word) or not _is_secret_text(secrecy, word)
+    return 0 if found is None or is_none else found.end()
+
+
+def _end_of_header(text: str, start: int, before: str, rest: str) -> int:
+    """Return where the credentials of a header end: with its line or its quotes; 0 if none."""
+    stop = before if before in _QUOTES else ""
+    escaped = "(?![nr\"'])" if stop and rest[1:2] == "\\" else "[^nr]"
+    line = rf"(?:[^\r\n\\{stop}]|\\{escaped}){{0,%s}}"
+    found = _pattern(line % 200).match(text, start)
+    value = found[0] if found is not None else ""
+    if not _pattern(r"[\w.%-]+=[^\s;]{3}").search(value):
+        words = [word.strip("\"',") for word in value.split(None, 2)[:2]]
+        if not any(len(word) > 5 and _is_secret_word(_SECRET, "", word, True) for word in words):
+            return 0
+    whole = _pattern(line % 16_384).match(text, start)
+    return 0 if whole is None else whole.end()
+
+
+def _end_of_bare(
+    text: str, start: int, secrecy: int, name: str, is_loose: bool, in_query: bool
+) -> int:
+    """Return where a secret without quotes ends; 0 if it is code, prose or nothing."""
+    found = _pattern(_QUERY_VALUE if in_query else _BARE).match(text, start)
+    word, end = ("", 0) if found is None else (found[0].rstrip(".,;: "), found.end())
+    after = text[end : end + 1]
+    if after in ("(", "[", "{") and _pattern(r"[A-Za-z_$%][\w.$>:-]*").fullmatch(word):
+        return 0
+    is_loose = is_loose or (after in (",", ")") and not name.isupper())
+    if not word or not _is_secret_word(secrecy, name, word, is_loose):
+        return 0
+    rest = None if in_query else _pattern(r"[^\s\"'`<>,;&\\]*").match(text, end)
+    return end if rest is None else rest.end()
 
 
 def _columns(text: str) -> Iterator[_Found]:
     """Find the cells below secret names in the head of a table: CSV, Markdown, pandas, psql."""
     names: list[tuple[int, int, str]] = []
-    mark, after, marks = "", 0, 0
+    mark, marks, after = "", 0, 0
     for line in text.split("\n"):
         start, after, line = after, after + len(line) + 1, line.rstrip()
         cells = _cells(line, mark, names) if names else []
+        for (_, _, name), (left, right, cell) in zip(names, cells):
+            is_cell = _secrecy(name) and cell != _REDACTED and _pattern(r"\w").search(cell)
+            if is_cell and _is_secret_text(_secrecy(name), cell):
+                yield start + left, start + right, "column", name
         is_ruler = line and (" " not in line.strip() or not _pattern(r"[^\W_]").search(line))
         if names and (cells or is_ruler):
-            for (_, _, name), (left, right, cell) in zip(names, cells):
-                secrecy = _secrecy(name)
-                if cell and secrecy and _is_secret_text(secrecy, cell) and cell != _REDACTED:
-                    yield start + left, start + right, "column", name
             continue
         names = []
         row = _pattern(r"[ \t]*([\w.-]{2,40}) {2,}(\S+(?: {2,}\S+)*)").fullmatch(line)
@@ -4323,13 +4323,18 @@ def _columns(text: str) -> Iterator[_Found]:
             yield start + row.start(2), start + row.end(2), "column", row[1]
         elif _pattern(r"[\w .#|\u2502\u2506\",\t;-]{5,2000}").fullmatch(line):
             found = _pattern("[|\u2502\u2506,\t;]").search(line)
-            mark = found[0] if found else ""
-            is_row = mark != "" and marks == line.count(mark)  # of a table with another head
+            mark, last = (found[0], marks) if found else ("", 0)
             marks = line.count(mark) if mark else 0
-            names = [] if is_row else _cells(line, mark, [])
-            is_prose = mark == "," and any(" " in name for _, _, name in names)
-            if is_prose or len(names) < 2 or not any(_secrecy(name) for _, _, name in names):
-                names = []
+            if not mark or marks != last:  # else it is a row of a table with another head
+                names = _head(line, mark)
+
+
+def _head(line: str, mark: str) -> list[tuple[int, int, str]]:
+    """Return the names in the head of a table if some are secret, unless it is prose."""
+    names = _cells(line, mark, [])
+    is_prose = any(name[-1:] == "." or (mark == "," and " " in name) for _, _, name in names)
+    is_secret = any(_secrecy(name) for _, _, name in names)
+    return names if is_secret and len(names) > 1 and not is_prose else []
 
 
 def _cells(line: str, mark: str, names: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
@@ -4343,7 +4348,7 @@ def _cells(line: str, mark: str, names: list[tuple[int, int, str]]) -> list[tupl
             spans.append((names[column - 1][1] if column else 0, right))
         elif line[left : left + 1].strip() and not line[:left][-1:].strip():
             spans.append((left, names[column + 1][0] if column + 1 < len(names) else len(line)))
-    is_table = bool(mark) or "  " in line or not names or len(line) == names[-1][1]
+    is_table = bool(mark) or "  " in line.strip() or not names or len(line) == names[-1][1]
     if names and (len(spans) != len(names) or not is_table):
         return []
     texts = [line[left:right].strip(' "') for left, right in spans]
@@ -4372,8 +4377,9 @@ def find_secrets(text: str) -> list[tuple[int, int, str, str]]:
     gates = [gate for gate, marks in _MARKS if gate in low and any(map(has_mark, marks))]
     if gates:
         found += _opened(text, low, gates)
-    if "\\n" in text:  # the lines of a table in JSON
-        text = _pattern(r"\\+(?:[nrt]|u250[26])|\\*\"").sub(_unescaped, text)
+    if "\\" in text and "\\n" in text:  # the lines of a table in JSON
+        quotes = '|\\\\*"' if text.lstrip()[:1] in ("{", "[", '"') else ""
+        text = _pattern(rf"\\+(?:[nrt]|u250[26]){quotes}").sub(_unescaped, text)
     has_lines, names = "\n" in text, text.count(":") + text.count("=")
     if (names <= 9 and not has_lines) or any(map(has_mark, _STEMS)):
         found += _values(whole) if names else ()
@@ -4398,7 +4404,7 @@ class _Redactor:
         self.is_eager = bool(self._patterns or self._callback)  # every text must be looked at
 
     def is_secret(self, key: str, value: Any = None) -> bool:
-        """Tell whether a value under this key is to be hidden; without it, whether one may be."""
+        """Return whether a value under this key is to be hidden; without it, whether one may be."""
         known = self._known_keys.get(key)
         if known is None:
             known = _SECRET if _snake_case(key) in self._names else _PUBLIC
@@ -4430,27 +4436,35 @@ class _Redactor:
 
     def _apply(self, pattern: re.Pattern[str], text: str) -> str:
         """Replace what a user's pattern finds, a window at a time so that a slow one is noticed."""
-        parts: list[str] = []
+        spans: list[tuple[int, int]] = []
         start, began = 0, time.thread_time()
         while start < len(text):
             end = start + _WINDOW
-            end = max(text.rfind(" ", end - 512, end), end - 512) if end < len(text) else end
-            parts.append(pattern.sub(_REDACTED, text[start:end]))
-            start = end
-            if time.thread_time() - began > _SLOW_PATTERN * (1 + start // 100_000):
+            space = text.rfind(" ", end - 512, end) if end < len(text) else end
+            spans += [
+                match.span() for match in pattern.finditer(text, start, max(space, end - 512))
+            ]
+            start = space if space >= 0 else end - 768  # what lies across a cut is found again
+            if time.thread_time() - began > _SLOW_PATTERN * min(1 + start // 100_000, 2):
                 _log(f"redact_patterns: {pattern.pattern!r} is too slow for a text; it was dropped")
                 return _REDACTED
-        return "".join(parts)
+        return _without(text, spans)
 
 
 def _without_secrets(text: str) -> str:
+    found = find_secrets(text)
+    return _without(text, [(start, end) for start, end, _, _ in found]) if found else text
+
+
+def _without(text: str, spans: list[tuple[int, int]]) -> str:
+    """Replace parts of a text, given in the order of their starts; they may overlap."""
     parts: list[str] = []
     done = 0
-    for start, end, _, _ in find_secrets(text):
-        if start >= done:
-            parts += text[done:start], _REDACTED
-        done = max(done, end)
-    return "".join([*parts, text[done:]]) if done else text
+    for start, end in spans:
+        if end > done and start < end:
+            parts += (text[done:start], _REDACTED) if start >= done else ()
+            done = end
+    return "".join([*parts, text[done:]])
 
 
 def _check_pattern(pattern: str) -> None:
@@ -4480,7 +4494,7 @@ def _check_pattern(pattern: str) -> None:
 
 
 def _repeats_a_repetition(pattern: str) -> bool:
-    """Tell whether a group repeats without end, or often, and holds what does so too."""
+    """Return whether a group repeats without end, or often, and holds what does so too."""
     often = r"[*+]|\{\d*,\}|\{(?:\d*,)?\d{2,}\}"
     rest = _pattern(r"(?s)\\.|\[\^?\]?(?:[^\]\\]|\\.)*\]").sub("x", pattern)
     while (group := _pattern(rf"\(([^()]*)\)({often})?").search(rest)) is not None:

@@ -173,8 +173,8 @@ def test_find_secrets_tells_where_and_by_which_rule() -> None:
 LONG = {
     "minified code": "function f(a,b){return a.key===b?c[d]:e&&g(h)};var x={a:1,b:'c'};",
     "base64": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk",
-    "log": "2026-01-31 12:30:45,123 INFO step=3 tool=search trace=0af7651916cd43dd8448eb211c80319c\n",
-    "prose": "The token is passed on, the key question is: which password, which secret, whose code? ",
+    "log": "2026-01-31 12:30:45,123 INFO step=3 tool=search trace=0af7651916cd43dd8448eb211c80\n",
+    "prose": "The token is passed on, the key question is: which password, whose secret code? ",
     "names": '"password": "", "token": "a", ',
 }
 
@@ -218,6 +218,17 @@ def test_a_pattern_that_is_slow_on_one_text_hides_that_text_alone() -> None:
     kept = recorded(["0123456789abcdef" * 20_000, "see ada@example.com", "plain"], config)
     assert time.thread_time() - began < 1
     assert kept == ["[REDACTED]", "see [REDACTED]", "plain"]
+
+
+def test_a_pattern_finds_what_lies_across_a_cut() -> None:
+    config = TracerConfig(redact_patterns=[r"C-\d{8}"])
+    for start in range(4_000, 4_110, 3):
+        text = "x" * start + "C-12345678" + "y" * 5_000
+        assert recorded(text, config) == "x" * start + "[REDACTED]" + "y" * 5_000
+
+
+def test_a_pattern_that_matches_nothing_at_all_hides_nothing() -> None:
+    assert recorded("abc def", TracerConfig(redact_patterns=["x*"])) == "abc def"
 
 
 @pytest.mark.parametrize(
