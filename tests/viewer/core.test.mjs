@@ -451,3 +451,28 @@ test('messages of every product are read as the same', () => {
     assert.deepEqual(said(data), expected, JSON.stringify(data));
   }
 });
+
+/** A run of model calls in a row, each told all that was said before it, as a conversation. */
+function conversationOf(calls) {
+  const rows = [{ end: 1000, type: 'trace' }, ...calls.map((_, at) => ({ parent: 0, start: at, end: at + 1, type: 'llm_call' }))];
+  const model = modelOf(rows);
+  const details = new Map(calls.map(({ given, answer }, at) => [at + 1, { input_data: { messages: given }, output_data: { message: answer } }]));
+  return new core.Conversation(model, core.buildTree(model), details);
+}
+
+test('in a run that carries its history along every message is said once, in its order', () => {
+  for (let seed = 1; seed <= 200; seed++) {
+    const random = randomSource(seed);
+    const history = [{ role: 'system', content: 'be kind' }];
+    const calls = [];
+    while (calls.length < 6) {
+      // Texts repeat: what counts is where they are said, not what they say.
+      for (let more = 1 + Math.floor(random() * 3); more > 0; more--) history.push({ role: 'user', content: `text ${Math.floor(random() * 3)}` });
+      const answer = { role: 'assistant', content: `answer ${Math.floor(random() * 3)} of ${calls.length}` };
+      calls.push({ given: [...history], answer });
+      history.push(answer);
+    }
+    const told = conversationOf(calls).steps.flatMap(({ fresh, answer }) => [...fresh, ...answer]);
+    assert.deepEqual(told.map(({ parts }) => parts[0].text), history.map(({ content }) => content), `seed ${seed}`);
+  }
+});

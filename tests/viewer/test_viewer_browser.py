@@ -277,6 +277,14 @@ def test_lane_of_the_selected_step_fills_the_width(page: Visitor, tmp_path: Path
     ]
 
 
+def test_critical_path_leaves_out_what_the_run_did_between_its_steps(
+    page: Visitor, tmp_path: Path
+) -> None:
+    page.open(written(tmp_path, trace_page(small_trace())) + "#v=table")
+    captions = "() => [...document.querySelectorAll('caption')].map((each) => each.textContent)"
+    assert page.ask(captions)[-1] == "Critical path: 10.00s of 12.40s"
+
+
 def test_edges_beyond_two_thousand_are_counted(page: Visitor, tmp_path: Path) -> None:
     maker = TraceMaker("busy")
     source = maker.node("source", "custom", maker.root, 0, 10)

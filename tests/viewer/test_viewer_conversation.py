@@ -40,6 +40,8 @@ def test_run_without_messages_opens_with_the_timeline(show: Open) -> None:
     maker.end(maker.root, 2)
     page = show(trace_page(maker.trace))
     assert page.ask("() => logtracerApp.tab") == "timeline"
+    page.press("5")
+    assert page.ask(TALK).strip() == "chat · 1µs\n\nno answer was recorded"
     page = show(trace_page(talk_trace(), with_values=False))
     assert page.ask("() => logtracerApp.tab") == "timeline"
 
@@ -72,11 +74,16 @@ def test_result_stands_beside_its_call_with_arguments_parsed(show: Open) -> None
     assert "c1" not in page.ask(TALK)
 
 
-def test_turns_tell_model_tokens_and_time(show: Open) -> None:
-    lines = talk(show, talk_trace()).ask(
+def test_turns_tell_model_tokens_cost_and_time(show: Open) -> None:
+    trace = talk_trace()
+    calls = [node.id for node in trace.nodes.values() if node.node_type == "llm_call"]
+    page = show(trace_page(trace, costs={calls[0]: 0.0123}))
+    page.until("() => document.querySelector('.talk .step')")
+    lines = page.ask(
         "() => [...document.querySelectorAll('.call-line')].map((line) => line.innerText)"
     )
-    assert lines[0] == "chat · large-1 · 1.2k → 56 tok · 900ms"
+    assert lines[0] == "chat · large-1 · 1.2k → 56 tok · $0.0123 · 900ms"
+    assert lines[1] == "chat · large-1 · 1.2k → 56 tok · 900ms"
     assert len(lines) == 4
 
 
@@ -158,6 +165,19 @@ def test_agent_that_takes_over_repeats_nothing(show: Open) -> None:
     maker.ask([*said, first], answer, parent=maker.step("billing", "sub_agent"))
     text = talk(show, maker.trace).ask(TALK)
     assert text.count("my bill is wrong") == 1 and text.count("I hand you over.") == 1
+
+
+def test_agents_within_agents_are_drawn_however_deep_they_are(show: Open) -> None:
+    maker = TalkMaker()
+    above = maker.root
+    for level in range(3_000):
+        above = maker.node(f"agent {level}", "sub_agent", above, level, 9_000 - level)
+    maker.ask([{"role": "user", "content": "deep"}], {"content": "down here"}, parent=above)
+    page = talk(show, maker.trace)
+    assert 2 <= count(page, ".step.agent") <= 10
+    page.ask("() => logtracerApp.select(logtracerApp.model.count - 1)")
+    page.page.wait_for_timeout(100)
+    assert count(page, ".step.agent") < 100
 
 
 def test_call_that_two_layers_recorded_is_one_turn(show: Open) -> None:

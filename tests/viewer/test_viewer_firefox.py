@@ -18,6 +18,7 @@ from logtracer_extras.diff import diff
 from logtracer_extras.viewer import comparison_page, trace_page, write_page
 from logtracer_extras.viewer import page as viewer
 from needs import needs
+from viewer.talks import hostile_talk, talk_trace
 from viewer.traces import hostile_trace, reference_trace
 
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
@@ -114,6 +115,28 @@ def test_comparison_opens_and_is_aligned(firefox: Firefox, tmp_path: Path) -> No
     firefox.ask("logtracerApp.stepMatch(1)")
     assert firefox.ask("return logtracerApp.diff.counts().length") > 0
     assert firefox.ask("return logtracerApp.selected") >= 300
+
+
+def test_conversation_draws_markdown_and_a_recorded_picture(
+    firefox: Firefox, tmp_path: Path
+) -> None:
+    opened(firefox, tmp_path, talk_trace())
+    drawn = "return document.querySelectorAll('.talk %s').length"
+    assert firefox.ask(drawn % ".prose table td") == 2
+    assert firefox.ask(drawn % "img") == 1
+    assert firefox.ask(drawn % "a") == 0
+    firefox.ask("logtracerApp.stepCall(1)")
+    assert firefox.ask("return logtracerApp.selected") > 0
+    assert firefox.ask("return performance.getEntriesByType('resource').length") <= 1
+
+
+def test_hostile_conversation_stays_text(firefox: Firefox, tmp_path: Path) -> None:
+    opened(firefox, tmp_path, hostile_talk())
+    firefox.ask("for (const each of document.querySelectorAll('details')) each.open = true")
+    firefox.ask("logtracerApp.conversation.toggleRaw()")
+    assert firefox.ask("return document.querySelectorAll('.talk .card').length") > 5
+    assert firefox.ask("return window.pwned === undefined && ({}).polluted === undefined")
+    assert firefox.ask("return performance.getEntriesByType('resource').length") == 0
 
 
 def test_page_opens_and_answers_to_its_views(firefox: Firefox, tmp_path: Path) -> None:

@@ -298,6 +298,7 @@ def test_browser_follows_a_run_to_its_end(tmp_path: Path) -> None:
             with root.node("second", node_type="tool_call"):
                 page.until("() => logtracerApp.model.count === 3")
             page.ask("() => logtracerApp.select(1)")
+            page.until("() => location.hash.includes(`n=${logtracerApp.model.ids[1]}`)")
             page.until(
                 "() => document.getElementById('detail').textContent.includes('long answer')"
             )

@@ -93,6 +93,8 @@ function isMessage(item) {
 function readMessage(raw, speaker) {
   if (!isMessage(raw))
     return { role: 'item', name: '', parts: [{ kind: 'other', value: raw }], rest: {} };
+  if (!isMessage(raw))
+    return { role: 'item', name: '', parts: [{ kind: 'other', value: raw }], rest: {} };
   const type = String(raw.type ?? '');
   if (type === 'function_call' || type === 'function_call_output' || type === 'reasoning')
     return {
@@ -109,7 +111,7 @@ function readMessage(raw, speaker) {
   return {
     role,
     name: typeof raw.name === 'string' && role !== 'tool' ? raw.name : '',
-    parts: [...thoughtsOf(raw), ...parts, ...callsOf(raw)],
+    parts: [...thoughtsOf(raw), ...parts, ...contentParts(raw.refusal), ...callsOf(raw)],
     rest: restOf(raw, role),
   };
 }
@@ -119,7 +121,7 @@ function readMessage(raw, speaker) {
  * @param {Record<string, unknown>} raw @param {string} role
  */
 function restOf(raw, role) {
-  const known = new Set([...OF_A_MESSAGE, ...THOUGHTS, 'name']);
+  const known = new Set([...OF_A_MESSAGE, ...THOUGHTS, 'refusal', 'name']);
   if (role === 'tool') known.add('tool_call_id');
   if (raw.type === 'message' || ROLES.has(String(raw.type))) known.add('type');
   return Object.fromEntries(

@@ -62,7 +62,7 @@ class App {
     const folded = new Uint8Array(this.model.count);
     folded.set(this.folded.subarray(0, this.model.count));
     this.folded = folded;
-    this.conversation.reset();
+    this.conversation.outdate();
     this.measure();
     this.showRun();
     if (this.search.input.value.trim()) this.search.later();
@@ -686,9 +686,12 @@ class App {
 
   // ---- Where one is, as an address
 
+  /** A live run moves its window all the time: the address follows, but not each step of it. */
   rememberSoon() {
-    clearTimeout(this.remembering);
-    this.remembering = setTimeout(() => this.rememberPlace(), 300);
+    this.remembering ||= setTimeout(() => {
+      this.remembering = 0;
+      this.rememberPlace();
+    }, 400);
   }
 
   rememberPlace() {

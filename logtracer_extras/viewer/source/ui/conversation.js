@@ -4,6 +4,8 @@ const MOST_SPOKEN = 20000; // nodes of a run that opens with its conversation
 const STEPS_AT_ONCE = 16; // that are drawn before one scrolls there
 const MOST_CHIPS = 300; // calls that have a place of their own in the band
 const FOLDED_FROM = 12; // steps within an agent from which it is folded
+const UNFOLDED_LEVELS = 5; // agents within agents that are unfolded without being asked for
+const DEEPEST_SHOWN = 40; // levels that are unfolded to show a step
 
 /** What was said in the run, each message once; the band above it leads from call to call. */
 class ConversationView {
@@ -25,7 +27,10 @@ class ConversationView {
     this.drawn = 0; // steps of the run that are in the document
     this.turn = 0; // of the newest reading: a slower one before it is dropped
     this.isSilent = false; // no message was recorded
+    this.nesting = 0; // agents and tools around what is being drawn
+    this.shown = -1; // the node that was scrolled to
     this.isRaw = choices.get('raw') === 'on';
+    this.showRaw();
     this.watcher = new IntersectionObserver(
       ([{ isIntersecting }]) => isIntersecting && this.drawMore(this.drawn + STEPS_AT_ONCE),
       { root: this.body, rootMargin: '800px' },
@@ -38,15 +43,21 @@ class ConversationView {
     return isTold && !this.isSilent && !app.diff && !app.live && model.strings.includes('llm_call');
   }
 
-  /** Forget what was read: there is another model, or it has grown. */
+  /** Forget what was read: there is another model. */
   reset() {
-    this.talk = null;
+    this.outdate();
+    this.drawn = 0;
     this.isSilent = false;
+  }
+
+  /** What was read is old: the model has grown. */
+  outdate() {
+    this.talk = null;
   }
 
   async refresh() {
     if (this.talk) this.showSelected();
-    else await (this.reading = this.read());
+    else await (this.reading = this.read().catch((error) => this.fail(error)));
   }
 
   /** Read the details of all who speak, and draw. */
@@ -59,8 +70,13 @@ class ConversationView {
     if (turn !== this.turn) return;
     this.talk = new Conversation(model, tree, details);
     this.isSilent = !this.talk.hasMessages;
-    if (this.isSilent && !app.hasLanded && app.tab === 'conversation') app.showTab('timeline');
-    else this.draw();
+    this.draw();
+    if (this.isSilent && !app.hasLanded && !tabInAddress()) app.showTab('timeline');
+  }
+
+  /** @param {Error} error */
+  fail(error) {
+    this.body.replaceChildren('The conversation cannot be read: ' + show(clip(error.message, 200)));
   }
 
   draw() {
@@ -139,7 +155,9 @@ class ConversationView {
     chip?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
     const element = this.elementOf(app.selected);
     element?.classList.add('selected');
-    (element?.querySelector('mark') ?? element)?.scrollIntoView({ block: 'nearest' });
+    if (app.selected !== this.shown)
+      (element?.querySelector('mark') ?? element)?.scrollIntoView({ block: 'nearest' });
+    this.shown = app.selected;
   }
 
   /**
@@ -147,29 +165,26 @@ class ConversationView {
    * @param {number} node
    */
   elementOf(node) {
-    const path = this.pathTo(node);
+    const path = new Set([...ancestors(app.model, node), node]); // from the outside in
     const top = this.talk?.steps.findIndex((step) => this.holds(step, path)) ?? -1;
     if (top >= this.drawn) this.drawMore(top + STEPS_AT_ONCE / 2);
     let found;
+    let level = 0;
     for (const each of path) {
       const element = this.elements.get(each);
       const details = element?.querySelector(':scope > details');
-      if (details instanceof HTMLDetailsElement && each !== node) unfold(details);
+      if (details instanceof HTMLDetailsElement && each !== node && level++ < DEEPEST_SHOWN)
+        unfold(details);
       found = element ?? found;
     }
     return found;
   }
 
-  /** The nodes around a node, from the outside in, and the node. @param {number} node */
-  pathTo(node) {
-    return [...ancestors(app.model, node), node];
-  }
-
-  /** @param {TalkStep} step @param {number[]} path */
+  /** @param {TalkStep} step @param {Set<number>} path */
   holds(step, path) {
-    if (path.includes(step.node)) return true;
+    if (path.has(step.node)) return true;
     const calls = step.kind === 'turn' ? callsIn([...step.fresh, ...step.answer]) : [];
-    return calls.some((call) => call.node !== undefined && path.includes(call.node));
+    return calls.some((call) => call.node !== undefined && path.has(call.node));
   }
 
   // ---- Steps
@@ -184,7 +199,7 @@ class ConversationView {
   /** @param {TalkStep} step */
   drawStep(step) {
     if (step.kind === 'turn') return this.turnView(step);
-    if (step.kind === 'tool') return make('article', { class: 'step' }, this.callView(step.call));
+    if (step.kind === 'tool') return this.toolView(step);
     if (step.kind === 'agent') return this.agentView(step.node);
     return make(
       'article',
@@ -192,6 +207,11 @@ class ConversationView {
       make('p', {}, linkTo(step.node)),
       errorLineOf(step.node),
     );
+  }
+
+  /** @param {ToolStep} step */
+  toolView({ call }) {
+    return make('article', { class: 'step' }, this.callView(call));
   }
 
   /** @param {Turn} step */
@@ -218,14 +238,15 @@ class ConversationView {
 
   /** @param {ChatMessage} message */
   messageView(message) {
-    const parts = message.parts.map((part) => this.partView(part));
-    const rest = Object.keys(message.rest).length
-      ? folded(
-          make('summary', {}, 'more: ', isolated(clip(Object.keys(message.rest).join(', '), 80))),
-          () => mappingView(message.rest),
-        )
-      : '';
-    return messageFrame(message, () => [...parts, rest]);
+    const more = Object.entries(message.rest).filter(([, value]) => !isSmall(value));
+    const names = more.map(([key]) => key).join(', ');
+    const rest = folded(make('summary', {}, 'more: ', isolated(clip(names, 80))), () =>
+      mappingView(Object.fromEntries(more)),
+    );
+    return messageFrame(message, () => [
+      ...message.parts.map((part) => this.partView(part)),
+      more.length ? rest : '',
+    ]);
   }
 
   /** @param {MessagePart} part @returns {Child} */
@@ -277,6 +298,7 @@ class ConversationView {
   /** What an agent did, foldable. @param {number} node */
   agentView(node) {
     const steps = this.talk?.stepsOf(node) ?? [];
+    if (this.talk && !steps.length) return this.toolView(this.talk.toolStep(node));
     const facts = `${counted(steps.length, 'step')} · ${rolledFactsOf(node)}`;
     const summary = make(
       'summary',
@@ -287,8 +309,7 @@ class ConversationView {
       ' ',
       isolated(facts),
     );
-    const details = folded(summary, () => steps.map((step) => this.stepView(step)));
-    if (steps.length < FOLDED_FROM) unfold(details);
+    const details = this.foldedSteps(summary, steps);
     return make('article', { class: 'step agent' }, details, errorLineOf(node));
   }
 
@@ -296,12 +317,24 @@ class ConversationView {
   innerSteps(node) {
     const steps = this.talk?.stepsOf(node) ?? [];
     if (!steps.length) return [];
-    const title = `inside: ${counted(steps.length, 'step')}`;
-    const details = folded(make('summary', {}, title), () =>
-      steps.map((step) => this.stepView(step)),
-    );
-    if (steps.length < FOLDED_FROM) unfold(details);
-    return [details];
+    return [
+      this.foldedSteps(make('summary', {}, `inside: ${counted(steps.length, 'step')}`), steps),
+    ];
+  }
+
+  /**
+   * Steps within a step; unfolded where they are few, and not deep.
+   * @param {HTMLElement} summary @param {TalkStep[]} steps
+   */
+  foldedSteps(summary, steps) {
+    const details = folded(summary, () => {
+      this.nesting++;
+      const views = steps.map((step) => this.stepView(step));
+      this.nesting--;
+      return views;
+    });
+    if (steps.length < FOLDED_FROM && this.nesting < UNFOLDED_LEVELS) unfold(details);
+    return details;
   }
 
   toggleRaw() {
@@ -314,6 +347,14 @@ class ConversationView {
   showRaw() {
     byId('raw-button').setAttribute('aria-pressed', String(this.isRaw));
   }
+}
+
+/**
+ * Ids, reasons and the like stand in the detail of a call, and not between messages.
+ * @param {unknown} value
+ */
+function isSmall(value) {
+  return JSON.stringify(value ?? '').length <= 100;
 }
 
 /** @param {ChatMessage[]} messages */
@@ -335,11 +376,12 @@ function carriedView(carried) {
   );
 }
 
-/** @param {number} node */
+/** What a line says of a node after its name. @param {number} node */
 function factsOf(node) {
   const { model } = app;
   const time = formatTime(model.endOf(node) - model.start[node]);
-  return [...costFacts(node), model.isOpen(node) ? `open for ${time}` : time].join(' · ');
+  const facts = costFacts(node).filter((fact) => !model.nameOf(node).includes(fact));
+  return [...facts, model.isOpen(node) ? `open for ${time}` : time].join(' · ');
 }
 
 /** Time, tokens and cost of a node with all below it. @param {number} node */

@@ -75,7 +75,9 @@ class TableView {
 
   criticalTable() {
     const sums = new Map();
-    for (const part of app.criticalParts()) {
+    // The run itself is no step of it: what it did between its steps is in no other table either.
+    const parts = app.criticalParts().filter(({ node }) => app.model.typeOf(node) !== 'trace');
+    for (const part of parts) {
       const key = `${part.node} ${part.waiting}`;
       const sum = sums.get(key) ?? { ...part, time: 0 };
       sum.time += part.to - part.from;
