@@ -48,6 +48,7 @@ class Api:
 
     def answer(self, value: Any) -> Answer:
         """Return what an answer holds."""
+        value = fields_of(value) or value  # asking an SDK's object for what it has not is slow
         facts = {
             "gen_ai.response.id": read(value, "id"),
             "gen_ai.response.model": read(value, "model"),
@@ -167,6 +168,7 @@ def _choice_message(choice: Any) -> dict[str, Any]:
 
 def message_of_chat(message: Any) -> dict[str, Any]:
     """Return a message that a chat completion holds: all its fields in which there is anything."""
+    message = fields_of(message) or message
     calls = [_chat_call(call) for call in read(message, "tool_calls") or ()]
     others = {
         name: plain(value)
@@ -175,14 +177,15 @@ def message_of_chat(message: Any) -> dict[str, Any]:
     }
     if "audio" in others:
         others["audio"] = _without_sound(others["audio"])
-    reasoning = read_extra(message, "reasoning_content", "reasoning")
+    reasoning = first(read(message, "reasoning_content"), read(message, "reasoning"))
     return message_of(read(message, "content"), calls, reasoning=reasoning, **others)
 
 
 def _chat_call(call: Any) -> dict[str, Any]:
+    call = fields_of(call) or call
     custom = read(call, "custom")
     body = first(custom, read(call, "function"))
-    arguments = first(read(body, "arguments"), read(body, "input"))
+    arguments = read(body, "input" if custom is not None else "arguments")
     is_custom = custom is not None or read(call, "type") == "custom"
     kind = "custom" if is_custom else "function"
     return called(read(call, "id"), read(body, "name"), arguments, kind)

@@ -18,7 +18,7 @@ from typing import Any
 from logtracer import NodeStatus
 
 from ._installing import Adapter, Patch, quietly
-from ._model_facts import ANTHROPIC, Answer, Api, api_of
+from ._model_facts import ANTHROPIC, RESPONSES, Answer, Api, api_of
 from ._reading import read, without_gaps
 from ._steps import (
     ModelCall,
@@ -271,10 +271,11 @@ class _Request:
             found = self._api.answer(answer)
             error = reported(*found.problem) if found.problem else None
             self.call.add(**found.facts)
-            is_waiting = self._owns_call and self._is_waiting(answer)
+            status = read(answer, "status") if self._api is RESPONSES else None
+            is_waiting = self._owns_call and status is not None and self._is_waiting(answer)
             if self._owns_call and self.call.is_open and found.output:
                 self.call.span.output(**found.output)
-            if self._owns_call and read(answer, "status") == "cancelled":
+            if self._owns_call and status == "cancelled":
                 self.call.span.set_status(NodeStatus.CANCELLED)
         finally:
             if not self._owns_call:

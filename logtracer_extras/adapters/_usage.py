@@ -26,66 +26,69 @@ _TOOLS = ("web_search_requests", "web_fetch_requests")
 
 def usage_facts(usage: Any) -> dict[str, Any]:
     """Return the facts of a usage in whichever of its spellings; unknown ones are left out."""
-    if usage is None:
-        return {}
+    fields = fields_of(usage)  # asking an SDK's object for what it has not is slow
     sent, received = "prompt_tokens", "completion_tokens"
-    if read(usage, sent) is None and read(usage, received) is None:
+    if fields.get(sent) is None and fields.get(received) is None:
         sent, received = "input_tokens", "output_tokens"
+    given, made = _part(fields, f"{sent}_details"), _part(fields, f"{received}_details")
+    lifetimes = _part(fields, "cache_creation") or given
     counts = {
-        "input_tokens": read(usage, sent),
-        "output_tokens": read(usage, received),
-        **_cache_counts(usage, sent),
-        **_kinds(usage, sent, received),
-    }
-    _include_cached(counts, usage)
-    _include_reasoning(counts, read(usage, "total_tokens"))
-    facts = {f"gen_ai.usage.{name}": count for name, count in counts.items()}
-    return known({**facts, **_lifetimes(usage, sent), **_other_facts(usage)})
-
-
-def _cache_counts(usage: Any, sent: str) -> dict[str, Any]:
-    details = read(usage, f"{sent}_details")
-    written = first(
-        read(usage, "cache_creation_input_tokens"),
-        read(details, "cache_write_tokens"),
-        read(details, "cache_creation_tokens"),
-        read(usage, "cache_write_tokens"),
-    )
-    parts = _sum(read(usage, "cache_creation", name) for name in _LIFETIMES)
-    return {
-        "cache_read.input_tokens": first(
-            read(usage, "cache_read_input_tokens"),
-            read(details, "cached_tokens"),
-            read(usage, "prompt_cache_hit_tokens"),  # DeepSeek
-            read(usage, "cached_tokens"),  # Moonshot and others
+        "input_tokens": fields.get(sent),
+        "output_tokens": fields.get(received),
+        "cache_read.input_tokens": _any_of(fields, _CACHED, given, "cached_tokens"),
+        "cache_creation.input_tokens": _written(fields, given, lifetimes),
+        "reasoning.output_tokens": first(
+            made.get("reasoning_tokens"),
+            made.get("thinking_tokens"),
+            fields.get("reasoning_tokens"),
         ),
-        "cache_creation.input_tokens": written or first(parts, written),
     }
+    for kind in _KINDS:
+        counts[f"{kind}.input_tokens"] = given.get(f"{kind}_tokens")
+        counts[f"{kind}.output_tokens"] = made.get(f"{kind}_tokens")
+    _include_cached(counts, fields)
+    _include_reasoning(counts, fields.get("total_tokens"))
+    facts = {f"{_USAGE}{name}": count for name, count in counts.items() if count is not None}
+    facts.update((f"{_CACHE_CREATION}.{name}", lifetimes.get(name) or None) for name in _LIFETIMES)
+    tools = _part(fields, "server_tool_use")
+    facts.update((f"{_USAGE}{name}", tools.get(name) or None) for name in _TOOLS)
+    facts[f"{_USAGE}cost"] = fields.get("cost")
+    facts["gen_ai.response.service_tier"] = fields.get("service_tier")
+    return {name: fact for name, fact in facts.items() if fact is not None}
 
 
-def _kinds(usage: Any, sent: str, received: str) -> dict[str, Any]:
-    """Return the counts that are parts of the others: of reasoning, audio, images."""
-    sent_details, details = read(usage, f"{sent}_details"), read(usage, f"{received}_details")
-    reasoning = first(
-        read(details, "reasoning_tokens"),
-        read(details, "thinking_tokens"),
-        read(usage, "reasoning_tokens"),
+_USAGE = "gen_ai.usage."
+_CACHED = ("cache_read_input_tokens", "prompt_cache_hit_tokens", "cached_tokens")  # by provider
+_KINDS = ("audio", "image", "accepted_prediction", "rejected_prediction")
+
+
+def _part(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    part = fields.get(name)
+    return {} if part is None else fields_of(part)
+
+
+def _any_of(
+    fields: dict[str, Any], names: Iterable[str], details: dict[str, Any], name: str
+) -> Any:
+    """Return the first of some counts that is there, or else one of the details."""
+    return first(*map(fields.get, names), details.get(name))
+
+
+def _written(fields: dict[str, Any], given: dict[str, Any], lifetimes: dict[str, Any]) -> Any:
+    """Return how much was written to the cache, if need be as the sum of its lifetimes."""
+    written = first(
+        fields.get("cache_creation_input_tokens"),
+        given.get("cache_write_tokens"),
+        given.get("cache_creation_tokens"),
+        fields.get("cache_write_tokens"),
     )
-    return {
-        "reasoning.output_tokens": reasoning,
-        "audio.input_tokens": read(sent_details, "audio_tokens"),
-        "audio.output_tokens": read(details, "audio_tokens"),
-        "image.input_tokens": read(sent_details, "image_tokens"),
-        "image.output_tokens": read(details, "image_tokens"),
-        "accepted_prediction.output_tokens": read(details, "accepted_prediction_tokens"),
-        "rejected_prediction.output_tokens": read(details, "rejected_prediction_tokens"),
-    }
+    return written or first(_sum(map(lifetimes.get, _LIFETIMES)), written)
 
 
-def _include_cached(counts: dict[str, Any], usage: Any) -> None:
+def _include_cached(counts: dict[str, Any], fields: dict[str, Any]) -> None:
     """Add what the cache took part in to the input, which Anthropic counts apart."""
-    is_apart = read(usage, "prompt_tokens") is None and any(
-        read(usage, name) is not None for name in _ANTHROPIC
+    is_apart = "prompt_tokens" not in fields and any(
+        fields.get(name) is not None for name in _ANTHROPIC
     )
     if is_apart and counts["input_tokens"] is not None:
         cached = (counts["cache_read.input_tokens"], counts["cache_creation.input_tokens"])
@@ -99,20 +102,6 @@ def _include_reasoning(counts: dict[str, Any], total: Any) -> None:
     are_numbers = all(isinstance(count, int) for count in (sent, received, reasoning, total))
     if are_numbers and reasoning and total == sent + received + reasoning:
         counts["output_tokens"] = received + reasoning
-
-
-def _lifetimes(usage: Any, sent: str) -> dict[str, Any]:
-    parts = first(read(usage, "cache_creation"), read(usage, f"{sent}_details"))
-    return {f"{_CACHE_CREATION}.{name}": read(parts, name) or None for name in _LIFETIMES}
-
-
-def _other_facts(usage: Any) -> dict[str, Any]:
-    tools = read(usage, "server_tool_use")
-    return {
-        "gen_ai.usage.cost": read(usage, "cost"),
-        "gen_ai.response.service_tier": read(usage, "service_tier"),
-        **{f"gen_ai.usage.{name}": read(tools, name) or None for name in _TOOLS},
-    }
 
 
 def merge_usage(earlier: Any, later: Any) -> Any:
