@@ -150,6 +150,16 @@ def import_file(path: str | os.PathLike[str]) -> list[TraceGraph]:
         raise TraceLoadError(f"{place}: {error}") from None
 
 
+def _import_together(names: list[str]) -> list[TraceGraph]:
+    """Read files that are one run: their texts, one after the other."""
+    if len(names) == 1:
+        return import_file(names[0])
+    try:
+        return import_traces(b"\n".join(map(read_bytes, names)))
+    except TraceLoadError as error:
+        raise TraceLoadError(f"{names[0]} and others: {error}") from None
+
+
 def import_directory(
     path: str | os.PathLike[str],
     *,
@@ -162,9 +172,9 @@ def import_directory(
     """
     found = False
     first: Exception | None = None
-    for name in files_in(os.fspath(path)):
+    for names in files_in(os.fspath(path)):
         try:
-            for trace in import_file(name):
+            for trace in _import_together(names):
                 found = True
                 yield trace
         except (TraceLoadError, OSError) as error:

@@ -15,7 +15,6 @@ from ..conventions.values import first_of, object_of, objects_in, well_formed
 from ._conversation import Conversation, Said
 from ._message_facts import facts_of_message, moment_in
 from ._message_parts import (
-    ITEM_CALLS,
     calls_in,
     is_result,
     parts_of,
@@ -196,9 +195,8 @@ def _items_said(items: list[dict[str, Any]]) -> Said:
         return said_of(items[0])
     said = Said("assistant", {"role": "assistant", "content": items})
     for item in items:
-        if item.get("type") in ITEM_CALLS:
-            said.calls += calls_in(item)
-            said.results += results_in(item)
+        said.calls += calls_in(item)
+        said.results += results_in(item)
         facts_of_message(said, item)
     return said
 
