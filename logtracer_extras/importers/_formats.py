@@ -20,7 +20,7 @@ from .inspect import is_inspect, read_inspect
 from .jaeger import is_jaeger, is_jaeger_span, read_jaeger, read_jaeger_span
 from .jaeger_model import is_jaeger_model, read_jaeger_model
 from .langfuse import is_langfuse_trace, is_observation, langfuse_trace, observations
-from .langfuse_batch import is_langfuse_batch, langfuse_batch
+from .langfuse_batch import is_langfuse_batches, read_langfuse_batches
 from .langsmith import is_langsmith, read_langsmith
 from .logfire import is_logfire, logfire_span
 from .messages import is_conversation, is_message, read_conversation, read_message_list
@@ -47,7 +47,7 @@ from .terminal_bench import (
     read_harbor_trial,
     read_terminal_bench,
 )
-from .weave import is_weave, weave_spans
+from .weave import is_weave, read_weave
 from .xray import is_xray, xray_spans
 from .zipkin import is_zipkin, read_zipkin
 
@@ -109,8 +109,6 @@ RECORD_FORMATS: tuple[
 ] = (
     ("langfuse", is_langfuse_trace, langfuse_trace),
     ("langfuse", is_observation, observations),
-    ("langfuse", is_langfuse_batch, langfuse_batch),
-    ("weave", is_weave, weave_spans),
     ("opik", is_opik, opik_trace),
     ("opik", is_opik_span, opik_spans),
     ("go", is_go, go_span),
@@ -153,6 +151,8 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
 _FILE_FORMATS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = (
     ("openai_agents", is_agents_sdk, read_agents_sdk),
     ("otlp", is_otlp_logs, read_otlp_logs),
+    ("langfuse", is_langfuse_batches, read_langfuse_batches),
+    ("weave", is_weave, read_weave),
     ("adk", is_adk_events, read_adk_events),
     ("autogen", is_autogen_log, read_autogen_log),
     ("pydantic_ai", is_pydantic_ai, read_pydantic_ai),
