@@ -21,7 +21,7 @@ _SUFFIXES = (
     ".otlp",
 )
 _BESIDE = "subagents"  # a folder that belongs to the session of the folder's name around it
-_EVENT = re.compile(r"event-\d+-.*\.json")  # of OpenHands' SDK: one run, a file for each event
+_EVENT = re.compile(r"event-\d+(-.*)?\.json")  # of OpenHands' SDK: one run, a file for each event
 
 
 def files_in(path: str) -> Iterator[list[str]]:

@@ -32,7 +32,12 @@ from .openhands import (
     read_openhands,
     read_openhands_output,
 )
-from .openhands_sdk import is_openhands_sdk, read_openhands_sdk
+from .openhands_sdk import (
+    is_openhands_sdk,
+    is_openhands_sdk_output,
+    read_openhands_sdk,
+    read_openhands_sdk_output,
+)
 from .opik import is_opik, is_opik_span, opik_spans, opik_trace
 from .otel import is_attributes, is_otlp, is_span, read_attributes, read_otlp, read_span, span_of
 from .otlp_logs import is_otlp_logs, read_otlp_logs
@@ -132,6 +137,7 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
     ("autogen", is_autogen_result, read_autogen_result),
     ("batch", is_batch_line, read_batch_line),
     ("openhands", is_openhands_output, read_openhands_output),
+    ("openhands", is_openhands_sdk_output, read_openhands_sdk_output),
     ("swe_agent", is_swe_agent, read_swe_agent),
     ("mini_swe_agent", is_mini_swe, read_mini_swe),
     ("tau2", is_tau2, read_tau2),

@@ -282,6 +282,19 @@ def test_events_of_a_session_that_has_spans_are_not_counted_again() -> None:
     )
 
 
+def test_an_event_of_a_request_is_said_of_the_span_of_that_request() -> None:
+    attributes = {"session.id": "s", "request_id": "r", "input_tokens": 5, "model": "m"}
+    shared = {"traceId": "ab" * 16, "attributes": attributes}
+    other = {**shared, "spanId": "02" * 8, "name": "claude_code.interaction", "attributes": {}}
+    call = {**shared, "spanId": "01" * 8, "name": "claude_code.llm_request"}
+    spans = {"resourceSpans": [{"scopeSpans": [{"spans": [other, call]}]}]}
+    told = record(1, "claude_code.api_request", request_id="r", cost_usd="0.25", input_tokens="5")
+    trace = read(spans, logs(told))
+
+    assert (len(trace.nodes), total(trace, "cost"), total(trace, "input_tokens")) == (2, 0.25, 5)
+    assert len(of_type(trace, "llm_call")[0].metadata["otel.events"]) == 1
+
+
 def test_events_of_gemini_cli_and_codex_are_calls_and_tools() -> None:
     gemini = [
         record(
