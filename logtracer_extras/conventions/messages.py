@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .values import as_text, mapping, parse_json, well_formed
+from .values import as_text, first_of, mapping, parse_json, well_formed
 
 __all__ = [
     "add_message_events",
@@ -50,7 +50,9 @@ def is_message(item: Any) -> bool:
 
 def genai_message(message: dict[str, Any], way: str) -> dict[str, Any]:
     parts = message.get("parts")
-    if not isinstance(parts, list):
+    if isinstance(parts, list):
+        parts = [_genai_part(part) for part in parts if part not in (None, "")]
+    else:
         parts = [*_content_parts(message), *map(_tool_call_part, _tool_calls(message))]
     result = {"role": message.get("role") or "assistant", "parts": parts}
     if way == "output":  # the published schema requires it
@@ -68,12 +70,37 @@ def _content_parts(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
         return
     for part in content if isinstance(content, list) else [content]:
-        if isinstance(part, dict) and part.get("type") not in ("text", None):
-            yield part
-        elif isinstance(part, dict):
-            yield {"type": "text", "content": as_text(part.get("text", part.get("content")))}
-        elif part not in (None, ""):
-            yield {"type": "text", "content": as_text(part)}
+        if part not in (None, ""):
+            yield _genai_part(part)
+
+
+_CALLS = ("toolUse", "function_call", "functionCall")  # of Bedrock and Google, by these keys
+_RESULTS = ("toolResult", "function_response", "functionResponse")
+_CALL_TYPES = ("tool_use", "server_tool_use", "tool-call")
+_RESULT_TYPES = ("tool_result", "tool-result")
+_IDS = ("id", "toolUseId", "toolCallId", "tool_use_id")
+
+
+def _genai_part(part: Any) -> dict[str, Any]:
+    """Return a part of a message in the words of the GenAI conventions, whoever wrote it."""
+    if not isinstance(part, dict):
+        return {"type": "text", "content": as_text(part)}
+    kind = part.get("type")
+    call = next((part[name] for name in _CALLS if isinstance(part.get(name), dict)), None)
+    result = next((part[name] for name in _RESULTS if isinstance(part.get(name), dict)), None)
+    if call is not None or kind in _CALL_TYPES:
+        called = part if call is None else call
+        given = first_of(called, "input", "args", "arguments")
+        name = as_text(first_of(called, "name", "toolName") or "")
+        key = first_of(called, *_IDS)
+        return {"type": "tool_call", "id": key, "name": name, "arguments": given}
+    if result is not None or kind in _RESULT_TYPES:
+        answer = part if result is None else result
+        told = first_of(answer, "content", "response", "output", "result")
+        return {"type": "tool_call_response", "id": first_of(answer, *_IDS), "response": told}
+    if kind in ("text", None) and ("text" in part or "content" in part):
+        return {"type": "text", "content": as_text(part.get("text", part.get("content")))}
+    return part if isinstance(kind, str) else {"type": next(iter(part), "empty"), **part}
 
 
 def _tool_calls(message: dict[str, Any]) -> list[dict[str, Any]]:

@@ -144,6 +144,7 @@ INPUT_VALUES = (
     "tool_arguments",
     "gen_ai.prompt",
     "gen_ai.retrieval.query.text",
+    "gen_ai.memory.query.text",
     "input",
 )
 OUTPUT_MESSAGES = (
@@ -205,9 +206,18 @@ def _take_messages(attributes: dict[str, Any], name: str) -> list[Any] | None:
 
 
 def _take_documents(attributes: dict[str, Any], output: dict[str, Any]) -> None:
+    """Take what was retrieved or remembered: OpenInference's documents, those of GenAI, records."""
     documents = _take_list(attributes, "retrieval.documents")
     if documents:
         output.setdefault("documents", documents)
+    for name, key in (
+        ("gen_ai.retrieval.documents", "documents"),
+        ("gen_ai.memory.records", "records"),
+    ):
+        told = parse_json(attributes.get(name))
+        if isinstance(told, list) and key not in output:
+            output[key] = told
+            del attributes[name]
 
 
 # ---- Reading: objects in objects, as Phoenix gives attributes back -------------------------------

@@ -162,6 +162,16 @@ def import_file(path: str | os.PathLike[str]) -> list[TraceGraph]:
         raise TraceLoadError(f"{place}: {error}") from None
 
 
+def _import_together(names: list[str]) -> list[TraceGraph]:
+    """Read files that are one run: their texts, one after the other."""
+    if len(names) == 1:
+        return import_file(names[0])
+    try:
+        return import_traces(b"\n".join(map(read_bytes, names)))
+    except TraceLoadError as error:
+        raise TraceLoadError(f"{names[0]} and others: {error}") from None
+
+
 def import_directory(
     path: str | os.PathLike[str],
     *,
@@ -176,11 +186,12 @@ def import_directory(
     found = False
     counted: dict[str, str] = {}
     first: Exception | None = None
-    for name in files_in(os.fspath(path)):
-        if is_read_with_another(name):
+    for names in files_in(os.fspath(path)):
+        names = [name for name in names if not is_read_with_another(name)]
+        if not names:
             continue
         try:
-            for trace in import_file(name):
+            for trace in _import_together(names):
                 found = True
                 count_once([trace], counted)
                 yield trace

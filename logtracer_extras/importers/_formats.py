@@ -27,7 +27,7 @@ from .inspect import is_inspect, read_inspect
 from .jaeger import is_jaeger, is_jaeger_span, read_jaeger, read_jaeger_span
 from .jaeger_model import is_jaeger_model, read_jaeger_model
 from .langfuse import is_langfuse_trace, is_observation, langfuse_trace, observations
-from .langfuse_batch import is_langfuse_batch, langfuse_batch
+from .langfuse_batch import is_langfuse_batches, read_langfuse_batches
 from .langsmith import is_langsmith, read_langsmith
 from .logfire import is_logfire, logfire_span
 from .messages import is_conversation, is_message, read_conversation, read_message_list
@@ -40,7 +40,12 @@ from .openhands import (
     read_openhands,
     read_openhands_output,
 )
-from .openhands_sdk import is_openhands_sdk, read_openhands_sdk
+from .openhands_sdk import (
+    is_openhands_sdk,
+    is_openhands_sdk_output,
+    read_openhands_sdk,
+    read_openhands_sdk_output,
+)
 from .opik import is_opik, is_opik_span, opik_spans, opik_trace
 from .otel import is_attributes, is_otlp, is_span, read_attributes, read_otlp, read_span, span_of
 from .otlp_logs import is_otlp_logs, read_otlp_logs
@@ -56,7 +61,7 @@ from .terminal_bench import (
     read_harbor_trial,
     read_terminal_bench,
 )
-from .weave import is_weave, weave_spans
+from .weave import is_weave, read_weave
 from .xray import is_xray, xray_spans
 from .zipkin import is_zipkin, read_zipkin
 
@@ -118,8 +123,6 @@ RECORD_FORMATS: tuple[
 ] = (
     ("langfuse", is_langfuse_trace, langfuse_trace),
     ("langfuse", is_observation, observations),
-    ("langfuse", is_langfuse_batch, langfuse_batch),
-    ("weave", is_weave, weave_spans),
     ("opik", is_opik, opik_trace),
     ("opik", is_opik_span, opik_spans),
     ("go", is_go, go_span),
@@ -143,6 +146,7 @@ _FORMATS: tuple[tuple[str, Callable[[dict[str, Any]], bool], ReadSpans], ...] = 
     ("autogen", is_autogen_result, read_autogen_result),
     ("batch", is_batch_line, read_batch_line),
     ("openhands", is_openhands_output, read_openhands_output),
+    ("openhands", is_openhands_sdk_output, read_openhands_sdk_output),
     ("swe_agent", is_swe_agent, read_swe_agent),
     ("mini_swe_agent", is_mini_swe, read_mini_swe),
     ("tau2", is_tau2, read_tau2),
@@ -170,6 +174,8 @@ _FILE_FORMATS: tuple[tuple[str, Callable[[list[Any]], bool], ReadSpans], ...] = 
     ("claude_code", is_claude_code, read_claude_code),
     ("openai_agents", is_agents_sdk, read_agents_sdk),
     ("otlp", is_otlp_logs, read_otlp_logs),
+    ("langfuse", is_langfuse_batches, read_langfuse_batches),
+    ("weave", is_weave, read_weave),
     ("adk", is_adk_events, read_adk_events),
     ("autogen", is_autogen_log, read_autogen_log),
     ("pydantic_ai", is_pydantic_ai, read_pydantic_ai),

@@ -28,6 +28,7 @@ def kind_of(document: Any) -> str:
 
 
 def count_kinds(documents: Iterable[Any]) -> dict[str, int]:
+    """Count documents by what they call themselves; rare names of very many count as others."""
     counts: dict[str, int] = {}
     for document in documents:
         kind = kind_of(document)
@@ -42,6 +43,7 @@ def sample_of(items: list[Any]) -> list[Any]:
 
 
 def most_are(has_form: Callable[[Any], bool], items: list[Any]) -> bool:
+    """Tell whether at least half of some items have a form; none have it when there are none."""
     return bool(items) and 2 * sum(map(has_form, items)) >= len(items)
 
 

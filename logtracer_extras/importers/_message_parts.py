@@ -63,6 +63,7 @@ def unwrapped(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def parts_of(message: dict[str, Any]) -> list[Any]:
+    """Return the parts of a message, under whichever name; a text alone is one of them."""
     content = message.get("content")
     parts = message.get("parts")
     found = list(content) if isinstance(content, list) else []

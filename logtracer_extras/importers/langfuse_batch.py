@@ -6,25 +6,40 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..conventions.values import object_of, objects_in
-from ._records import Record, without_none
-from ._values import clean_value, text_of
+from ._kinds import most_are, sample_of
+from ._records import SHARED, Record, without_none
+from ._spans import SpanRecord
+from ._values import clean_value, clean_values, text_of
 from .langfuse import langfuse_trace
+from .otel import span_of
 
-__all__ = ["is_langfuse_batch", "langfuse_batch"]
+__all__ = ["is_langfuse_batches", "read_langfuse_batches"]
 
 
-def is_langfuse_batch(document: Record) -> bool:
-    batch = document.get("batch")
+def _is_batch(document: Any) -> bool:
+    batch = object_of(document).get("batch")
     first = object_of(batch[0]) if isinstance(batch, list) and batch else {}
     kind = text_of(first.get("type"))
     return isinstance(first.get("body"), dict) and kind.endswith(("-create", "-update", "log"))
 
 
-def langfuse_batch(document: Record) -> Iterator[Record]:
+def is_langfuse_batches(documents: list[Any]) -> bool:
+    return most_are(_is_batch, sample_of(documents))
+
+
+def read_langfuse_batches(documents: list[Any], source: str) -> Iterator[SpanRecord]:
+    for record in _records([one for one in documents if _is_batch(one)]):
+        shared = object_of(record.pop(SHARED, None))
+        yield span_of(record, source, clean_values(shared))
+
+
+def _records(batches: list[Record]) -> Iterator[Record]:
+    """Give the spans of all batches, each put together from what was told of it."""
     traces: dict[str, Record] = {}
     steps: dict[str, Record] = {}
     scores: dict[str, list[Any]] = {}
-    for event in objects_in(document["batch"], "batch"):
+    events = [event for one in batches for event in objects_in(one["batch"], "batch")]
+    for event in events:
         what, _, way = text_of(event.get("type")).partition("-")
         body = without_none(object_of(event.get("body")))
         key = text_of(body.get("id"))

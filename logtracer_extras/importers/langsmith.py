@@ -9,7 +9,7 @@ from typing import Any
 
 from logtracer import NodeStatus
 
-from ..conventions.usage import usage_facts
+from ..conventions.usage import COST, amount_of, usage_facts
 from ..conventions.values import first_of, integer_of, object_of, objects_in
 from ._spans import SpanRecord, clean_facts
 from ._values import (
@@ -100,10 +100,11 @@ def _langsmith_attributes(run: dict[str, Any]) -> dict[str, Any]:
     attributes["gen_ai.request.model"] = model
     if run.get("run_type") == "llm":  # a chain repeats the usage of the calls in it
         attributes.update(_langsmith_usage(run, facts))
+        attributes.setdefault(COST, amount_of(run.get("total_cost")))
     return clean_values({key: value for key, value in attributes.items() if value is not None})
 
 
-def _langsmith_usage(run: dict[str, Any], facts: dict[str, Any]) -> dict[str, int]:
+def _langsmith_usage(run: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     """Return the token counts of a call, from the first of the places that have any."""
     outputs = object_of(run.get("outputs"))
     old = object_of(outputs.get("llm_output")).get("token_usage")

@@ -6,16 +6,16 @@ SDK's and those of the GenAI conventions. Which one a message is shows in each o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
 from ..conventions.reading import Facts
 from ..conventions.values import first_of, object_of, objects_in, well_formed
 from ._conversation import Conversation, Said
+from ._kinds import count_kinds
 from ._message_facts import facts_of_message, moment_in
 from ._message_parts import (
-    ITEM_CALLS,
     calls_in,
     is_result,
     parts_of,
@@ -97,22 +97,33 @@ def read_conversation(document: dict[str, Any], source: str) -> Iterator[SpanRec
     if is_message(document):
         talk.extend(said_in([document]))
     elif document.get("object") in _ANSWERS:
+        _describe(root, document, _ANSWERED)
         _add_answer(talk, document)
     else:
-        _describe(root, document)
-        messages = _messages_of(document)
+        _describe(root, document, (*_LISTS, "response"))
+        messages = _list_of(_messages_of(document))
         items = [item for item in messages if isinstance(item, dict)]
+        root.kinds = count_kinds(item for item in messages if not isinstance(item, dict))
         talk.extend(said_in(items))
         answer = object_of(document.get("response"))
         if answer.get("object") in _ANSWERS or "choices" in answer:
+            _describe(root, {"response": _without(answer, _ANSWERED)}, ())
             _add_answer(talk, {**_told_beside(document), **answer})
     yield from talk.close(root)
 
 
-def _describe(root: SpanRecord, document: dict[str, Any]) -> None:
+_ANSWERED = ("output", "choices", "usage", "error")  # what the step of an answer has
+
+
+def _without(document: dict[str, Any], taken: Iterable[str]) -> dict[str, Any]:
+    return {
+        key: document[key] for key in document if key not in taken and document[key] is not None
+    }
+
+
+def _describe(root: SpanRecord, document: dict[str, Any], taken: Iterable[str]) -> None:
     """Keep what is said of the whole, on the root."""
-    kept = {key: value for key, value in document.items() if key not in (*_LISTS, "response")}
-    root.facts.metadata = clean_values(kept)
+    root.facts.metadata |= clean_values(_without(document, taken))
     session = first_of(document, "sessionId", "session_id", "conversation_id", "thread_id")
     if isinstance(session, str):
         root.facts.metadata["session.id"] = well_formed(session)
@@ -196,9 +207,8 @@ def _items_said(items: list[dict[str, Any]]) -> Said:
         return said_of(items[0])
     said = Said("assistant", {"role": "assistant", "content": items})
     for item in items:
-        if item.get("type") in ITEM_CALLS:
-            said.calls += calls_in(item)
-            said.results += results_in(item)
+        said.calls += calls_in(item)
+        said.results += results_in(item)
         facts_of_message(said, item)
     return said
 

@@ -15,10 +15,15 @@ from ..conventions.values import object_of, objects_in, parse_json, well_formed
 from ._conversation import Call, Result, Said, run_of
 from ._kinds import count_kinds, most_are, sample_of
 from ._message_parts import calls_in
-from ._spans import SpanRecord
-from ._values import clock_time, text_of
+from ._spans import SpanRecord, add_failure
+from ._values import clean_values, clock_time, text_of
 
-__all__ = ["is_openhands_sdk", "read_openhands_sdk"]
+__all__ = [
+    "is_openhands_sdk",
+    "is_openhands_sdk_output",
+    "read_openhands_sdk",
+    "read_openhands_sdk_output",
+]
 
 _KINDS = {
     "ActionEvent",
@@ -37,7 +42,8 @@ _KINDS = {
 
 
 def _is_event(event: Any) -> bool:
-    return isinstance(event, dict) and event.get("kind") in _KINDS and "source" in event
+    kind = event.get("kind") if isinstance(event, dict) else None
+    return isinstance(kind, str) and kind in _KINDS
 
 
 def is_openhands_sdk(documents: list[Any]) -> bool:
@@ -50,6 +56,26 @@ def read_openhands_sdk(documents: list[Any], source: str) -> Iterator[SpanRecord
     run.tell_answer()
     run.root.kinds = count_kinds(left)
     return run.talk.close(run.root)
+
+
+def is_openhands_sdk_output(document: dict[str, Any]) -> bool:
+    events = document.get("history")
+    return isinstance(events, list) and is_openhands_sdk(events)
+
+
+def read_openhands_sdk_output(document: dict[str, Any], source: str) -> Iterator[SpanRecord]:
+    """Read a line of a benchmark's `output.jsonl`."""
+    spans = list(read_openhands_sdk(document["history"], source))
+    root = spans[0]
+    root.name = text_of(document.get("instance_id")) or root.name
+    kept = {f"openhands.{key}": document[key] for key in document if key not in _OUTPUT_TAKEN}
+    root.facts.metadata |= clean_values(kept)
+    if document.get("error"):
+        add_failure(root, document["error"])
+    return iter(spans)
+
+
+_OUTPUT_TAKEN = ("history", "instance")
 
 
 def _statistics(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -161,10 +187,10 @@ class _Run:
 
     def _message(self, event: dict[str, Any]) -> None:
         message = object_of(event.get("llm_message"))
-        role = "user" if event.get("source") == "user" else "assistant"
-        said = Said(role, {"role": role, **message}, calls_in(message))
+        role = _ROLES.get(str(event.get("source")), "environment")
+        said = Said(role, {**message, "role": role}, calls_in(message))
         said.end = clock_time(event.get("timestamp"))
-        said.start = said.end if role == "user" else None
+        said.start = None if role == "assistant" else said.end
         if role == "assistant":
             self._add_usage(said, text_of(event.get("llm_response_id")))
         self._add(said)
@@ -198,3 +224,4 @@ def _text_in(content: Any) -> str:
 
 
 _TAKEN = ("kind", "id", "timestamp", "source")
+_ROLES = {"user": "user", "agent": "assistant"}

@@ -1,7 +1,8 @@
 """OpenTelemetry's log records: what coding agents and GenAI instrumentations tell as events.
 
-A record that names a span of the same file is said of that span: its messages are the span's input
-and output, anything else is kept as its event. Records of Claude Code, Codex and Gemini CLI that
+A record that names a span of the same file, by the span's id, the request's or the tool's, is said
+of that span: its messages are the span's input and output, its cost is the span's, anything else is
+kept as its event. Records of Claude Code, Codex and Gemini CLI that
 name none are the steps of their session, told one by one; when the session has spans as well, the
 spans are its steps and the records events of them, so that nothing counts twice.
 """
@@ -35,6 +36,7 @@ __all__ = ["is_otlp_logs", "read_otlp_logs"]
 
 _CONTAINERS = ("resourceLogs", "resource_logs")
 _SESSIONS = ("session.id", "conversation.id", "gen_ai.conversation.id")
+_KEYS = ("request_id", "tool_use_id", "gen_ai.tool.call.id")
 _AGENTS = ("claude_code", "codex", "gemini_cli")
 
 
@@ -69,7 +71,11 @@ class _Joined:
         self._source = source
         self._by_id = {(span.trace_id, span.span_id): span for span in spans}
         self._sessions: dict[str, SpanRecord] = {}
+        self._named: dict[str, SpanRecord] = {}  # by the request or the tool's call
         for span in spans:
+            metadata = span.facts.metadata
+            for key in {text_of(metadata.get(name)) for name in _KEYS} - {""}:
+                self._named.setdefault(key, span)
             session = text_of(first_of(span.facts.metadata, *_SESSIONS))
             if session:
                 self._sessions.setdefault(session, span)
@@ -101,8 +107,13 @@ class _Joined:
             self._messages.setdefault((span.trace_id, span.span_id), []).append(event)
             return
         session = text_of(first_of(told, *_SESSIONS) or first_of(record["resource"], *_SESSIONS))
-        span = span or self._sessions.get(session)
+        keys = (text_of(told.get(key)) for key in _KEYS)
+        named = next((self._named[key] for key in keys if key in self._named), None)
         agent, _, what = name.partition(".")
+        if named is not None and told.get("cost_usd") is not None:
+            cost = amount_of(told["cost_usd"])
+            named.facts.metadata.setdefault(COST, cost)
+        span = span or named or self._sessions.get(session)
         if span is not None:
             span.facts.metadata.setdefault("otel.events", []).append(_event(record, name))
         elif agent in _AGENTS:

@@ -7,19 +7,47 @@ from typing import Any
 
 from ..conventions.usage import COST, amount_of, usage_facts
 from ..conventions.values import first_of, object_of, objects_in, parse_json
+from ._kinds import most_are, sample_of
 from ._records import Record, without_none
+from ._spans import SpanRecord
 from ._values import text_of
+from .otel import span_of
 
-__all__ = ["is_weave", "weave_spans"]
-
-
-def is_weave(record: Record) -> bool:
-    body = object_of(first_of(record, "start", "end"))  # as the SDK sends the halves of a call
-    return ("op_name" in record or "op_name" in body) and ("trace_id" in record or bool(body))
+__all__ = ["is_weave", "read_weave"]
 
 
-def weave_spans(record: Record) -> Iterator[Record]:
-    call = {**object_of(record.get("start")), **record} if "op_name" not in record else record
+def _halves_of(record: Any) -> dict[str, Any]:
+    """Return a call, or the half of one that the SDK sends when it begins and when it ends."""
+    told = object_of(record)
+    if "req" in told:  # as its batches wrap it
+        told = object_of(told["req"])
+    for name in ("start", "end"):
+        if isinstance(told.get(name), dict):
+            told = told[name]
+    return told
+
+
+def _is_call(record: Any) -> bool:
+    told = _halves_of(record)
+    begins = "op_name" in told and "trace_id" in told
+    return begins or ("ended_at" in told and "summary" in told and "id" in told)
+
+
+def is_weave(documents: list[Any]) -> bool:
+    return most_are(_is_call, sample_of(documents))
+
+
+def read_weave(documents: list[Any], source: str) -> Iterator[SpanRecord]:
+    calls: dict[str, Record] = {}
+    for document in documents:
+        if _is_call(document):
+            told = _halves_of(document)
+            calls.setdefault(text_of(told.get("id")), {}).update(without_none(told))
+    for call in calls.values():
+        yield span_of(_span(call), source, {})
+
+
+def _span(call: Record) -> Record:
     operation = text_of(call.get("op_name"))
     short = operation.rpartition("/op/")[2].partition(":")[0] or operation
     failure = _failure(call.get("exception"))
@@ -32,7 +60,7 @@ def weave_spans(record: Record) -> Iterator[Record]:
         **_kind_facts(call, summary),
     }
     attributes |= {f"weave.{key}": call[key] for key in call if key not in _TAKEN and call[key]}
-    yield {
+    return {
         "trace_id": call.get("trace_id"),
         "span_id": call.get("id"),
         "parent_id": call.get("parent_id"),
@@ -57,8 +85,6 @@ _TAKEN = {
     "output",
     "exception",
     "thread_id",
-    "start",
-    "end",
 }
 _KINDS = {"llm": "LLM", "tool": "TOOL", "agent": "AGENT", "scorer": "EVALUATOR"}
 

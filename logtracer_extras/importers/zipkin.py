@@ -24,7 +24,7 @@ def _is_micro_span(record: Any) -> bool:
         isinstance(record, dict)
         and "traceId" in record
         and "id" in record
-        and "spanId" not in record
+        and not record.keys() & {"spanId", "parentObservationId", "observationId"}
         and any(name in record for name in ("timestamp", "duration", "localEndpoint", "tags"))
     )
 

@@ -194,3 +194,55 @@ def test_tokens_of_a_langchain_answer_are_read_where_langsmith_has_no_others() -
     (trace,) = import_traces(json.dumps(run))
     (node,) = trace.nodes.values()
     assert counts_of(node) == {"input": 10, "output": 5, "cache_read.input": 4}
+
+
+# ---- Documents as the conventions' own tests have them: good and bad ones ------------------------
+
+TALK = [
+    {"role": "user", "parts": [{"type": "text", "content": "How warm is it?"}]},
+    {"role": "assistant", "parts": [{"type": "tool_call", "id": "c", "name": "weather"}]},
+    {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c", "response": "7"}]},
+]
+ODD_MESSAGES = [
+    [{"role": "user", "parts": [{"type": "text"}, {"type": "blob", "mime_type": "image/png"}]}],
+    [{"role": "assistant", "parts": [{"type": "redacted_thinking", "data": "x"}]}],
+    [{"role": "user"}],
+    [{"parts": []}],
+    [{"role": 7, "parts": "none"}],
+]
+
+
+def genai_call(**attributes: Any) -> Node:
+    told = {f"gen_ai.{name.replace('__', '.')}": value for name, value in attributes.items()}
+    (trace,) = import_traces(json.dumps({"gen_ai.operation.name": "chat", **told}))
+    return next(iter(trace.nodes.values()))
+
+
+@pytest.mark.parametrize("messages", [TALK, *ODD_MESSAGES], ids=range(1 + len(ODD_MESSAGES)))
+@pytest.mark.parametrize("write", [json.dumps, list], ids=["text", "list"])
+def test_messages_are_kept_as_they_were_told(messages: list[Any], write: Any) -> None:
+    assert genai_call(input__messages=write(messages)).input_data["messages"] == messages
+
+
+@pytest.mark.parametrize(("result", "kept"), [('{"a": 1}', {"a": 1}), ("[1]", {"value": [1]})])
+def test_a_result_of_a_tool_is_an_object_or_a_value(result: str, kept: Any) -> None:
+    tool = genai_call(operation__name="execute_tool", tool__call__result=result)
+    assert tool.output_data == kept
+
+
+def test_what_was_retrieved_and_remembered_is_output() -> None:
+    documents = [{"id": "d", "score": 0.9, "title": "t"}, {}]
+    found = genai_call(operation__name="retrieval", retrieval__documents=json.dumps(documents))
+    records = [{"id": "m", "content": {"fact": "x"}, "score": 0.8}]
+    remembered = genai_call(
+        operation__name="search_memory", memory__records=records, memory__query__text="x"
+    )
+
+    assert found.output_data == {"documents": documents}
+    assert (remembered.input_data, remembered.output_data) == ({"value": "x"}, {"records": records})
+
+
+def test_who_called_and_to_whom_control_went_stays_under_its_name() -> None:
+    step = genai_call(transfer__target__name="b", transfer__mode="pass_control", caller__name="a")
+    assert step.metadata["gen_ai.transfer.target.name"] == "b"
+    assert step.metadata["gen_ai.caller.name"] == "a"

@@ -53,7 +53,7 @@ def test_a_compressed_file_of_several_members_is_read_whole() -> None:
         (b"SQLite format 3\0" + b"\xff" * 20, "SQLite"),
         (b"PAR1\xff", "Parquet"),
         (b"# aider chat started at 2026\n\n#### hello {x}\n", "begins with '# aider chat"),
-        (b'[{"kind": "request", "parts": []}]', "the keys of its first item: 'kind, parts'"),
+        (b'[{"kind": "step", "parts": []}]', "the keys of its first item: 'kind, parts'"),
         (b'{"zz": 1, "aa": 2, "type": "x"}', "its keys: 'type, zz, aa'"),
     ],
 )
@@ -88,3 +88,13 @@ def test_files_of_sub_agents_are_read_with_the_session_beside_them(tmp_path: Pat
     (tmp_path / "s" / "subagents" / "agent-1.jsonl").write_text(TALK.replace("hi", "there"))
 
     assert len(import_file(tmp_path)) == 1
+
+
+def test_events_with_a_file_each_are_one_run(tmp_path: Path) -> None:
+    said = {"role": "user", "content": []}
+    event = {"kind": "MessageEvent", "source": "user", "llm_message": said}
+    for at in range(3):
+        (tmp_path / f"event-{at:05}-ab.json").write_text(json.dumps({**event, "id": str(at)}))
+
+    (trace,) = import_file(tmp_path)
+    assert len(trace.nodes) == 4

@@ -185,6 +185,17 @@ def test_a_call_of_weave_with_a_model_has_its_tokens_and_cost_and_its_parent_has
     assert types_of(trace) == ["llm_call"]
 
 
+def test_the_halves_of_a_call_that_weave_sends_are_one_call() -> None:
+    times = {"started_at": "2026-01-01T00:00:00Z"}
+    start = {"id": "a", "trace_id": "t", "op_name": "weave:///e/p/op/look:d", "inputs": {}, **times}
+    end = {"id": "a", "ended_at": "2026-01-01T00:00:02Z", "output": 7, "summary": {}}
+    batch = [{"mode": "start", "req": {"start": start}}, {"mode": "end", "req": {"end": end}}]
+
+    for documents in ([{"start": start}, {"end": end}], [{"batch": batch}]):
+        (call,) = read(*documents).nodes.values()
+        assert (call.name, call.duration_ms, call.output_data) == ("look", 2000.0, {"value": 7})
+
+
 def test_a_trace_of_opik_has_its_spans_and_who_it_is_of() -> None:
     trace = only("opik.json")
     (call,) = of_type(trace, "llm_call")
@@ -210,11 +221,10 @@ def test_what_came_later_in_a_batch_of_langfuse_adds_to_its_step() -> None:
         event("span-update", id="a", endTime="2026-01-01T00:00:02Z"),
         event("score-create", id="s", traceId="t", name="good", value=1),
     ]
-    trace = read({"batch": batch})
-
-    assert [(level, node.name) for level, node in trace.walk()] == [(0, "agent"), (1, "")]
-    assert (trace.root_nodes[0].duration_ms, total(trace, "input_tokens")) == (2000.0, 9)
-    assert trace.metadata["langfuse.trace"]["scores"][0]["name"] == "good"
+    for trace in (read({"batch": batch}), read({"batch": batch[:3]}, {"batch": batch[3:]})):
+        assert [(level, node.name) for level, node in trace.walk()] == [(0, "agent"), (1, "")]
+        assert (trace.root_nodes[0].duration_ms, total(trace, "input_tokens")) == (2000.0, 9)
+        assert trace.metadata["langfuse.trace"]["scores"][0]["name"] == "good"
 
 
 # ---- Logs ----------------------------------------------------------------------------------------
@@ -270,6 +280,19 @@ def test_events_of_a_session_that_has_spans_are_not_counted_again() -> None:
         5,
         4,
     )
+
+
+def test_an_event_of_a_request_is_said_of_the_span_of_that_request() -> None:
+    attributes = {"session.id": "s", "request_id": "r", "input_tokens": 5, "model": "m"}
+    shared = {"traceId": "ab" * 16, "attributes": attributes}
+    other = {**shared, "spanId": "02" * 8, "name": "claude_code.interaction", "attributes": {}}
+    call = {**shared, "spanId": "01" * 8, "name": "claude_code.llm_request"}
+    spans = {"resourceSpans": [{"scopeSpans": [{"spans": [other, call]}]}]}
+    told = record(1, "claude_code.api_request", request_id="r", cost_usd="0.25", input_tokens="5")
+    trace = read(spans, logs(told))
+
+    assert (len(trace.nodes), total(trace, "cost"), total(trace, "input_tokens")) == (2, 0.25, 5)
+    assert len(of_type(trace, "llm_call")[0].metadata["otel.events"]) == 1
 
 
 def test_events_of_gemini_cli_and_codex_are_calls_and_tools() -> None:

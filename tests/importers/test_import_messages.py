@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from logtracer import Node, NodeStatus, TraceLoadError
+from logtracer_extras.conventions import attributes_of
 from logtracer_extras.importers import import_file, import_traces
 
 RUNS = Path(__file__).parents[1] / "data" / "runs"
@@ -356,3 +357,17 @@ def test_a_run_with_two_tools_is_read_from_everybodys_messages(name: str) -> Non
     assert tuple(sums) == WRITTEN[name]
     failed = [node.input_data["command"] for node in trace.failed_nodes]
     assert failed == ([] if name.startswith("gemini") else ["cat /no/such/file"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_providers_message_goes_out_in_the_words_of_genai(form: str) -> None:
+    call = nodes_of(FORMS[form])[1]
+    attributes = attributes_of(call)
+    (message,) = json.loads(attributes["gen_ai.output.messages"])
+    parts = message["parts"]
+
+    if form != "openai's responses":  # whose items have types of their own
+        asked = [part for part in parts if part["type"] == "tool_call"]
+        assert form == "vercel's page" or [part["name"] for part in asked] == ["bash", "bash"]
+    assert all(isinstance(part["type"], str) for part in parts)
+    assert "null" not in json.dumps([part for part in parts if part["type"] == "text"])

@@ -142,6 +142,12 @@ def test_events_of_the_sdk_are_calls_with_what_the_statistics_say() -> None:
     assert trace.metadata["logtracer.import.kinds"] == {"ConversationStateUpdateEvent": 1}
 
 
+def test_a_line_of_output_may_hold_events_of_the_sdk() -> None:
+    trace = read({"instance_id": "i-1", "history": sdk_events(), "test_result": {"git_patch": ""}})
+
+    assert (trace.name, len(of_type(trace, "tool_call"))) == ("i-1", 2)
+
+
 # ---- SWE-agent -----------------------------------------------------------------------------------
 
 
