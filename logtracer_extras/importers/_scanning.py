@@ -65,18 +65,22 @@ def _iso(moment: datetime | None) -> str:
     return moment.isoformat() if moment is not None else ""
 
 
+_TAIL = 100_000  # bytes looked at in one go, from the end on
 _TIMESTAMP = re.compile(rb'"timestamp":\s?"([^"]{10,40})"')
 
 
 def _times(data: bytes) -> Iterator[str]:
-    """Yield the first and the last time in a file."""
-    for place in (_TIMESTAMP.search(data), _TIMESTAMP.search(data, max(0, len(data) - 100_000))):
-        if place is not None:
-            yield place[1].decode("utf-8", "replace")
-    last = data.rfind(b'"timestamp"')
-    found = _TIMESTAMP.match(data, last) if last >= 0 else None
-    if found is not None:
-        yield found[1].decode("utf-8", "replace")
+    """Yield the first and the last time in a file, which may be followed by much that has none."""
+    first = _TIMESTAMP.search(data)
+    if first is None:
+        return
+    yield first[1].decode("utf-8", "replace")
+    start, last = len(data), first
+    while last is first and start > first.end():
+        start = max(first.end(), start - _TAIL)
+        found = [*_TIMESTAMP.finditer(data, start, min(len(data), start + _TAIL + 60))]
+        last = found[-1] if found else last
+    yield last[1].decode("utf-8", "replace")
 
 
 def _decoded(line: bytes) -> Line:

@@ -68,6 +68,8 @@ def test_a_quick_look_counts_what_a_whole_reading_counts(
     sent, made = (sum(each[way] for each in tally.used.values()) for way in (0, 1))
     assert (sent, made, tally.turns) == (used.input, used.output, kinds(trace)["human_input"])
     assert tally.errors == len(trace.failed_nodes)
+    assert tally.end is not None and trace.end_time is not None
+    assert abs(tally.end - trace.end_time).total_seconds() < 10
 
 
 def test_sessions_are_found_where_their_agents_keep_them(home: Path) -> None:

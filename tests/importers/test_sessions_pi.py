@@ -83,3 +83,11 @@ def test_a_session_shared_in_this_form_is_read_though_it_names_no_directory() ->
     header = {"type": "session", "id": "s", "harness": "some-agent"}
     trace = read_lines([header, entry(1, None, role="user", content="a"), answer(2, 1)])
     assert (kinds(trace)["llm_call"], trace.metadata["pi.harness"]) == (1, "some-agent")
+
+
+def test_what_pi_itself_wrote_of_a_resumed_session_is_two_turns() -> None:
+    (trace,) = import_file(SESSIONS / "pi" / "resumed.jsonl")
+    used = tokens(trace)
+    assert (used.input, used.cache_read, used.output) == (4_022, 2_400, 222)
+    assert (kinds(trace)["human_input"], len(tools(trace)), len(trace.failed_nodes)) == (2, 4, 2)
+    assert not named(trace, "turn 2")[0].annotations  # it goes on; nothing was rewound
