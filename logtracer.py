@@ -3983,7 +3983,12 @@ _OPENINGS = {
         ("code ", "word", "code(?<=(?:ess|uth|kup|gin|ime|ery|ity|ion|pin) code)" + _IS + _SAID),
         ("pin ", "word", "pin(?<![a-z]pin)" + _IS + _SAID),
     ),
-    "_": (("npg_", "random", "npg_([a-z0-9]{12,})"),),
+    "_": (
+        ("npg_", "random", "npg_([a-z0-9]{12,})"),
+        ("set ", "name", r"set[ \t]+(?:-\w+[ \t]+)?([\w.-]{3,60})[ \t]+(?:--\w+[ \t]+)?"
+            r"\\*[\"']?([^\s\"'\\-][^\s\"'\\]{5,})"),
+    ),
+    "|": (("sudo ", "any", r"echo\s+(?:-n\s+)?[\"']?([^\s\"'|]+)[\"']?\s*\|\s*sudo "),),
     "\n": (
         ("machine", "any", r"machine\s+\S+\s+(?:(?:account|login)\s+\S+\s+){0,2}password\s+(\S+)"),
     ),
@@ -4003,7 +4008,7 @@ _OPENINGS = {
         (f"{quote}, ", "name", rf"\(\s*b?\\*{quote}([\w.-]{{2,64}})\\*{quote}, b?\\*{quote}"
             rf"([^\"'\\\n]{{4,400}})\\*{quote}\s*\)")
         for quote in "\"'"
-    ),
+    ) + (("auth", "any", r"auth\s?=\s?\(\\*[\"'][^\"']*[\"'],\s*\\*[\"']([^\"'\\]+)"),),
     "<": (
         ("</", "name", r"<([\w.:-]{2,64})(?:\s[^<>]{0,400})?>(?:<!\[cdata\[)?([^<>\]]{1,4096})"
             r"(?:\]\]>)?</"),
@@ -4046,7 +4051,8 @@ _VALUE = (
 )
 # Names whose values are secret in a URL, and one that says that the name is before it.
 _IN_CONTEXT = (
-    r"(?i)(?:^|[_-])(?:key|sig|signature|code|ticket|credential|hash|t)$|^(?:value|phrase|words)$"
+    r"(?i)(?:^|[_-])(?:key|sig|signature|codes?|ticket|credential|hash|t)$"
+    r"|^(?:content|value|phrase|words)$"
 )
 _BARE = (
     r"(?:[^\s\"'`<>,;&()\[\]{}|\\]|[,;&](?![\s\"'\\]|\Z|[\w.%-]{1,40}\s?[=:])"
@@ -4249,7 +4255,8 @@ def _value_of(text: str, at: int) -> _Found | None:
 
 def _secrecy_there(name: str, before: str, rest: str) -> tuple[int, str]:
     """Return how secret a name is where it stands, and the name; the rest is backwards."""
-    if name in ("value", "Value"):  # {"name": "DB_PASSWORD", "value": ...}
+    is_attribute = name == "content" and before == " "  # <meta name="csrf-token" content=...
+    if name in ("value", "Value") or is_attribute:  # {"name": "DB_PASSWORD", "value": ...}
         named = _pattern(_PAIR).match(rest)
         name = name if named is None else named[1][::-1]
     secrecy = _secrecy(name)
