@@ -61,7 +61,7 @@ def _is_companion(document: Any) -> bool:
 def _hang(session: Session, top: SpanRecord, agent: str) -> None:
     for tool in list(session.tools.values()):
         if tool.facts.metadata.get("gen_ai.agent.id") == agent:
-            top.name = tool.name
+            top.name = text_of(tool.facts.input_data.get("agent_name")) or tool.name
             session.hang(top, tool)
             return
     add_note(top, "the tool call that started it is not in this file")

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from logtracer_extras.importers import import_file
+from logtracer_extras.importers import import_directory, import_file
 from session_files import (
     GEMINI,
     SESSIONS,
@@ -139,3 +139,10 @@ def test_a_sub_agents_chat_is_found_and_hung_below_its_call(tmp_path: Path) -> N
         "tool_call",
     )
     assert tokens(trace).output == 6
+
+
+def test_what_gemini_cli_itself_wrote_of_a_sub_agent_is_one_trace() -> None:
+    (trace,) = import_directory(SESSIONS / "gemini_cli" / "sub_agent")
+    (agent,) = [node for node in trace.nodes.values() if node.node_type == "sub_agent"]
+    assert (agent.name, parent(trace, agent).name) == ("generalist", "invoke_agent")
+    assert (kinds(trace)["llm_call"], kinds(trace)["tool_call"]) == (4, 3)
