@@ -75,10 +75,18 @@ def role_of(message: dict[str, Any]) -> str:
 
 
 def is_conversation(document: dict[str, Any]) -> bool:
-    if is_message(document) or document.get("object") in _ANSWERS:
+    if is_message(document) or document.get("object") in _ANSWERS or _only_message(document):
         return True
     messages = _messages_of(document)
     return isinstance(messages, list) and bool(messages) and is_message(messages[0])
+
+
+def _only_message(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the message in an answer of Google's or of Bedrock's; an empty one when it is none."""
+    first = object_of(next(iter(_list_of(document.get("candidates"))), None))
+    google = object_of(first.get("content"))
+    message = google or object_of(object_of(document.get("output")).get("message"))
+    return message if is_message(message) else {}
 
 
 _ANSWERS = ("response", "chat.completion")
@@ -96,6 +104,12 @@ def read_conversation(document: dict[str, Any], source: str) -> Iterator[SpanRec
     talk = Conversation(trace_id, root.span_id)
     if is_message(document):
         talk.extend(said_in([document]))
+    elif _only_message(document):
+        _describe(root, document, (*_ANSWERED, "candidates", "usageMetadata", "usage_metadata"))
+        said = said_of(_only_message(document))
+        facts_of_message(said, object_of(next(iter(_list_of(document.get("candidates"))), None)))
+        facts_of_message(said, document)
+        talk.add(said)
     elif document.get("object") in _ANSWERS:
         _describe(root, document, _ANSWERED)
         _add_answer(talk, document)
@@ -197,8 +211,9 @@ def said_in(messages: list[dict[str, Any]]) -> Iterator[Said]:
 
 def _is_item_of_model(message: dict[str, Any]) -> bool:
     kind = message.get("type")
-    if kind == "message" and "usage" not in message:
-        return message.get("role") == "assistant" and isinstance(message.get("content"), list)
+    if kind == "message" and message.get("role") == "assistant":
+        parts = _list_of(message.get("content"))
+        return any(object_of(part).get("type") in ("output_text", "refusal") for part in parts)
     return "role" not in message and isinstance(kind, str) and said_by_item(kind) == "assistant"
 
 
