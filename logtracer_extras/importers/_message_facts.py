@@ -16,7 +16,16 @@ __all__ = ["facts_of_message", "moment_in"]
 _INNER = ("extra", "response_metadata", "metadata", "modelInfo", "message")
 _TIMES = ("timestamp", "ts", "created_at", "createdAt", "created", "time")
 _USAGES = ("usage_metadata", "usageMetadata", "usage", "token_usage", "metrics", "tokens")
-_MODELS = ("model", "model_name", "modelName", "model_id", "modelID", "modelId")
+_MODELS = (
+    "model",
+    "model_name",
+    "modelName",
+    "model_id",
+    "modelID",
+    "modelId",
+    "modelVersion",
+    "model_version",
+)
 _REASONS = ("finish_reason", "stop_reason", "finishReason", "stopReason")
 
 

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from ..conventions.reading import Facts
 from ..conventions.values import first_of, object_of, objects_in, well_formed
-from ._conversation import Conversation, Said
+from ._conversation import Conversation, Said, run_of
 from ._kinds import count_kinds
 from ._message_facts import facts_of_message, moment_in
 from ._message_parts import (
@@ -24,7 +23,7 @@ from ._message_parts import (
     unwrapped,
 )
 from ._spans import SpanRecord
-from ._values import SPAN_DIGITS, TRACE_DIGITS, clean_values, hashed_id, text_of
+from ._values import clean_values, text_of
 
 __all__ = [
     "is_conversation",
@@ -75,10 +74,18 @@ def role_of(message: dict[str, Any]) -> str:
 
 
 def is_conversation(document: dict[str, Any]) -> bool:
-    if is_message(document) or document.get("object") in _ANSWERS:
+    if is_message(document) or document.get("object") in _ANSWERS or _only_message(document):
         return True
     messages = _messages_of(document)
     return isinstance(messages, list) and bool(messages) and is_message(messages[0])
+
+
+def _only_message(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the message in an answer of Google's or of Bedrock's; an empty one when it is none."""
+    first = object_of(next(iter(_list_of(document.get("candidates"))), None))
+    google = object_of(first.get("content"))
+    message = google or object_of(object_of(document.get("output")).get("message"))
+    return message if is_message(message) else {}
 
 
 _ANSWERS = ("response", "chat.completion")
@@ -91,25 +98,37 @@ def _messages_of(document: dict[str, Any]) -> Any:
 
 def read_conversation(document: dict[str, Any], source: str) -> Iterator[SpanRecord]:
     """Read a conversation, what a provider answered, or the log of one call with its answer."""
-    trace_id = hashed_id(source, TRACE_DIGITS)
-    root = SpanRecord(trace_id, "conversation", Facts("trace"), trace_id[:SPAN_DIGITS])
-    talk = Conversation(trace_id, root.span_id)
+    root, talk = run_of("conversation", source)
     if is_message(document):
         talk.extend(said_in([document]))
+    elif _only_message(document):
+        _describe(root, document, (*_ANSWERED, "candidates", "usageMetadata", "usage_metadata"))
+        talk.add(_answered_alone(document))
     elif document.get("object") in _ANSWERS:
         _describe(root, document, _ANSWERED)
         _add_answer(talk, document)
     else:
-        _describe(root, document, (*_LISTS, "response"))
-        messages = _list_of(_messages_of(document))
-        items = [item for item in messages if isinstance(item, dict)]
-        root.kinds = count_kinds(item for item in messages if not isinstance(item, dict))
-        talk.extend(said_in(items))
-        answer = object_of(document.get("response"))
-        if answer.get("object") in _ANSWERS or "choices" in answer:
-            _describe(root, {"response": _without(answer, _ANSWERED)}, ())
-            _add_answer(talk, {**_told_beside(document), **answer})
-    yield from talk.close(root)
+        _add_messages(root, talk, document)
+    return talk.close(root)
+
+
+def _answered_alone(document: dict[str, Any]) -> Said:
+    said = said_of(_only_message(document))
+    facts_of_message(said, object_of(next(iter(_list_of(document.get("candidates"))), None)))
+    facts_of_message(said, document)
+    return said
+
+
+def _add_messages(root: SpanRecord, talk: Conversation, document: dict[str, Any]) -> None:
+    """Add the messages of a document, and the answer to them in the log of a call."""
+    _describe(root, document, (*_LISTS, "response"))
+    messages = _list_of(_messages_of(document))
+    root.kinds = count_kinds(item for item in messages if not isinstance(item, dict))
+    talk.extend(said_in([item for item in messages if isinstance(item, dict)]))
+    answer = object_of(document.get("response"))
+    if answer.get("object") in _ANSWERS or "choices" in answer:
+        _describe(root, {"response": _without(answer, _ANSWERED)}, ())
+        _add_answer(talk, {**_told_beside(document), **answer})
 
 
 _ANSWERED = ("output", "choices", "usage", "error")  # what the step of an answer has
@@ -197,8 +216,9 @@ def said_in(messages: list[dict[str, Any]]) -> Iterator[Said]:
 
 def _is_item_of_model(message: dict[str, Any]) -> bool:
     kind = message.get("type")
-    if kind == "message" and "usage" not in message:
-        return message.get("role") == "assistant" and isinstance(message.get("content"), list)
+    if kind == "message" and message.get("role") == "assistant":
+        parts = _list_of(message.get("content"))
+        return any(object_of(part).get("type") in ("output_text", "refusal") for part in parts)
     return "role" not in message and isinstance(kind, str) and said_by_item(kind) == "assistant"
 
 

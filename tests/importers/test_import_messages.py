@@ -371,3 +371,31 @@ def test_every_providers_message_goes_out_in_the_words_of_genai(form: str) -> No
         assert form == "vercel's page" or [part["name"] for part in asked] == ["bash", "bash"]
     assert all(isinstance(part["type"], str) for part in parts)
     assert "null" not in json.dumps([part for part in parts if part["type"] == "text"])
+
+
+GOOGLE = {
+    "candidates": [
+        {"content": {"role": "model", "parts": [{"text": "hi"}]}, "finishReason": "STOP"}
+    ],
+    "usageMetadata": {"promptTokenCount": 4, "candidatesTokenCount": 2},
+    "modelVersion": "m",
+}
+BEDROCK = {
+    "output": {"message": {"role": "assistant", "content": [{"text": "hi"}]}},
+    "stopReason": "STOP",
+    "usage": {"inputTokens": 4, "outputTokens": 2, "totalTokens": 6},
+}
+
+
+@pytest.mark.parametrize("answer", [GOOGLE, BEDROCK], ids=["google", "bedrock"])
+def test_an_answer_of_a_provider_is_one_call_with_its_tokens(answer: dict[str, Any]) -> None:
+    call = nodes_of(answer)[1]
+
+    assert (call.metadata["gen_ai.usage.input_tokens"], call.node_type) == (4, "llm_call")
+    assert call.metadata["gen_ai.response.finish_reasons"] == ["STOP"]
+
+
+def test_two_messages_of_a_model_are_two_calls() -> None:
+    said = [{"type": "message", **message} for message in (anthropic()[0], anthropic()[0])]
+
+    assert types_of(nodes_of(said)) == ["llm_call", "tool_call", "tool_call"] * 2
