@@ -807,7 +807,7 @@ class Span:
 
         `Tracer.resume` goes on, in another process if need be; `resume` does in this one.
         """
-        moment = self._recording.text_of_time(_Clock.now())
+        moment = _time_to_text(_wall_time())
         _add_metadata(self, {"logtracer.paused_reason": reason})
         _change_status(self, "running", "paused", {"logtracer.paused_at": moment})
 
@@ -976,7 +976,8 @@ def _branch(span: Span, parent: Span) -> None:
 def _change_status(span: Span | None, old: str, new: str, facts: dict[str, Any]) -> None:
     """Pause or wake a step and those above it."""
     while span is not None:
-        if span._status == old and not span._end:
+        is_ours = not span._start or span._number in span._recording.open  # else of our parent
+        if span._status == old and not span._end and is_ours:
             span._status = new
             _add_metadata(span, {**facts} or _time_waited(span))
             if span._recording.stream is not None:
@@ -989,13 +990,19 @@ def _time_waited(span: Span) -> dict[str, Any]:
     metadata = span._metadata or {}
     try:
         paused_at = _time_from_text(metadata.get("logtracer.paused_at"))
-        waited = _milliseconds(paused_at, span._recording.time(_Clock.now())) or 0.0
+        now = _wall_time()
+        waited = max(0.0, _milliseconds(paused_at, now) or 0.0)  # a clock may be behind
         return {
             "logtracer.waited_ms": metadata.get("logtracer.waited_ms", 0.0) + waited,
-            _RESUMED_AT: span._recording.text_of_time(_Clock.now()),
+            _RESUMED_AT: _time_to_text(now),
         }
     except (TraceLoadError, TypeError, OverflowError):  # the host wrote something else there
         return {}
+
+
+def _wall_time() -> datetime:
+    """Return the time of day: a person waits on while a suspended machine's other clock stands."""
+    return _EPOCH + timedelta(microseconds=_Clock.wall() // 1_000)
 
 
 def _fail(span: Span, error: Any) -> None:
@@ -1570,15 +1577,27 @@ class Tracer:
         started = count + len(recording.open)
         recording.ended = root._end  # from here on, what starts or ends is counted one by one
         is_wanted = recording.is_sampled or recording.has_failures()
-        if not (is_wanted and self._save(recording)):
+        if not (is_wanted and (self._save(recording) or self._can_be_read(recording))):
             recording.dropped = count
         saved = count - recording.dropped
         self._count(started=started, finished=count, saved=saved, dropped=recording.dropped)
         self._notify("trace.completed", root)
+        if isinstance(self.storage, FileStore) and not recording.dropped:
+            recording.let_go()  # a context that outlives the trace would hold all of it
 
-    def _complete_late(self, recording: _Recording) -> None:
+    def _can_be_read(self, recording: _Recording) -> bool:
+        """Tell whether a store has what it took of a trace that it did not let end."""
+        if self._stream is None or not recording.is_sampled:
+            return False
+        try:
+            return self.storage.load(recording.trace_id) is not None
+        except Exception as error:  # it is in trouble, but said of each step that it has it
+            self._report("store", error)
+            return True
+
+    def _complete_late(self, recording: _Recording, *, was_told: bool) -> None:
         """Count a node that ended after its trace; a store that does not stream saves again."""
-        self._count(finished=1, saved=1)
+        self._count(finished=1, saved=int(was_told), dropped=int(not was_told))
         if not recording.open and (recording.is_sampled or recording.has_failures()):
             recording.is_part = self._stream is not None  # its journal has been closed
             if self._keep is None:  # else what is kept is the recording itself
@@ -2239,8 +2258,9 @@ _OFF: Span = _OffSpan()
 
 _MAX_KEY = 200  # characters of a dictionary key or a name
 _PLAIN = 1_000  # characters; longer texts are cut and encoded when captured, not when read
+_KEPT_TEXT = 32 << 20  # characters of finished nodes that all runs of a tracer hold together
+_KEPT_LEAST = 64 << 10
 _KEPT_NODES = 10_000  # finished nodes a recording holds when a streaming store has them as well
-_KEPT_TEXT = 32 << 20  # characters that all recordings of a tracer hold of such nodes
 _LITERALS = {True: "true", False: "false", None: "null"}
 _NO_FAILURE = '"error":null,"error_type":null,"error_traceback":null'
 _NO_VALUES: dict[str, Any] = {}
@@ -2393,8 +2413,8 @@ class _Recording:
         self.offset = _Clock.wall() - self.began  # from the monotonic clock to the wall clock
         self.open: dict[int, Span] = {}
         self.finished: list[Any] = []  # JSON texts; packed tuples when nothing is streamed
-        self.kept = 0  # characters of those texts
         self.released = 0  # finished nodes that only the store still has
+        self.held = 0  # characters of those in `finished`, when they are streamed
         self.dropped = 0
         self.links: list[tuple[str, str, str, str]] = []
         self.shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -2535,7 +2555,7 @@ class _Recording:
 
     def input_given(self, span: Span) -> None:
         """Tell of a span's input, which must outlive a kill at once."""
-        if self.stream is not None and span._start:
+        if self.stream is not None and span._number in self.open:  # else of a parent process
             span._input_json = data = self.capture.json(span._inputs or _NO_VALUES)
             self.write("node.updated", f'"id":"{_id_in(span._head)}","input_data":{data}}}')
         if self.has_hooks and span._start:  # else its start will tell
@@ -2550,10 +2570,11 @@ class _Recording:
     def span_ended(self, span: Span) -> None:
         """Keep and tell what an ended span recorded."""
         event = "node.failed" if span._status == "failed" else "node.completed"
+        was_told = True
         if self.stream is None:
             self.finished.append(_pack(span))
         else:
-            self._stream_end(span, event)
+            was_told = self._stream_end(span, event)
         self.open.pop(span._number, None)
         try:
             if self.has_hooks:
@@ -2562,9 +2583,9 @@ class _Recording:
             if span._parent is None:
                 self.tracer._complete(self, span)
             elif self.ended:
-                self.tracer._complete_late(self)
+                self.tracer._complete_late(self, was_told=was_told)
 
-    def _stream_end(self, span: Span, event: str) -> None:
+    def _stream_end(self, span: Span, event: str) -> bool:
         offset, end = self.offset, span._end
         time_taken = (end + offset) // 1_000 - (span._start + offset) // 1_000  # µs, 0 or more
         node = (
@@ -2572,15 +2593,21 @@ class _Recording:
             f',"end_time":"{self.text_of_time(end)}",{self._facts(span)}'
             f',"duration_ms":{time_taken // 1_000}.{str(1_000 + time_taken % 1_000)[1:]}}}'
         )
-        if not self.write(event, f'"node":{node}}}'):
+        was_told = self.write(event, f'"node":{node}}}')
+        if not was_told:
             self.dropped += 1
         self.finished.append(node)
-        self.kept += len(node)
-        most = _KEPT_TEXT // (len(self.tracer._live) or 1)
-        if len(self.finished) >= _KEPT_NODES or self.kept > most:
-            self.released += len(self.finished)  # the store has them: a long trace must not grow
-            self.finished.clear()
-            self.kept = 0
+        self.held += len(node)
+        is_much = self.held > _KEPT_LEAST and self.held * len(self.tracer._live) > _KEPT_TEXT
+        if is_much or len(self.finished) >= _KEPT_NODES:  # a long trace must not grow
+            self.let_go()
+        return was_told
+
+    def let_go(self) -> None:
+        """Keep no finished node: the store has them."""
+        self.released += len(self.finished)
+        self.finished.clear()
+        self.held = 0
 
     def link(self, source_id: str, target_id: str, edge_type: str, label: str) -> None:
         """Keep an edge and tell the store."""

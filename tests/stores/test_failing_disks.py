@@ -81,6 +81,8 @@ def test_what_a_failing_disk_took_can_be_read(share: float, programs: int, tmp_p
         assert summaries(reader) == summaries_by_loading(reader)
         counts = program.tracer.stats()
         assert counts["started"] == counts["finished"] == counts["saved"] + counts["dropped"]
+        ended = [n for trace in traces.values() for n in trace.nodes.values() if n.end_time]
+        assert len(ended) == counts["saved"], f"seed {seed}"
 
 
 @pytest.mark.parametrize("programs", [figure(40, 1_000)])
