@@ -2241,6 +2241,7 @@ _MAX_KEY = 200  # characters of a dictionary key or a name
 _PLAIN = 1_000  # characters; longer texts are cut and encoded when captured, not when read
 _KEPT_NODES = 10_000  # finished nodes a recording holds when a streaming store has them as well
 _KEPT_TEXT = 32 << 20  # characters that all recordings of a tracer hold of such nodes
+_KEPT_SHARE = 64 << 10  # of these, what each may hold however many they are
 _LITERALS = {True: "true", False: "false", None: "null"}
 _NO_FAILURE = '"error":null,"error_type":null,"error_traceback":null'
 _NO_VALUES: dict[str, Any] = {}
@@ -2576,8 +2577,8 @@ class _Recording:
             self.dropped += 1
         self.finished.append(node)
         self.kept += len(node)
-        most = _KEPT_TEXT // (len(self.tracer._live) or 1)
-        if len(self.finished) >= _KEPT_NODES or self.kept > most:
+        is_much = self.kept > _KEPT_SHARE and self.kept * len(self.tracer._live) > _KEPT_TEXT
+        if is_much or len(self.finished) >= _KEPT_NODES:
             self.released += len(self.finished)  # the store has them: a long trace must not grow
             self.finished.clear()
             self.kept = 0
