@@ -18,6 +18,7 @@ from logtracer import (
     MemoryStore,
     NodeStatus,
     Span,
+    SQLiteStore,
     StorageBackend,
     StoreError,
     TraceGraph,
@@ -27,7 +28,6 @@ from logtracer import (
 from logtracer_extras.analysis import infer_data_flow, infer_retries, measure
 from logtracer_extras.background import BackgroundStore
 from logtracer_extras.inferring import InferringStore
-from logtracer_extras.sqlite import SQLiteStore
 from logtracer_extras.streaming import as_streaming
 from test_inference import FALSE_CASES, TRUE_CASES, Scope, research
 
