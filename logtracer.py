@@ -2259,7 +2259,7 @@ _OFF: Span = _OffSpan()
 _MAX_KEY = 200  # characters of a dictionary key or a name
 _PLAIN = 1_000  # characters; longer texts are cut and encoded when captured, not when read
 _KEPT_TEXT = 32 << 20  # characters of finished nodes that all runs of a tracer hold together
-_KEPT_LEAST = 64 << 10
+_KEPT_SHARE = 64 << 10  # of these, what each may hold however many they are
 _KEPT_NODES = 10_000  # finished nodes a recording holds when a streaming store has them as well
 _LITERALS = {True: "true", False: "false", None: "null"}
 _NO_FAILURE = '"error":null,"error_type":null,"error_traceback":null'
@@ -2598,7 +2598,7 @@ class _Recording:
             self.dropped += 1
         self.finished.append(node)
         self.held += len(node)
-        is_much = self.held > _KEPT_LEAST and self.held * len(self.tracer._live) > _KEPT_TEXT
+        is_much = self.held > _KEPT_SHARE and self.held * len(self.tracer._live) > _KEPT_TEXT
         if is_much or len(self.finished) >= _KEPT_NODES:  # a long trace must not grow
             self.let_go()
         return was_told

@@ -86,6 +86,7 @@ def test_a_store_that_fails_to_load_what_it_holds_leaves_the_host_alone(
             raise OSError("the disk is gone")
 
     monkeypatch.setattr(logtracer, "_KEPT_TEXT", 100)
+    monkeypatch.setattr(logtracer, "_KEPT_SHARE", 100)
     tracer = Tracer(storage=Broken(tmp_path))
     with tracer.trace("run") as root, root.node("step") as step:
         step.output(text="x" * 200)
