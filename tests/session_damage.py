@@ -18,6 +18,47 @@ SAMPLES = (
     SESSIONS / "pi" / "session.jsonl",
     SESSIONS / "cline" / "session.messages.json",
 )
+# What the readers of Goose and of Cursor are given of a database.
+DOCUMENTS = (
+    {
+        "type": "logtracer/goose-session",
+        "session": {"id": "s", "name": "look", "model_config_json": '{"model_name": "m"}'},
+        "messages": [
+            {"role": "user", "content_json": '[{"type": "text", "text": "go"}]'},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "hm"},
+                    {"type": "toolRequest", "id": "t", "toolCall": {"value": {"name": "shell"}}},
+                ],
+                "created_timestamp": 2,
+            },
+            {
+                "role": "user",
+                "content": [{"type": "toolResponse", "id": "t", "toolResult": {"value": []}}],
+            },
+        ],
+        "usage": [{"id": 1, "created_timestamp": 3, "input_tokens": 5, "output_tokens": 1}],
+    },
+    {
+        "type": "logtracer/cursor-composer",
+        "id": "c",
+        "composer": {
+            "name": "title",
+            "fullConversationHeadersOnly": [{"bubbleId": "a"}, {"bubbleId": "b"}],
+            "subComposerIds": ["d"],
+            "usageData": {"m": {"costInCents": 25}},
+        },
+        "bubbles": {
+            "a": {"type": 1, "text": "go", "createdAt": 1767225600000},
+            "b": {
+                "type": 2,
+                "toolFormerData": {"name": "run", "rawArgs": "{}", "result": '{"exitCode": 2}'},
+                "tokenCount": {"inputTokens": 50, "outputTokens": 5},
+            },
+        },
+    },
+)
 _ODD: tuple[Any, ...] = (None, True, -1, 0, 1e308, 10**30, "", "x", "\ud800", [], {}, [[]], {"": 0})
 
 

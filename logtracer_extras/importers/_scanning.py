@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -295,6 +295,3 @@ def scan_messages(data: bytes) -> Tally:
         moment = integer_of(message.get("ts"))
         tally.took_place(moment * 1_000_000 if moment else None)
     return tally
-
-
-Scan = Callable[[bytes], Tally]

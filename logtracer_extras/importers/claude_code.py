@@ -41,7 +41,7 @@ def claude_lines(documents: list[Any]) -> list[Any] | None:
         documents = documents[0]
     elif len(documents) == 1 and isinstance(documents[0], dict):
         documents = documents[0].get("loglines") or documents
-    is_session = isinstance(documents, list) and any(map(_is_step, documents))
+    is_session = isinstance(documents, list) and any(map(_is_telling, documents))
     return documents if is_session else None
 
 
@@ -50,6 +50,12 @@ def _is_step(line: Any) -> bool:
         return False
     message = line.get("message")
     return isinstance(message, dict) and ("content" in message or "role" in message)
+
+
+def _is_telling(line: Any) -> bool:
+    """Tell a step, or the result that `claude -p --output-format json` prints alone."""
+    is_result = isinstance(line, dict) and line.get("type") == "result" and "session_id" in line
+    return _is_step(line) or is_result
 
 
 def is_claude_code(documents: list[Any]) -> bool:
@@ -90,7 +96,7 @@ def read_claude_code(documents: list[Any], source: str) -> Iterator[SpanRecord]:
         first = next(key for key in sessions if key)
         sessions[first] = sessions.pop("") + sessions[first]
     for session_id, lines in sessions.items():
-        if any(_is_step(line) for _, line in lines):
+        if any(_is_telling(line) for _, line in lines):
             key = _trace_key(session_id or source, lines)
             yield from _ClaudeSession(session_id, key, lines).spans(aside)
             aside = []
@@ -99,7 +105,7 @@ def read_claude_code(documents: list[Any], source: str) -> Iterator[SpanRecord]:
 def _trace_key(session_id: str, lines: list[tuple[str, dict[str, Any]]]) -> str:
     """Return what the id of the trace follows from; a sub-agent's file alone is another trace."""
     steps = [line for _, line in lines if _is_step(line)]
-    if all(line.get("isSidechain") is True for line in steps):
+    if steps and all(line.get("isSidechain") is True for line in steps):
         return f"{session_id}/{text_of(steps[0].get('agentId') or steps[0].get('uuid'))}"
     return session_id
 
@@ -465,6 +471,7 @@ class _ClaudeSession:
             total |= {key: total.get(key, 0) + count for key, count in each.items()}
         facts |= total
         facts["gen_ai.usage.cost"] = line.get("total_cost_usd")
+        self._session.root.facts.output_data = {"result": line.get("result")}
         for name in ("duration_ms", "duration_api_ms", "num_turns", "permission_denials"):
             facts[f"claude_code.{name}"] = line.get(name)
         self._session.totals.append({"name": "result", RECORD: place, **total})

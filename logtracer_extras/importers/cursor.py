@@ -28,7 +28,10 @@ def is_cursor(documents: list[Any]) -> bool:
 
 
 def _is_composer(document: Any) -> bool:
-    return isinstance(document, dict) and document.get("type") == COMPOSER
+    if not isinstance(document, dict) or document.get("type") != COMPOSER:
+        return False
+    composer, bubbles = document.get("composer"), document.get("bubbles")
+    return isinstance(composer, dict) and isinstance(bubbles, dict)
 
 
 def _is_transcript(line: Any) -> bool:
@@ -41,7 +44,7 @@ def _is_transcript(line: Any) -> bool:
 
 def read_cursor(documents: list[Any], source: str) -> Iterator[SpanRecord]:
     """Read every composer; those that another one started are read below it."""
-    composers = {text_of(each["id"]): each for each in documents if _is_composer(each)}
+    composers = {text_of(each.get("id")): each for each in documents if _is_composer(each)}
     if not composers:
         composers = {"": {"id": "", "composer": {}, "bubbles": _from_transcript(documents)}}
     below = {
@@ -76,7 +79,7 @@ def _from_transcript(lines: list[Any]) -> dict[str, Record]:
 def _read_family(
     document: Record, composers: dict[str, Record], source: str
 ) -> Iterator[SpanRecord]:
-    composer_id = text_of(document["id"])
+    composer_id = text_of(document.get("id"))
     session = Session("cursor", composer_id, composer_id or source)
     session.title = text_of(document["composer"].get("name"))
     _Composer(session, session.thread(), document).read()
@@ -146,7 +149,7 @@ class _Composer:
         seen: set[str] = set()
         for header in listed:
             key = text_of(object_of(header).get("bubbleId"))
-            bubble = self._bubbles.get(key) or object_of(header)
+            bubble = object_of(self._bubbles.get(key)) or object_of(header)
             if key not in seen and "type" in bubble:
                 seen.add(key)
                 yield key, bubble

@@ -26,7 +26,8 @@ def is_goose(documents: list[Any]) -> bool:
 
 
 def _is_session(document: Any) -> bool:
-    return isinstance(document, dict) and document.get("type") == SESSION
+    is_ours = isinstance(document, dict) and document.get("type") == SESSION
+    return is_ours and isinstance(document.get("session"), dict)
 
 
 def _is_message(document: Any) -> bool:
@@ -81,8 +82,10 @@ def _read_session(session: Session, thread: Thread, document: Record) -> Record:
     reader = _Goose(session, thread, text_of(first_of(model, "model_name", "model")))
     if thread.top is session.root:
         session.title = text_of(told.get("name") or told.get("description"))
-    used = [row for row in objects_in(document["usage"], "usage") if not row.get("is_compaction")]
-    for number, message in enumerate(objects_in(document["messages"], "messages"), 1):
+    used = [
+        row for row in objects_in(document.get("usage"), "usage") if not row.get("is_compaction")
+    ]
+    for number, message in enumerate(objects_in(document.get("messages"), "messages"), 1):
         reader.read(message, f"message {number}")
     for row in used:
         reader.count(row, text_of(told.get("provider_name")))

@@ -318,3 +318,10 @@ def test_what_was_typed_while_the_model_worked_belongs_to_the_same_turn() -> Non
     said = [node.output_data["content"] for node in named(trace, "user")]
     assert said == ["a", "and c"]
     assert {parent(trace, node).name for node in named(trace, "user")} == {"turn 1"}
+
+
+def test_a_result_that_stands_alone_tells_what_the_run_used() -> None:
+    trace = read_lines([lines_of(FOLDER / "stream-json.jsonl")[-1]])
+    (root,) = trace.root_nodes
+    assert root.metadata["gen_ai.usage.input_tokens"] == 16_102
+    assert root.output_data == {"result": "All done: one was said, the file is missing."}
