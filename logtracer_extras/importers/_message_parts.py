@@ -98,7 +98,8 @@ def _listed_call(call: dict[str, Any]) -> Call:
     function = object_of(first_of(call, "function", "custom")) or call
     arguments = first_of(function, "arguments", "args", "input")
     name = first_of(function, "name", "toolName") or call.get("name")
-    return Call(text_of(name), parse_json(arguments), text_of(first_of(call, "id", "toolCallId")))
+    key = first_of(call, "id", "toolCallId", "call_id", "tool_call_id")
+    return Call(text_of(name), parse_json(arguments), text_of(key))
 
 
 def _item_call(item: dict[str, Any]) -> Call:
