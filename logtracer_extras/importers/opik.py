@@ -27,7 +27,7 @@ def is_opik_span(record: Record) -> bool:
     return (
         "trace_id" in record
         and "id" in record
-        and record.get("type") in _KINDS
+        and str(record.get("type")) in _KINDS
         and ("parent_span_id" in record or "project_name" in record or "project_id" in record)
     )
 
@@ -88,7 +88,7 @@ def _span(record: Record, about: Record) -> Record:
     }
 
 
-_KINDS: dict[Any, str] = {
+_KINDS = {
     "general": "CHAIN",
     "tool": "TOOL",
     "llm": "LLM",
