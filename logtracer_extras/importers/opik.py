@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ..conventions.usage import COST, usage_facts
 from ..conventions.values import first_of, object_of, objects_in
