@@ -132,6 +132,8 @@ class Conversation:
         moment = root.start
         for span in self.spans:  # one without a time stays where it was said
             span.order = moment = span.start or moment
+            if span.status != NodeStatus.PENDING:  # nobody says how long: an open end is for ever
+                span.end = span.end or span.start
         yield root
         yield from self.spans
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..conventions.values import first_of, object_of
 from ._kinds import count_kinds, most_are, sample_of
 from ._records import SHARED, Record
-from ._spans import ReadSpans, SpanRecord
+from ._spans import ReadSpans, SpanRecord, with_kinds
 from ._values import clean_values
 from .adk import is_adk, is_adk_events, read_adk, read_adk_events
 from .atif import is_atif, read_atif
@@ -232,13 +232,14 @@ def _reader_of_list(items: list[Any]) -> tuple[str, ReadSpans] | None:
 
 def _read_items(items: list[Any], source: str) -> Iterator[SpanRecord]:
     unknown = count_kinds(item for item in items if item != [] and reader_of(item) is None)
+    return with_kinds(_spans_of(items, source), unknown)
+
+
+def _spans_of(items: list[Any], source: str) -> Iterator[SpanRecord]:
     for position, item in enumerate(items):
         reader = reader_of(item)
-        if reader is None:
-            continue
-        for span in read_with(reader, item, source, position):
-            span.kinds, unknown = span.kinds or unknown, {}
-            yield span
+        if reader is not None:
+            yield from read_with(reader, item, source, position)
 
 
 def read_with(

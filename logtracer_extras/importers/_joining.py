@@ -121,6 +121,7 @@ def _note_oddities(span: SpanRecord, by_id: Mapping[str, SpanRecord]) -> None:
 
 _USAGE = "gen_ai.usage."
 _REPEATED = "logtracer.import.repeated_usage"  # of a step around calls that tell their own
+_MODELS = ("gen_ai.request.model", "gen_ai.response.model")
 _WRAPPERS = (NodeType.CUSTOM, NodeType.TRANSFORMATION, NodeType.LLM_CALL)
 _NEAR = 8  # levels between a call and the span around it that repeats its usage
 
@@ -148,7 +149,7 @@ def _is_counted(span: SpanRecord) -> bool:
 
 def _move_usage(span: SpanRecord) -> None:
     metadata = span.facts.metadata
-    names = [name for name in metadata if name.startswith(_USAGE)]
+    names = [name for name in metadata if name.startswith(_USAGE) or name in _MODELS]
     metadata[_REPEATED] = {name: metadata.pop(name) for name in names}
     span.facts.node_type = NodeType.TRANSFORMATION
 

@@ -98,7 +98,8 @@ def _listed_call(call: dict[str, Any]) -> Call:
     function = object_of(first_of(call, "function", "custom")) or call
     arguments = first_of(function, "arguments", "args", "input")
     name = first_of(function, "name", "toolName") or call.get("name")
-    return Call(text_of(name), parse_json(arguments), text_of(first_of(call, "id", "toolCallId")))
+    key = first_of(call, "id", "toolCallId", "call_id", "tool_call_id")
+    return Call(text_of(name), parse_json(arguments), text_of(key))
 
 
 def _item_call(item: dict[str, Any]) -> Call:
@@ -140,9 +141,9 @@ def results_in(message: dict[str, Any]) -> list[Result]:
     found = [_part_result(part) for part in parts_of(message) if is_result(part)]
     if found:
         return found
-    kind = message.get("type")
+    kind = text_of(message.get("type"))
     if kind in _RUN_BY_PROVIDER:
-        return _provider_result(message, str(kind))
+        return _provider_result(message, kind)
     role = first_of(message, "role", "type")
     is_output = isinstance(role, str) and role.endswith("_call_output")
     return _whole_results(message) if is_output or role in ("tool", "function") else []

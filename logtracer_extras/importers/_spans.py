@@ -21,6 +21,7 @@ __all__ = [
     "add_failure",
     "add_note",
     "clean_facts",
+    "with_kinds",
 ]
 
 _NOTE = "logtracer.import.note"
@@ -63,6 +64,13 @@ class SpanRecord:
     def sequence_number(self) -> int:
         """The number its recorder gave it; zero when that was not logtracer."""
         return integer_of(self.own.get("logtracer.node.sequence_number")) or 0
+
+
+def with_kinds(spans: Iterator[SpanRecord], kinds: dict[str, int]) -> Iterator[SpanRecord]:
+    """Say on the first span what its document held beside spans."""
+    for span in spans:
+        span.kinds, kinds = span.kinds or kinds, {}
+        yield span
 
 
 ReadSpans = Callable[[Any, str], Iterator[SpanRecord]]

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..conventions.usage import usage_facts
-from ..conventions.values import first_of, object_of, objects_in, well_formed
+from ..conventions.values import first_of, object_of, well_formed
 from ._conversation import Said, run_of
-from ._kinds import most_are, sample_of
+from ._kinds import count_kinds, most_are, sample_of
 from ._spans import SpanRecord
 from ._values import clock_time, text_of
 from .messages import said_of
@@ -46,8 +46,10 @@ def read_adk(document: dict[str, Any], source: str) -> Iterator[SpanRecord]:
         kept["user.id"] = text_of(user)
     name = text_of(first_of(document, "app_name", "appName")) or "adk"
     root, talk = run_of(name, source, kept)
-    for event in objects_in(document["events"], "events"):
-        if event.get("partial") is not True and _is_event(event):
+    events = document["events"]
+    root.kinds = count_kinds(event for event in events if not _is_event(event))
+    for event in filter(_is_event, events):
+        if event.get("partial") is not True:  # the whole follows
             talk.add(_said(event))
     return talk.close(root)
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..conventions.values import object_of, objects_in
-from ._kinds import most_are, sample_of
+from ._kinds import count_kinds, most_are, sample_of
 from ._records import SHARED, Record, without_none
-from ._spans import SpanRecord
+from ._spans import SpanRecord, with_kinds
 from ._values import clean_value, clean_values, text_of
 from .langfuse import langfuse_trace
 from .otel import span_of
@@ -28,6 +28,11 @@ def is_langfuse_batches(documents: list[Any]) -> bool:
 
 
 def read_langfuse_batches(documents: list[Any], source: str) -> Iterator[SpanRecord]:
+    left = count_kinds(one for one in documents if not _is_batch(one))
+    return with_kinds(_spans(documents, source), left)
+
+
+def _spans(documents: list[Any], source: str) -> Iterator[SpanRecord]:
     for record in _records([one for one in documents if _is_batch(one)]):
         shared = object_of(record.pop(SHARED, None))
         yield span_of(record, source, clean_values(shared))

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..conventions.usage import usage_facts
 from ..conventions.values import object_of
-from ._kinds import most_are, sample_of
+from ._kinds import count_kinds, most_are, sample_of
 from ._records import Record, without_none
-from ._spans import SpanRecord
+from ._spans import SpanRecord, with_kinds
 from ._values import clean_values, optional_text
 from .otel import span_of
 
@@ -28,6 +28,11 @@ def is_agents_sdk(documents: list[Any]) -> bool:
 
 
 def read_agents_sdk(documents: list[Any], source: str) -> Iterator[SpanRecord]:
+    left = count_kinds(one for one in documents if not _is_line(one))
+    return with_kinds(_spans(documents, source), left)
+
+
+def _spans(documents: list[Any], source: str) -> Iterator[SpanRecord]:
     lines = [document for document in documents if _is_line(document)]
     traces = {str(line.get("id")): line for line in lines if line["object"] == "trace"}
     for line in lines:

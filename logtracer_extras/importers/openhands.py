@@ -41,7 +41,10 @@ def _flat(events: list[Any]) -> list[Any]:
 
 
 def is_openhands(documents: list[Any]) -> bool:
-    return most_are(_is_event, sample_of(_flat(documents)))
+    """Tell a run by its events, one of which at least says who acted or what came of it."""
+    some = sample_of(_flat(documents))
+    told = any("source" in one or "observation" in one for one in some if isinstance(one, dict))
+    return told and most_are(_is_event, some)
 
 
 def is_openhands_output(document: dict[str, Any]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ..conventions.usage import COST, usage_facts
 from ..conventions.values import first_of, object_of, objects_in
@@ -27,7 +26,7 @@ def is_opik_span(record: Record) -> bool:
     return (
         "trace_id" in record
         and "id" in record
-        and record.get("type") in _KINDS
+        and str(record.get("type")) in _KINDS
         and ("parent_span_id" in record or "project_name" in record or "project_id" in record)
     )
 
@@ -88,7 +87,7 @@ def _span(record: Record, about: Record) -> Record:
     }
 
 
-_KINDS: dict[Any, str] = {
+_KINDS = {
     "general": "CHAIN",
     "tool": "TOOL",
     "llm": "LLM",

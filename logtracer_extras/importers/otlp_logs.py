@@ -19,7 +19,8 @@ from ..conventions.messages import add_message_events, is_message_event
 from ..conventions.reading import Facts, facts_of
 from ..conventions.usage import CACHE_READ, CACHE_WRITE, COST, INPUT, OUTPUT, REASONING, amount_of
 from ..conventions.values import first_of, integer_of, object_of, objects_in, parse_json
-from ._spans import SpanRecord, add_failure
+from ._kinds import count_kinds, most_are
+from ._spans import SpanRecord, add_failure, with_kinds
 from ._values import (
     SPAN_DIGITS,
     TRACE_DIGITS,
@@ -40,16 +41,24 @@ _KEYS = ("request_id", "tool_use_id", "gen_ai.tool.call.id")
 _AGENTS = ("claude_code", "codex", "gemini_cli")
 
 
+def _has_logs(document: Any) -> bool:
+    return isinstance(document, dict) and first_of(document, *_CONTAINERS) is not None
+
+
+def _is_export(document: Any) -> bool:
+    return _has_logs(document) or (isinstance(document, dict) and is_otlp(document))
+
+
 def is_otlp_logs(documents: list[Any]) -> bool:
-    logs = [one for one in documents if isinstance(one, dict) and first_of(one, *_CONTAINERS)]
-    others = sum(isinstance(one, dict) and is_otlp(one) for one in documents)
-    return bool(logs) and 2 * (len(logs) + others) >= len(documents)
+    return any(map(_has_logs, documents)) and most_are(_is_export, documents)
 
 
 def read_otlp_logs(documents: list[Any], source: str) -> Iterator[SpanRecord]:
     files = [one for one in documents if isinstance(one, dict)]
     spans = [span for one in files if is_otlp(one) for span in read_otlp(one, source)]
-    return iter(_Joined(spans, source).read(record for one in files for record in _records(one)))
+    joined = _Joined(spans, source).read(record for one in files for record in _records(one))
+    left = count_kinds(one for one in documents if not _is_export(one))
+    return with_kinds(iter(joined), left)
 
 
 def _records(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

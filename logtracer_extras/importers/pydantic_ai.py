@@ -8,7 +8,7 @@ from typing import Any
 from ..conventions.usage import COST, amount_of, usage_facts
 from ..conventions.values import first_of, object_of, objects_in, parse_json, well_formed
 from ._conversation import Call, Result, Said, run_of
-from ._kinds import most_are, sample_of
+from ._kinds import count_kinds, most_are, sample_of
 from ._spans import SpanRecord
 from ._values import clock_time, text_of
 
@@ -31,6 +31,7 @@ def read_pydantic_ai(documents: list[Any], source: str) -> Iterator[SpanRecord]:
     messages = [message for message in documents if _is_message(message)]
     session = next((one["conversation_id"] for one in messages if one.get("conversation_id")), None)
     root, talk = run_of("pydantic-ai", source, {"session.id": session} if session else {})
+    root.kinds = count_kinds(one for one in documents if not _is_message(one))
     for message in messages:
         reader = _request if message["kind"] == "request" else _response
         talk.extend(reader(message))

@@ -7,9 +7,9 @@ from typing import Any
 
 from ..conventions.usage import COST, amount_of, usage_facts
 from ..conventions.values import first_of, object_of, objects_in, parse_json
-from ._kinds import most_are, sample_of
+from ._kinds import count_kinds, most_are, sample_of
 from ._records import Record, without_none
-from ._spans import SpanRecord
+from ._spans import SpanRecord, with_kinds
 from ._values import text_of
 from .otel import span_of
 
@@ -38,6 +38,11 @@ def is_weave(documents: list[Any]) -> bool:
 
 
 def read_weave(documents: list[Any], source: str) -> Iterator[SpanRecord]:
+    left = count_kinds(one for one in documents if not _is_call(one))
+    return with_kinds(_spans(documents, source), left)
+
+
+def _spans(documents: list[Any], source: str) -> Iterator[SpanRecord]:
     calls: dict[str, Record] = {}
     for document in documents:
         if _is_call(document):

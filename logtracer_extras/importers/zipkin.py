@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..conventions.values import first_of, integer_of, object_of, objects_in
-from ._kinds import most_are, sample_of
+from ._kinds import count_kinds, most_are, sample_of
 from ._records import MICROSECOND, Record, start_and_end
-from ._spans import SpanRecord
+from ._spans import SpanRecord, with_kinds
 from ._values import SPAN_DIGITS, hashed_id, text_of
 from .otel import span_of
 
@@ -34,6 +34,11 @@ def is_zipkin(documents: list[Any]) -> bool:
 
 
 def read_zipkin(documents: list[Any], source: str) -> Iterator[SpanRecord]:
+    left = count_kinds(one for one in documents if not _is_micro_span(one))
+    return with_kinds(_spans(documents, source), left)
+
+
+def _spans(documents: list[Any], source: str) -> Iterator[SpanRecord]:
     records = [document for document in documents if _is_micro_span(document)]
     services = {_service(record) for record in records} - {""}
     for record in _with_halves_parted(records):

@@ -52,6 +52,13 @@ def test_every_step_is_a_node_and_every_call_has_its_result() -> None:
     assert sum(call.metadata["gen_ai.usage.cost"] for call in calls) == pytest.approx(0.0074)
 
 
+def test_a_step_that_only_tells_when_it_was_has_no_duration() -> None:
+    trace = only("atif_tools.json")
+
+    assert {node.duration_ms for node in trace.nodes.values() if node.parent_id} == {0.0}
+    assert trace.root_nodes[0].duration_ms == 14_000.0
+
+
 def test_a_sub_agent_is_below_the_call_that_began_it() -> None:
     assert tree(only("atif_sub_agents.json")) == [
         (0, "trace", "orchestrator"),

@@ -98,3 +98,22 @@ def test_events_with_a_file_each_are_one_run(tmp_path: Path) -> None:
 
     (trace,) = import_file(tmp_path)
     assert len(trace.nodes) == 4
+
+
+ZIPKIN = {"traceId": "ab", "id": "cd", "name": "x", "timestamp": 1, "duration": 1}
+AGENTS = {"object": "trace.span", "id": "s", "trace_id": "t", "span_data": {"type": "agent"}}
+WEAVE = {"id": "a", "trace_id": "t", "op_name": "look"}
+SPANS = {"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "ab", "spanId": "cd"}]}]}]}
+LOGS: dict[str, object] = {"resourceLogs": []}
+BATCH = {"batch": [{"type": "span-create", "body": {"id": "a", "traceId": "t"}}]}
+
+
+@pytest.mark.parametrize(
+    "documents",
+    [[ZIPKIN], [AGENTS], [WEAVE], [SPANS, LOGS], [BATCH]],
+    ids=lambda one: str(one)[:20],
+)
+def test_what_a_file_holds_beside_its_format_is_counted(documents: list[object]) -> None:
+    (trace,) = import_traces("\n".join(map(json.dumps, [*documents, {"type": "note"}])))
+
+    assert trace.metadata["logtracer.import.kinds"] == {"note": 1}
