@@ -51,7 +51,7 @@ def answer_problem(node: Node) -> tuple[str, str, str] | None:
 
 def _reasons(node: Node) -> list[str]:
     listed = node.metadata.get("gen_ai.response.finish_reasons")
-    told: list[Any] = listed if isinstance(listed, list) else [listed]
+    told: list[Any] = [*listed] if isinstance(listed, list) else [listed]
     told += [node.output_data.get("finish_reason"), node.output_data.get("stop_reason")]
     return [reason for reason in told if isinstance(reason, str)]
 

@@ -98,8 +98,8 @@ def _kind(part: dict[str, Any]) -> str:
 def tool_calls_in(node: Node) -> list[dict[str, Any]]:
     """Return the tool calls that the messages of a model call ask for or hold."""
     messages = [*messages_in(node.input_data), *messages_in(node.output_data)]
-    found = list(node.output_data.get("tool_calls") or ())
-    for message in messages:
+    found: list[Any] = []
+    for message in [node.output_data, *messages]:
         asked = message.get("tool_calls")
         parts = message.get("content", message.get("parts"))
         found += asked if isinstance(asked, list) else []
