@@ -176,6 +176,19 @@ def test_a_call_is_evidence_of_a_claim(text: str, name: str, given: dict[str, An
     assert kinds(answering(text, name=name, input=given, output={"ok": True})) == []
 
 
+def test_tests_that_failed_last_are_no_evidence_and_an_earlier_failure_is_none() -> None:
+    builder = TraceBuilder("agent")
+    first = builder.node("run_tests", "tool_call", input={"n": 1}, output={"exit_code": 1})
+    last = builder.node("run_tests", "tool_call", input={"n": 2}, output={"exit_code": 0})
+    builder.node("get_latest", "tool_call", output={"error": "no such page"})
+    answer = builder.node("chat", "llm_call", output={"text": "All tests pass."})
+    assert "claimed_tests" not in kinds(builder.trace)
+    first.output_data, last.output_data = last.output_data, first.output_data
+    (found,) = check(builder.trace, ignore=["hidden_error"])
+    assert found.message == "it says that tests pass, and the last run of them failed"
+    assert found.nodes == (last.id, answer.id)
+
+
 def test_a_call_that_only_a_message_tells_of_is_evidence_too() -> None:
     trace = answering("All tests pass.")
     (chat,) = (node for node in trace.nodes.values() if node.node_type == "llm_call")
