@@ -107,8 +107,15 @@ def tool_calls_in(node: Node) -> list[dict[str, Any]]:
     return [call for call in found if isinstance(call, dict)]
 
 
+_TOOL_PARTS = ("tool_use", "tool_call", "tool-call", "function_call")
+_TOOL_KEYS = frozenset({"function_call", "functionCall", "toolUse", "tool_call", "toolCall"})
+
+
 def _is_tool_part(part: Any) -> bool:
-    return isinstance(part, dict) and _kind(part) in ("tool_use", "tool_call", "function_call")
+    """Whether a part of a message asks for a tool: its type says so, or its only key."""
+    if not isinstance(part, dict):
+        return False
+    return _kind(part) in _TOOL_PARTS or not _TOOL_KEYS.isdisjoint(part)
 
 
 # ---- Calls -------------------------------------------------------------------------------------

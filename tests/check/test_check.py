@@ -214,6 +214,22 @@ def test_of_a_conversation_the_last_message_is_the_answer() -> None:
     assert kinds(builder.trace) == ["claimed_tests"]
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"function_call": {"name": "look", "args": {}}},
+        {"functionCall": {"name": "look", "args": {}}},
+        {"toolUse": {"name": "look", "input": {}}},
+        {"type": "tool_use", "name": "look", "input": {}},
+    ],
+)
+def test_an_answer_that_only_asks_for_a_tool_is_not_empty(part: dict[str, Any]) -> None:
+    builder = TraceBuilder("agent")
+    output = {"message": {"role": "model", "parts": [part]}}
+    builder.node("chat", "llm_call", output=output)
+    assert kinds(builder.trace) == []
+
+
 def test_what_agents_in_lanes_of_their_own_do_is_no_loop() -> None:
     builder = TraceBuilder("agent")
     for lane in range(4):
