@@ -29,6 +29,7 @@ __all__ = [
     "error_in",
     "is_pending",
     "says_failure",
+    "strings_in",
     "text_of",
     "tool_calls_in",
 ]

@@ -230,6 +230,17 @@ def test_an_answer_that_only_asks_for_a_tool_is_not_empty(part: dict[str, Any]) 
     assert kinds(builder.trace) == []
 
 
+def test_a_refusal_in_a_field_of_its_own_and_an_answer_in_sound() -> None:
+    builder = TraceBuilder("agent")
+    message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": "I must not."}
+    node = builder.node("chat", "llm_call", output={"message": message})
+    assert kinds(builder.trace) == ["refusal"]
+    node.output_data = {"message": {**message, "refusal": None, "audio": {"data": "UklGR"}}}
+    assert kinds(builder.trace) == []
+    node.output_data = {"message": {**message, "refusal": None}}
+    assert kinds(builder.trace) == ["empty_answer"]
+
+
 def test_what_agents_in_lanes_of_their_own_do_is_no_loop() -> None:
     builder = TraceBuilder("agent")
     for lane in range(4):
