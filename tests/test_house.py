@@ -46,6 +46,7 @@ PROMISED = (
     "from logtracer_extras.adapters import all, openai",
     "from logtracer_extras.analysis import Statistics, critical_path, measure",
     "from logtracer_extras.background import BackgroundStore",
+    "from logtracer_extras.check import Watch, broken, check, learn",
     "from logtracer_extras.conventions import attributes_of, facts_of, type_of",
     "from logtracer_extras.diff import diff",
     "from logtracer_extras.diff.groups import compare_groups",
@@ -61,6 +62,8 @@ PROMISED = (
     "from logtracer_extras.stores.retention import prune",
     "from logtracer_extras.tee import TeeStore",
     "from logtracer_extras.testing import TraceBuilder, assert_order, assert_same, find",
+    "from logtracer_extras.testing.flip import flip",
+    "from logtracer_extras.testing.replay import replayable, replaying",
     "from logtracer_extras.viewer import LiveServer, trace_page, write_page",
     "from logtracer_extras.why import explain",
 )

@@ -9,9 +9,10 @@ from typing import Any
 
 from logtracer import Node, NodeStatus
 
+from ..conventions.messages import messages_in
 from ..facts import models_of, usage_of
 from .findings import Finding
-from .reading import Reading, text_of, tool_calls_in
+from .reading import Reading, strings_in, text_of, tool_calls_in
 
 __all__ = ["answer_problem", "find_bad_answers", "find_full_contexts"]
 
@@ -42,16 +43,30 @@ def answer_problem(node: Node) -> tuple[str, str, str] | None:
     text = text_of(node)
     if reasons & _CUT_OFF and not _wants_little(node):
         return "truncated", f"the answer of {node.name} was cut off", _end(text)
-    if reasons & _REFUSED or (text and _REFUSAL.match(text.replace("\u2019", "'"))):
-        return "refusal", f"{node.name} refused", text or ", ".join(sorted(reasons))
-    if text == "" and not tool_calls_in(node) and not reasons & {"tool_calls", "tool_use"}:
+    said = (message.get("refusal") for message in messages_in(node.output_data))
+    refused = next(filter(None, said), "")
+    if refused or reasons & _REFUSED or (text and _REFUSAL.match(text.replace("\u2019", "'"))):
+        evidence = text or str(refused) or ", ".join(sorted(reasons))
+        return "refusal", f"{node.name} refused", evidence
+    if text == "" and not reasons & {"tool_calls", "tool_use"} and _is_bare(node):
         return "empty_answer", f"{node.name} answered nothing", ""
     return None
 
 
+_LABELS = frozenset(
+    {"assistant", "model", "ai", "text", "message", "stop", "end_turn", "completed"}
+)
+
+
+def _is_bare(node: Node) -> bool:
+    """Whether an output holds no text but labels, and no call: no sound, no picture, no data."""
+    texts = {text.strip().lower() for text in strings_in(node.output_data)}
+    return texts - {""} <= _LABELS and not tool_calls_in(node)
+
+
 def _reasons(node: Node) -> list[str]:
     listed = node.metadata.get("gen_ai.response.finish_reasons")
-    told: list[Any] = listed if isinstance(listed, list) else [listed]
+    told: list[Any] = [*listed] if isinstance(listed, list) else [listed]
     told += [node.output_data.get("finish_reason"), node.output_data.get("stop_reason")]
     return [reason for reason in told if isinstance(reason, str)]
 

@@ -55,6 +55,7 @@ _TESTS = _claim(
     r"test|spec\b|jest|tox|nox|check|verify|coverage|ci\b|\bmake\b",
     "it says that tests pass",
 )
+_RUNS_TESTS = re.compile(r"(?<!la)(?<!con)test|jest|\b(?:tox|nox)\b", re.IGNORECASE)
 _CLAIMS = (
     _claim(
         "claimed_file",
@@ -136,7 +137,7 @@ class _Evidence:
     """
 
     def __init__(self, reading: Reading) -> None:
-        self._calls = list(reading.every_call())
+        self._calls = sorted(reading.every_call(), key=lambda call: reading.order[call.node.id])
         models = [call.node for calls in reading.models.values() for call in calls]
         asked = [_dumped(each) for node in models for each in tool_calls_in(node)]
         others = [node for node in reading.trace.nodes.values() if node.node_type in _OTHERS]
@@ -152,7 +153,7 @@ class _Evidence:
         if not any(claim.evidence.search(text) and name in text for text in self._texts):
             return "no test was run" if claim is _TESTS else "no call did", []
         runs = self._calls if claim is _TESTS else []
-        runs = [call for call in runs if claim.evidence.search(_text(call))]
+        runs = [call for call in runs if _RUNS_TESTS.search(_text(call))]
         if runs and runs[-1].error:
             return "the last run of them failed", [runs[-1].node]
         return None

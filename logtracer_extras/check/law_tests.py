@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .laws import Law
+from .laws import Law, LawError
 
 __all__ = ["law_tests"]
 
@@ -29,29 +29,38 @@ def trace() -> TraceGraph:
 def law_tests(laws: Iterable[Law], *, agent: str, path: str) -> str:
     """Return the text of a pytest file: one test for each node's name, one for the whole run.
 
-    `path` is the trace that the tests look at.
+    `path` is the trace that the tests look at. LawError when no law can be said so.
     """
     bodies: dict[str, list[str]] = {}
     runs = 0
     for law in laws:
         lines = _lines(law)
         if lines:
-            bodies.setdefault(law.name, []).extend(lines)
+            bodies.setdefault(_title(law.name), []).extend(lines)
             runs = max(runs, law.runs)
-    tests = [_test(name, lines) for name, lines in bodies.items()]
-    used = sorted(set(re.findall(r"\bassert_\w+(?=\()", "\n".join(tests))))
+    if not bodies:
+        raise LawError("no law to write a test of; learn from 14 good runs or more")
+    tests = [_test(title, lines) for title, lines in bodies.items()]
+    used = [name for name in _ASSERTIONS if any(f"    {name}(" in test for test in tests)]
     head = _HEAD.format(agent=_plain(agent), runs=runs, names=", ".join(used), path=path)
     return "\n\n".join([head, *tests])
+
+
+_ASSERTIONS = ("assert_budget", "assert_count", "assert_never_without", "assert_value")
 
 
 def _plain(text: str) -> str:
     return re.sub(r"[^\w .-]", "_", text)
 
 
-def _test(name: str, lines: list[str]) -> str:
-    title = re.sub(r"\W+", "_", name).strip("_").lower() or "run"
+def _title(name: str) -> str:
+    """Return what the test of a node's name is called; names that read alike share a test."""
+    return re.sub(r"\W+", "_", name).strip("_").lower() or "the_whole_run"
+
+
+def _test(title: str, lines: list[str]) -> str:
     body = "\n".join(f"    {line}" for line in lines)
-    return f"def test_{title if name else 'the_whole_run'}(trace: TraceGraph) -> None:\n{body}\n"
+    return f"def test_{title}(trace: TraceGraph) -> None:\n{body}\n"
 
 
 def _lines(law: Law) -> list[str]:

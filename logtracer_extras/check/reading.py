@@ -29,6 +29,7 @@ __all__ = [
     "error_in",
     "is_pending",
     "says_failure",
+    "strings_in",
     "text_of",
     "tool_calls_in",
 ]
@@ -98,8 +99,8 @@ def _kind(part: dict[str, Any]) -> str:
 def tool_calls_in(node: Node) -> list[dict[str, Any]]:
     """Return the tool calls that the messages of a model call ask for or hold."""
     messages = [*messages_in(node.input_data), *messages_in(node.output_data)]
-    found = list(node.output_data.get("tool_calls") or ())
-    for message in messages:
+    found: list[Any] = []
+    for message in [node.output_data, *messages]:
         asked = message.get("tool_calls")
         parts = message.get("content", message.get("parts"))
         found += asked if isinstance(asked, list) else []
@@ -107,8 +108,15 @@ def tool_calls_in(node: Node) -> list[dict[str, Any]]:
     return [call for call in found if isinstance(call, dict)]
 
 
+_TOOL_PARTS = ("tool_use", "tool_call", "tool-call", "function_call")
+_TOOL_KEYS = frozenset({"function_call", "functionCall", "toolUse", "tool_call", "toolCall"})
+
+
 def _is_tool_part(part: Any) -> bool:
-    return isinstance(part, dict) and _kind(part) in ("tool_use", "tool_call", "function_call")
+    """Whether a part of a message asks for a tool: its type says so, or its only key."""
+    if not isinstance(part, dict):
+        return False
+    return _kind(part) in _TOOL_PARTS or not _TOOL_KEYS.isdisjoint(part)
 
 
 # ---- Calls -------------------------------------------------------------------------------------

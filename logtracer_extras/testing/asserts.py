@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from logtracer import Node, NodeType, TraceGraph
@@ -17,7 +16,7 @@ from logtracer import Node, NodeType, TraceGraph
 from ..analysis import PriceTable, measure
 from ..query import MISSING, Query, parse, value_at
 from ..why import explain
-from .outline import error_text
+from .outline import failure_text
 
 __all__ = [
     "Matcher",
@@ -141,9 +140,9 @@ def assert_never_without(trace: TraceGraph, selector: Selector, needed: Selector
     """
     __tracebackhide__ = True
     ends = [node.end_time for node in find_all(trace, needed) if node.end_time is not None]
+    earliest = min(ends, default=None)
     for node in find_all(trace, selector):
-        started = node.start_time
-        if not any(started is not None and end <= started for end in ends):
+        if earliest is None or node.start_time is None or node.start_time < earliest:
             raise AssertionError(
                 f"{_place(trace, node)} ran without {_wanted(needed)} before it"
                 + ("" if ends else f"; {_instead(trace, needed)}")
@@ -219,7 +218,7 @@ def assert_no_errors(trace: TraceGraph) -> None:
     __tracebackhide__ = True
     left = [item for item in explain(trace) if not (item.recovered_by or item.handled_by)]
     if left:
-        causes = [f"{_place(trace, item.cause)}: {error_text(item.cause)}" for item in left]
+        causes = [f"{_place(trace, item.cause)}: {failure_text(item.cause)}" for item in left]
         raise AssertionError("nobody handled: " + "; ".join(causes[:_SHOWN]))
 
 
@@ -275,10 +274,10 @@ def _place(trace: TraceGraph, node: Node) -> str:
     return " in ".join(names[:3]).replace(names[0], names[0] + number, 1)
 
 
-def _listed(trace: TraceGraph, nodes: Iterable[Node]) -> str:
-    places = [_place(trace, node) for node in nodes]
-    more = f", and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
-    return "found " + ", ".join(places[:_SHOWN]) + more
+def _listed(trace: TraceGraph, nodes: list[Node]) -> str:
+    places = [_place(trace, node) for node in nodes[:_SHOWN]]
+    more = f", and {len(nodes) - _SHOWN} more" if len(nodes) > _SHOWN else ""
+    return "found " + ", ".join(places) + more
 
 
 def _instead(trace: TraceGraph, selector: Selector | None) -> str:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from logtracer import Node, NodeStatus, TraceGraph
 
-from ..facts import path_text, title_of
+from ..facts import error_text, path_text, title_of
 from ..why import explain
 
-__all__ = ["error_text", "outline", "why_text"]
+__all__ = ["failure_text", "outline", "why_text"]
 
 _LINES = 40
 _WIDTH = 100
 _CAUSES = 3
 
 
-def error_text(node: Node) -> str:
-    """Return what a node says of its failure, in a line."""
-    parts = [part for part in (node.error_type, node.error) if part]
-    return _line(": ".join(parts).partition("\n")[0]) or str(node.status)
+def failure_text(node: Node) -> str:
+    """Return what a node says of its failure, in a line; its status when it says nothing."""
+    return _line(error_text(node).partition("\n")[0]) or str(node.status)
 
 
 def outline(trace: TraceGraph, *, lines: int = _LINES) -> list[str]:
@@ -36,13 +35,13 @@ def why_text(trace: TraceGraph) -> list[str]:
         ending = "it began with" if item.cause is not item.node else "why:"
         outcome = item.recovered_by or item.handled_by
         handled = f" (handled by {outcome.name})" if outcome is not None else ""
-        texts.append(_line(f"{ending} {path}: {error_text(item.cause)}{handled}"))
+        texts.append(_line(f"{ending} {path}: {failure_text(item.cause)}{handled}"))
     return texts
 
 
 def _node_text(node: Node) -> str:
     sign = "" if node.status == NodeStatus.COMPLETED else f" {node.status!s}"
-    error = f" {error_text(node)}" if node.error or node.error_type else ""
+    error = f" {failure_text(node)}" if error_text(node) else ""
     given = f" {node.input_data!r}" if node.input_data else ""
     result = f" -> {node.output_data!r}" if node.output_data else ""
     return f"{title_of(node)}{sign}{error}{given}{result}"

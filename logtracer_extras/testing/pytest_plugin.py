@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from logtracer import FileStore, MemoryStore, Span, TraceGraph, Tracer
+from logtracer import FileStore, MemoryStore, Span, TraceGraph, Tracer, TracerConfig
 
 from .golden import UPDATE
 from .outline import outline, why_text
@@ -58,7 +58,8 @@ def _set_back(before: str | None) -> None:
 @pytest.fixture
 def memory_tracer(request: pytest.FixtureRequest) -> Tracer:
     """A tracer that keeps its traces in memory; a failed test shows them in its report."""
-    tracer = Tracer(storage=MemoryStore())
+    config = TracerConfig(capture_level="full", sample_rate=1.0, enabled=True)
+    tracer = Tracer(config, MemoryStore())  # whatever the environment says
     request.node.stash[_TRACER] = tracer
     return tracer
 
@@ -103,6 +104,9 @@ def _section(item: pytest.Item, trace: TraceGraph) -> str:
     lines = [*outline(trace), *why_text(trace)]
     directory = item.config.getoption("--logtracer-dir")
     if directory:
-        FileStore(directory).save(trace)
-        lines.append(f"kept as {os.path.join(directory, trace.trace_id)}.json")
+        try:
+            FileStore(directory).save(trace)
+            lines.append(f"kept as {os.path.join(directory, trace.trace_id)}.json")
+        except OSError as error:  # StoreError is one; the report matters more
+            lines.append(f"not kept: {error}")
     return "\n".join(lines)

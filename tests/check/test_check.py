@@ -176,6 +176,19 @@ def test_a_call_is_evidence_of_a_claim(text: str, name: str, given: dict[str, An
     assert kinds(answering(text, name=name, input=given, output={"ok": True})) == []
 
 
+def test_tests_that_failed_last_are_no_evidence_and_an_earlier_failure_is_none() -> None:
+    builder = TraceBuilder("agent")
+    first = builder.node("run_tests", "tool_call", input={"n": 1}, output={"exit_code": 1})
+    last = builder.node("run_tests", "tool_call", input={"n": 2}, output={"exit_code": 0})
+    builder.node("get_latest", "tool_call", output={"error": "no such page"})
+    answer = builder.node("chat", "llm_call", output={"text": "All tests pass."})
+    assert "claimed_tests" not in kinds(builder.trace)
+    first.output_data, last.output_data = last.output_data, first.output_data
+    (found,) = check(builder.trace, ignore=["hidden_error"])
+    assert found.message == "it says that tests pass, and the last run of them failed"
+    assert found.nodes == (last.id, answer.id)
+
+
 def test_a_call_that_only_a_message_tells_of_is_evidence_too() -> None:
     trace = answering("All tests pass.")
     (chat,) = (node for node in trace.nodes.values() if node.node_type == "llm_call")
@@ -199,6 +212,33 @@ def test_of_a_conversation_the_last_message_is_the_answer() -> None:
     assert kinds(builder.trace) == []
     del messages[2:]
     assert kinds(builder.trace) == ["claimed_tests"]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"function_call": {"name": "look", "args": {}}},
+        {"functionCall": {"name": "look", "args": {}}},
+        {"toolUse": {"name": "look", "input": {}}},
+        {"type": "tool_use", "name": "look", "input": {}},
+    ],
+)
+def test_an_answer_that_only_asks_for_a_tool_is_not_empty(part: dict[str, Any]) -> None:
+    builder = TraceBuilder("agent")
+    output = {"message": {"role": "model", "parts": [part]}}
+    builder.node("chat", "llm_call", output=output)
+    assert kinds(builder.trace) == []
+
+
+def test_a_refusal_in_a_field_of_its_own_and_an_answer_in_sound() -> None:
+    builder = TraceBuilder("agent")
+    message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": "I must not."}
+    node = builder.node("chat", "llm_call", output={"message": message})
+    assert kinds(builder.trace) == ["refusal"]
+    node.output_data = {"message": {**message, "refusal": None, "audio": {"data": "UklGR"}}}
+    assert kinds(builder.trace) == []
+    node.output_data = {"message": {**message, "refusal": None}}
+    assert kinds(builder.trace) == ["empty_answer"]
 
 
 def test_what_agents_in_lanes_of_their_own_do_is_no_loop() -> None:

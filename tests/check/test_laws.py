@@ -112,6 +112,15 @@ def test_laws_survive_their_document() -> None:
         Law.from_dict({"kind": "gravity"})
 
 
+def test_names_that_read_alike_share_a_test_and_no_law_gives_none() -> None:
+    text = law_tests(learn([run("Look up", "look-up")] * 20), agent="a", path="run.json")
+    assert text.count("def test_look_up(") == 1
+    assert "'Look up'" in text
+    assert "'look-up'" in text
+    with pytest.raises(LawError, match="14 good runs"):
+        law_tests([], agent="a", path="run.json")
+
+
 def test_the_tests_of_laws_pass_for_a_good_run_and_fail_for_a_bad_one(tmp_path: Path) -> None:
     outcomes = []
     for trace in (good_runs(AGENT, 1, first=700)[0], bad_run(AGENT, 700, REGRESSIONS[2])):

@@ -25,6 +25,7 @@ def search(query):
 @pytest.fixture
 def agent_tests(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("LOGTRACER_DISABLED", "1")  # the agent's own setting, not the tests'
     pytester.makeconftest('pytest_plugins = ["logtracer_extras.testing.pytest_plugin"]')
     return pytester
 
@@ -76,6 +77,16 @@ def test_the_traces_of_failed_tests_are_kept_where_asked(agent_tests: pytest.Pyt
     run(agent_tests, 'def test_agent(traced):\n    search("storm")\n', "--logtracer-dir=kept")
     (path,) = (agent_tests.path / "kept").glob("*.json")
     assert [node.name for node in load_trace(path).nodes.values()] == ["test_agent", "search"]
+
+
+def test_a_place_where_nothing_can_be_kept_is_no_internal_error(
+    agent_tests: pytest.Pytester,
+) -> None:
+    (agent_tests.path / "file").write_text("")
+    body = 'def test_agent(traced):\n    search("storm")\n'
+    result = run(agent_tests, body, "--logtracer-dir=file/kept")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["not kept: *"])
 
 
 GOLDEN = """
