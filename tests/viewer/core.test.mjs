@@ -444,6 +444,8 @@ test('messages of every product are read as the same', () => {
     [{ messages: [{ role: 'user', content: [{ type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AA==' } }] }] }, ['user: data:image/png;base64,AA==']],
     [{ messages: [{ role: 'user', content: [{ type: 'input_audio', input_audio: { format: 'wav', data: 'AA==' } }] }] }, ['user: data:audio/wav;base64,AA==']],
     [{ messages: [{ role: 'user', parts: [{ type: 'blob', mime_type: 'image/gif', content: 'AA==' }] }] }, ['user: data:image/gif;base64,AA==']],
+    [{ message: { content: 'whose?' } }, ['user: whose?']],
+    [{ message: 'plain', choices: 'none' }, ['user: plain']],
     [{ question: 'not a message' }, []],
     [{ messages: [{ role: 'user', content: 5 }, 7, null] }, ['user: 5']],
     [undefined, []],

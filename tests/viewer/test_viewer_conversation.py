@@ -167,6 +167,23 @@ def test_agent_that_takes_over_repeats_nothing(show: Open) -> None:
     assert text.count("my bill is wrong") == 1 and text.count("I hand you over.") == 1
 
 
+def run_of_agents(count: int) -> TraceGraph:
+    """Return a run of agents that each ask a model thirty times."""
+    maker = TalkMaker()
+    for number in range(count):
+        agent = maker.step(f"agent {number}", "sub_agent")
+        for turn in range(30):
+            question = {"role": "user", "content": f"question {number} {turn}"}
+            maker.ask([question], {"content": f"answer {number} {turn}"}, parent=agent)
+    return maker.trace
+
+
+def test_long_agent_is_folded_unless_it_is_the_whole_run(show: Open) -> None:
+    assert "answer 0 29" in talk(show, run_of_agents(1)).ask(TALK)
+    text = talk(show, run_of_agents(2)).ask(TALK)
+    assert "agent 1" in text and "answer" not in text
+
+
 def test_agents_within_agents_are_drawn_however_deep_they_are(show: Open) -> None:
     maker = TalkMaker()
     above = maker.root

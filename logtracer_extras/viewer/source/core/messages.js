@@ -54,8 +54,10 @@ function parsed(text) {
 function messagesIn(data, speaker) {
   if (!data) return [];
   const inner = isMapping(data.output) ? data.output : data;
-  const lists = [data.messages, data.message, choicesIn(inner), data.input, data.output];
-  for (const list of lists) {
+  const named = [data.message, ...choicesIn(inner)].filter(isMapping);
+  // What is called a message is one, even where it does not say whose.
+  const spoken = named.map((message) => ({ role: speaker, ...message }));
+  for (const list of [data.messages, spoken, data.input, data.output]) {
     const items = (Array.isArray(list) ? list : [list]).filter(isMapping);
     if (items.some(isMessage)) return items.map((each) => readMessage(each, speaker));
   }
@@ -64,7 +66,17 @@ function messagesIn(data, speaker) {
   return typeof text === 'string' && text ? [plainMessage(speaker, text)] : [];
 }
 
-const PLAIN_TEXTS = ['prompt', 'text', 'answer', 'value', 'input', 'output', 'content', 'result'];
+const PLAIN_TEXTS = [
+  'prompt',
+  'text',
+  'message',
+  'answer',
+  'value',
+  'input',
+  'output',
+  'content',
+  'result',
+];
 
 /** @param {string} role @param {string} text @returns {ChatMessage} */
 function plainMessage(role, text) {
@@ -73,8 +85,7 @@ function plainMessage(role, text) {
 
 /** @param {Record<string, unknown>} data */
 function choicesIn({ choices }) {
-  if (!Array.isArray(choices)) return undefined;
-  return choices.map((choice) => (isMapping(choice) ? choice.message : undefined));
+  return Array.isArray(choices) ? choices.filter(isMapping).map(({ message }) => message) : [];
 }
 
 const ITEM_TYPES = ['message', 'function_call', 'function_call_output', 'reasoning'];

@@ -4,6 +4,7 @@ const MOST_SPOKEN = 20000; // nodes of a run that opens with its conversation
 const STEPS_AT_ONCE = 16; // that are drawn before one scrolls there
 const MOST_CHIPS = 300; // calls that have a place of their own in the band
 const FOLDED_FROM = 12; // steps within an agent from which it is folded
+const FOLDED_ALONE_FROM = 200; // the same where nothing else is in the run
 const UNFOLDED_LEVELS = 5; // agents within agents that are unfolded without being asked for
 const DEEPEST_SHOWN = 40; // levels that are unfolded to show a step
 
@@ -252,14 +253,19 @@ class ConversationView {
   /** @param {MessagePart} part @returns {Child} */
   partView(part) {
     if (part.kind === 'call') return this.callView(part);
-    if (part.kind === 'text') return this.isRaw ? stringView(part.text) : proseView(part.text);
+    if (part.kind === 'text') return this.textView(part.text);
     if (part.kind === 'media') return mediaView(part.url);
     if (part.kind === 'thinking')
       return folded(
         make('summary', { class: 'thinking' }, 'thinking: ', isolated(clip(part.text.trim(), 80))),
-        () => [this.isRaw ? stringView(part.text) : proseView(part.text)],
+        () => [this.textView(part.text)],
       );
     return partView(part);
+  }
+
+  /** @param {string} text */
+  textView(text) {
+    return this.isRaw ? make('div', { class: 'value' }, stringView(text)) : proseView(text);
   }
 
   /**
@@ -333,7 +339,9 @@ class ConversationView {
       this.nesting--;
       return views;
     });
-    if (steps.length < FOLDED_FROM && this.nesting < UNFOLDED_LEVELS) unfold(details);
+    const isAlone = this.talk?.steps.length === 1;
+    const most = isAlone && !this.nesting ? FOLDED_ALONE_FROM : FOLDED_FROM;
+    if (steps.length < most && this.nesting < UNFOLDED_LEVELS) unfold(details);
     return details;
   }
 
