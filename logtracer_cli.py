@@ -1532,6 +1532,7 @@ COMMANDS = {
     "export": "write a trace for another viewer",
     "copy": "copy traces from one store to another",
     "prune": "remove old traces",
+    "redact": "print a text without its secrets, or which it has",
     "vendor": "copy logtracer into a project",
     "demo": "record a small trace and show it",
 }
