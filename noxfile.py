@@ -146,9 +146,10 @@ SUITES = {
             "tests/viewer/test_viewer_detail.py",
             "tests/viewer/test_viewer_firefox.py",
             "tests/viewer/test_viewer_live.py",
+            "tests/viewer/test_viewer_values.py",
         ),
         ("playwright",),
-        node_packages=("typescript@5.9.3",),
+        node_packages=("typescript@7.0.2",),
     ),
 }
 

@@ -121,8 +121,8 @@ class Lens:
             "status": str.__str__(node.status),  # the enum's own is ten times as slow
             "error": node.error,
             "error_type": node.error_type,
-            "input": node.input_data,
-            "output": node.output_data,
+            "input": _without_call_ids(node, node.input_data),
+            "output": _without_call_ids(node, node.output_data),
             "annotations": node.annotations,
             "metadata": node.metadata and _without_noise(node.metadata),
         }
@@ -181,8 +181,39 @@ def _mask_pattern(mask: str) -> re.Pattern[str]:
         raise MaskError(f"mask {mask!r}: {error}") from None
 
 
+_PER_RUN = "logtracer.per_run"  # the names of metadata that identify one run, as adapters say
+
+
 def _without_noise(metadata: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metadata.items() if not _is_noise(key)}
+    told = metadata.get(_PER_RUN)
+    per_run = {_PER_RUN, *(name for name in told if isinstance(name, str))} if told else ()
+    return {
+        key: value for key, value in metadata.items() if key not in per_run and not _is_noise(key)
+    }
+
+
+_CALL_IDS = frozenset({"tool_call_id", "tool_use_id", "call_id"})
+_CALL_TYPES = frozenset({"function", "custom", "tool_use", "tool_call", "function_call"})
+_LEVELS = 16  # of containers in messages, below which ids are compared after all
+
+
+def _without_call_ids(node: Node, value: Any, level: int = _LEVELS) -> Any:
+    """Return the messages of a model call without the ids that providers give to tool calls.
+
+    They are new each time; calls and results are compared by their order.
+    """
+    if not value or node.node_type != "llm_call" or not level:
+        return value
+    if isinstance(value, list):
+        return [_without_call_ids(node, item, level - 1) for item in value]
+    if not isinstance(value, dict):
+        return value
+    is_call = value.get("type") in _CALL_TYPES or "function" in value
+    return {
+        key: _without_call_ids(node, item, level - 1)
+        for key, item in value.items()
+        if key not in _CALL_IDS and not (is_call and key == "id")
+    }
 
 
 @lru_cache(maxsize=1_024)

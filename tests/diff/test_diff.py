@@ -574,3 +574,33 @@ def test_a_step_that_shifted_in_time_is_no_difference() -> None:
         assert node.start_time is not None
         node.start_time += timedelta(days=1)
     assert diff(before, after).changes == []
+
+
+# ---- What is new in every run --------------------------------------------------------------------
+
+
+def model_call(call_id: str, request_id: str, city: str = "Paris") -> TraceGraph:
+    sample = Sample("agent")
+    call = {"id": call_id, "type": "function", "function": {"name": "look_up", "arguments": city}}
+    asked = [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": call_id, "content": "18"},
+    ]
+    node = sample.node("chat", "llm_call", input_data={"messages": asked})
+    node.metadata.update({"request_id": request_id, "logtracer.per_run": ["request_id"]})
+    return sample.trace
+
+
+def test_what_an_adapter_says_to_be_of_one_run_is_no_difference() -> None:
+    assert diff(model_call("call_a", "req_1"), model_call("call_a", "req_2")).changes == []
+
+
+def test_the_ids_of_tool_calls_are_no_difference() -> None:
+    assert diff(model_call("call_a", "req_1"), model_call("call_b", "req_1")).changes == []
+
+
+def test_what_a_tool_was_asked_is_a_difference_still() -> None:
+    changes = diff(model_call("call_a", "r"), model_call("call_b", "r", "Paris ")).changes
+    assert [field.path for change in changes for field in change.fields] == [
+        "input.messages[0].tool_calls[0].function.arguments"
+    ]
