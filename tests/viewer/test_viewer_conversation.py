@@ -41,7 +41,7 @@ def test_run_without_messages_opens_with_the_timeline(show: Open) -> None:
     page = show(trace_page(maker.trace))
     assert page.ask("() => logtracerApp.tab") == "timeline"
     page.press("5")
-    assert page.ask(TALK).strip() == "chat · 1µs\n\nno answer was recorded"
+    assert page.ask(TALK).strip().endswith("no answer was recorded")
     page = show(trace_page(talk_trace(), with_values=False))
     assert page.ask("() => logtracerApp.tab") == "timeline"
 
