@@ -376,6 +376,16 @@ class Scopes:
         return scope
 
 
+def _parents_first(trace: TraceGraph) -> Iterable[Node]:
+    """Return the nodes in the order they started; of a trace out of order, as a tree."""
+    seen: set[str | None] = {None}
+    for node in trace.nodes.values():
+        if node.parent_id not in seen and node.parent_id in trace.nodes:
+            return [node for _, node in trace.walk()]
+        seen.add(node.id)
+    return trace.nodes.values()
+
+
 @dataclass
 class Reading:
     """A run, read once for all detectors."""
@@ -388,7 +398,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         scopes = Scopes()
-        for _, node in self.trace.walk():
+        for node in _parents_first(self.trace):
             scope = scopes.of(node)
             if node.node_type in CALLS:
                 self.calls.setdefault(scope, []).append(Call(node))
