@@ -195,7 +195,9 @@ def unit(session: nox.Session) -> None:
     """Run the tests that need nothing special, README and examples included."""
     install(session, "-e", ".[test]")
     special = [file for suite in SUITES.values() for file in suite.files]
-    session.run("pytest", *(f"--ignore={file}" for file in special), *session.posargs)
+    ignored = [f"--ignore={file}" for file in special]
+    # In two processes, which must collect the same tests: no set may be in another order.
+    session.run("pytest", "-n", "2", *ignored, *session.posargs, env={"PYTHONHASHSEED": "0"})
 
 
 @nox.session(python=MAIN_PYTHON, default=False)
