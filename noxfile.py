@@ -79,7 +79,7 @@ OPENAI = "tests/adapters/test_openai.py"  # they bring older versions of its SDK
 
 SUITES = {
     "adapters": Suite(
-        tuple(sorted(ADAPTERS - {CREWAI, SWARM})),
+        (*sorted(ADAPTERS - {CREWAI, SWARM}), "tests/testing/test_replay_models.py"),
         (
             "agno==3.1.10",
             "aiohttp==3.14.5",

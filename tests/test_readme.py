@@ -24,6 +24,7 @@ RUN_ELSEWHERE = {
     "python3 noxfile.py",
     "python3 -m pip install .",
     "python3 -m pip install '.[rich]'",
+    "logtracer replay latest -- python3 agent.py",  # tested with the real SDKs
     "logtracer reconcile session.jsonl",  # a coding agent wrote it; tested with real ones
 }
 
