@@ -67,14 +67,18 @@ def test_a_text_that_names_no_store_is_refused(empty_directory: Path, text: str)
     assert not [*empty_directory.iterdir()]
 
 
-@pytest.mark.parametrize("thing", [object(), 7, {}, MemoryStore, b"./traces"], ids=repr)
+@pytest.mark.parametrize(
+    "thing", [object(), 7, {}, MemoryStore, b"./traces"], ids=lambda value: type(value).__name__
+)
 def test_a_thing_that_is_no_store_is_refused(thing: Any) -> None:
     for make in (Tracer, configure):
         with pytest.raises(TypeError, match="storage is not a store: .*; give one with save, load"):
             make(storage=thing)
 
 
-@pytest.mark.parametrize("thing", ["my-agent", MemoryStore(), {}], ids=repr)
+@pytest.mark.parametrize(
+    "thing", ["my-agent", MemoryStore(), {}], ids=lambda value: type(value).__name__
+)
 def test_a_configuration_that_is_none_is_refused(thing: Any) -> None:
     with pytest.raises(TypeError, match=r"config must be a TracerConfig: .*; a store goes into"):
         Tracer(thing)
