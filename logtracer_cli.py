@@ -894,10 +894,13 @@ def counted(number: int, noun: str) -> str:
 
 
 def start_text(trace: TraceGraph) -> str:
-    """Return when a run started, in UTC, to the second."""
-    if trace.start_time is None:
+    """Return when a trace started, in UTC, to the second."""
+    start = trace.start_time
+    if start is None:
         return "start unknown"
-    return trace.start_time.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
+    with contextlib.suppress(OverflowError):  # in UTC it would be before or after the calendar
+        start = start.astimezone(timezone.utc)
+    return f"{start:%Y-%m-%d %H:%M:%SZ}"
 
 
 def tokens_of(node: Node) -> tuple[int, int]:

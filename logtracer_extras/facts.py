@@ -256,10 +256,13 @@ def models_of(node: Node) -> list[str]:
     return [name for name in (asked, answered) if isinstance(name, str) and name]
 
 
+_MOST = 1 << 62  # tokens; a larger count is damage, and no float could add it up
+
+
 def _count(value: object) -> int | None:
     """Return a recorded number of tokens; anything but a plain number was not recorded."""
     if type(value) is int or type(value) is float and math.isfinite(value):
-        return int(value) if value > 0 else 0
+        return min(int(value), _MOST) if value > 0 else 0
     return None
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from logtracer import NodeStatus, TraceGraph, save_trace_json
 from logtracer_cli import cell_width, main, render_trace
+from logtracer_extras.diff import diff
 from sample_traces import START, Sample, failing, weather
 
 PUBLISHED = """\
@@ -342,3 +344,18 @@ def test_json_output_goes_to_the_file(inspect: Inspect, tmp_path: Path) -> None:
 def test_output_without_json_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "any.json", "--output", "s.json"]) == 2
     assert "--output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("hours", [-14, 14])
+def test_a_time_at_the_edge_of_the_calendar_is_shown(hours: int, inspect: Inspect) -> None:
+    sample = Sample("edge")
+    edge = datetime.min if hours > 0 else datetime.max
+    sample.trace.start_time = edge.replace(tzinfo=timezone(timedelta(hours=hours)))
+    assert "edge  ✓ completed" in inspect(sample.trace)
+
+
+def test_a_count_that_no_model_ever_reached_is_shown(inspect: Inspect) -> None:
+    sample = Sample("huge")
+    sample.node("call", "llm_call", metadata={"gen_ai.usage.input_tokens": 10**400})
+    assert "[llm_call] call" in inspect(sample.trace)
+    assert diff(sample.trace, Sample("huge").trace).changes
