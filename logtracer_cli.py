@@ -1265,6 +1265,9 @@ def _show_json(document: object, path: str | None, screen: Screen) -> None:
 def _show_run(trace: TraceGraph, options: argparse.Namespace, screen: Screen) -> None:
     """Show the summary, at once however long the trace is, then its nodes."""
     is_priced = bool(options.prices or os.environ.get("LOGTRACER_PRICES"))
+    is_priced = is_priced or any(
+        "gen_ai.usage.cost" in each.metadata for each in trace.nodes.values()
+    )
     run = measured(trace, options) if options.timeline or options.filter or is_priced else None
     if not (options.timeline or options.depth or options.failed or options.filter):
         screen.expect(len(trace.nodes))  # a line at least for each

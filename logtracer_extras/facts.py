@@ -23,6 +23,7 @@ __all__ = [
     "attempt_chains",
     "attempt_numbers",
     "attempt_titles",
+    "cost_of",
     "error_text",
     "links_of",
     "models_of",
@@ -247,6 +248,13 @@ def usage_of(node: Node) -> Usage | None:
     return Usage(
         uncached, cache_read, cache_write, _without(whole_output or 0, reasoning), reasoning
     )
+
+
+def cost_of(node: Node) -> float | None:
+    """Return what a node cost in dollars as whoever recorded it said, None when nobody did."""
+    cost = node.metadata.get("gen_ai.usage.cost")
+    is_number = type(cost) is int or (type(cost) is float and math.isfinite(cost))
+    return float(cost) if is_number and 0 <= cost < _MOST else None
 
 
 def models_of(node: Node) -> list[str]:

@@ -15,6 +15,7 @@ from ..facts import (
     Usage,
     attempt_chains,
     attempt_numbers,
+    cost_of,
     models_of,
     usage_of,
 )
@@ -223,10 +224,22 @@ def roll_up(steps: list[Step], prices: PriceTable | None) -> None:
             _add_usage(step, step.usage)
             if prices is not None:
                 step.cost = prices.cost(step.usage, models_of(step.node))
+        if step.cost is None and step.node.metadata:
+            step.cost = _own_recorded_cost(step)
+        if step.usage is not None or step.cost is not None:
             _add_cost(step, step.cost, step.cost is None)
         if step.parent is not None and step.total is not None:
             _add_usage(step.parent, step.total)
+        if step.parent is not None and (step.unpriced or step.total_cost is not None):
             _add_cost(step.parent, step.total_cost, step.unpriced)
+
+
+def _own_recorded_cost(step: Step) -> float | None:
+    """Return what of a cost that was recorded the steps below it do not account for."""
+    cost = cost_of(step.node)
+    if cost is None or step.total_cost is None:
+        return cost
+    return max(cost - step.total_cost, 0.0) or None
 
 
 def own_usage(

@@ -186,7 +186,8 @@ _PER_RUN = "logtracer.per_run"  # the names of metadata that identify one run, a
 
 def _without_noise(metadata: dict[str, Any]) -> dict[str, Any]:
     told = metadata.get(_PER_RUN)
-    per_run = {_PER_RUN, *(name for name in told if isinstance(name, str))} if told else ()
+    names = told if isinstance(told, list) else []
+    per_run = {_PER_RUN, *(name for name in names if isinstance(name, str))}
     return {
         key: value for key, value in metadata.items() if key not in per_run and not _is_noise(key)
     }
@@ -208,7 +209,7 @@ def _without_call_ids(node: Node, value: Any, level: int = _LEVELS) -> Any:
         return [_without_call_ids(node, item, level - 1) for item in value]
     if not isinstance(value, dict):
         return value
-    is_call = value.get("type") in _CALL_TYPES or "function" in value
+    is_call = str(value.get("type")) in _CALL_TYPES or "function" in value
     return {
         key: _without_call_ids(node, item, level - 1)
         for key, item in value.items()

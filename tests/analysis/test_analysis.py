@@ -25,7 +25,7 @@ from logtracer_extras.analysis import (
     merge_path,
     usage_of,
 )
-from sample_traces import START, Sample
+from sample_traces import START, Sample, usage
 
 SECOND = 1_000_000  # every time is in microseconds
 
@@ -562,3 +562,36 @@ def test_a_call_recorded_by_hand_is_counted_and_priced() -> None:
     totals = Statistics([measure(root.trace, PRICES)])
     assert totals.usage == Usage(500_000, 100_000, 0, 250_000, 0)
     assert totals.cost == pytest.approx(1.1)
+
+
+# ---- Costs that were recorded --------------------------------------------------------------------
+
+
+def test_a_recorded_cost_counts_where_there_is_no_price() -> None:
+    sample = Sample("run")
+    sample.node("chat", "llm_call", metadata={"gen_ai.usage.cost": 0.25})
+    (top,) = measure(sample.trace).top
+    assert (top.total_cost, top.unpriced) == (0.25, 0)
+
+
+def test_a_price_wins_over_a_recorded_cost() -> None:
+    sample = Sample("run")
+    facts = {**usage("large", 1_000_000, 0), "gen_ai.usage.cost": 0.25}
+    sample.node("chat", "llm_call", metadata=facts)
+    (top,) = measure(sample.trace, PriceTable({"large": {"input": 3.0, "output": 1.0}})).top
+    assert top.total_cost == 3.0
+
+
+def test_a_cost_that_a_parent_repeats_counts_once() -> None:
+    sample = Sample("run")
+    agent = sample.node("agent", "sub_agent", metadata={"gen_ai.usage.cost": 0.5})
+    for _ in range(2):
+        sample.node("chat", "llm_call", parent=agent, metadata={"gen_ai.usage.cost": 0.25})
+    assert measure(sample.trace).top[0].total_cost == 0.5
+
+
+@pytest.mark.parametrize("cost", ["0.25", -1, True, float("nan"), None])
+def test_what_is_no_cost_is_not_counted(cost: object) -> None:
+    sample = Sample("run")
+    sample.node("chat", "llm_call", metadata={"gen_ai.usage.cost": cost})
+    assert measure(sample.trace).top[0].total_cost is None

@@ -604,3 +604,13 @@ def test_what_a_tool_was_asked_is_a_difference_still() -> None:
     assert [field.path for change in changes for field in change.fields] == [
         "input.messages[0].tool_calls[0].function.arguments"
     ]
+
+
+@pytest.mark.parametrize("told", ["request_id", 3, [["request_id"]], {"a": 1}])
+def test_an_odd_list_of_what_is_of_one_run_is_passed_over(told: object) -> None:
+    before, after = model_call("call_a", "req_1"), model_call("call_a", "req_2")
+    for trace in (before, after):
+        for node in trace.find_all("chat"):
+            node.metadata["logtracer.per_run"] = told
+            node.input_data["messages"].append({"type": [1], "id": "x"})
+    assert [change.kind for change in diff(before, after).changes] == ["changed"]

@@ -265,7 +265,7 @@ def test_a_branch_of_only_one_group_is_one_entry_and_flaky_steps_in_it_another()
 
     comparison = compare_groups([run()] * 2, [with_critic(OK), with_critic(FAILED)])
     lines = [" ".join(line.split()) for line in drawn.groups(comparison)]
-    assert "+ agent / sub_agent critic only in b (3 steps)" in lines
+    assert "+ agent / sub_agent critic only in b (3 nodes)" in lines
     assert "~ agent / sub_agent critic / tool_call score only in b, flaky in b" in lines
     assert not any("tool_call read" in line for line in lines)
 

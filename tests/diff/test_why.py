@@ -156,7 +156,7 @@ def test_many_failures_and_long_ways_back_are_cut_and_counted() -> None:
     assert 200 <= len(lines) < 250 and lines[-1].endswith("more failures")
     assert sum("more failures" in line for line in drawn.why(sample.trace, limit=9_999)) == 0
     lines = drawn.why(sample.trace, steps[-1].id)
-    assert len(lines) < 60 and "69 more steps back" in "".join(lines)
+    assert len(lines) < 60 and "69 more nodes back" in "".join(lines)
     assert lines[-1] == "  it began with tool_call step"
     assert len(drawn.why(sample.trace, steps[-1].id, is_wide=True)) > 180
 

@@ -123,7 +123,7 @@ def test_a_trace_that_cannot_be_read_does_not_stop_the_others(
     assert main(["copy", str(tmp_path), f"sqlite://{tmp_path}/copy.db"]) == 1
     written = capsys.readouterr()
     assert written.out.splitlines()[-1] == "copied 1 trace"
-    assert written.err == "logtracer: bad: not copied: 'nodes' is missing\n"
+    assert written.err == "logtracer: bad: not copied: 'schema_version' is missing\n"
 
 
 def test_a_trace_that_cannot_be_written_is_not_there_in_part(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_list_shows_what_ran_newest_first(listed: List, store: Path) -> None:
         "7f3a9c21  ✗ support-agent      2026-11-22 18:24:23  12.40s      2   2  $0.1020",
         "52b0e0aa  ✓ support-agent      2026-11-22 18:20:02   9.81s      2   0        -",
         "9d20b1f4  ◌ nightly-batch      2026-11-21 00:00:00     0ms      1   0        -",
-        "3c0a      (unreadable: 'nodes' is missing)",
+        "3c0a      (unreadable: 'schema_version' is missing)",
         "",
         f"4 traces in {store.name} · ◌ interrupted (its process ended early)",
     ]
@@ -83,7 +83,7 @@ def test_list_in_ascii_says_the_same(listed: List, store: Path) -> None:
         "7f3a9c21  !! support-agent     2026-11-22 18:24:23  12.40s      2   2  $0.1020",
         "52b0e0aa  ok support-agent     2026-11-22 18:20:02   9.81s      2   0        -",
         "9d20b1f4  ?? nightly-batch     2026-11-21 00:00:00     0ms      1   0        -",
-        "3c0a      (unreadable: 'nodes' is missing)",
+        "3c0a      (unreadable: 'schema_version' is missing)",
         "",
         f"4 traces in {store.name} | ?? interrupted (its process ended early)",
     ]
@@ -131,7 +131,7 @@ def test_json_has_stable_keys(listed: List) -> None:
         "user_id",
         "tags",
     ]
-    assert [run["problem"] for run in runs] == [None, None, None, "'nodes' is missing"]
+    assert [run["problem"] for run in runs] == [None, None, None, "'schema_version' is missing"]
 
 
 def test_cost_that_leaves_calls_out_says_so(listed: List, store: Path) -> None:

@@ -32,7 +32,9 @@ def agent_tests(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> p
 
 def run(pytester: pytest.Pytester, body: str, *options: str) -> pytest.RunResult:
     pytester.makepyfile(AGENT + body)
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options, timeout=60)
+    # Not the one that an installed logtracer brings: the conftest has this one.
+    blocked = ("-p", "no:cacheprovider", "-p", "no:logtracer")
+    return pytester.runpytest_subprocess(*blocked, *options, timeout=60)
 
 
 def test_what_a_test_calls_is_recorded_below_its_own_trace(agent_tests: pytest.Pytester) -> None:
