@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from logtracer import Edge, EdgeType, Node, TraceGraph
 
@@ -252,7 +253,7 @@ def usage_of(node: Node) -> Usage | None:
 
 def cost_of(node: Node) -> float | None:
     """Return what a node cost in dollars as whoever recorded it said, None when nobody did."""
-    cost = node.metadata.get("gen_ai.usage.cost")
+    cost: Any = node.metadata.get("gen_ai.usage.cost")
     is_number = type(cost) is int or (type(cost) is float and math.isfinite(cost))
     return float(cost) if is_number and 0 <= cost < _MOST else None
 
