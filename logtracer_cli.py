@@ -946,6 +946,7 @@ def summary_of(trace: TraceGraph) -> dict[str, Any]:
     statuses = Counter(node.status for node in trace.nodes.values())
     types = Counter(node.node_type for node in trace.nodes.values())
     waited = {"waited_ms": waited_ms(trace), "worked_ms": worked_ms(trace)}
+    labels = {"session_id": trace.session_id, "user_id": trace.user_id, "tags": [*trace.tags]}
     return {
         "trace_id": trace.trace_id,
         "name": trace.name,
@@ -955,6 +956,7 @@ def summary_of(trace: TraceGraph) -> dict[str, Any]:
         "edge_count": len(trace.edges),
         "status_counts": {status.value: statuses[status] for status in NodeStatus},
         "node_type_counts": dict(sorted(types.items())),
+        **{name: value for name, value in labels.items() if value},
         **(waited if waited["waited_ms"] else {}),
     }
 
@@ -1152,6 +1154,9 @@ class _Tree:
             room = _MOST_TEXT
         elif said:
             return said
+        turn = _turn_of(node) if self._verbosity == "standard" else None
+        if turn is not None:
+            return [(label, [self._shortened(label, text, room)], "") for label, text in turn]
         values = [("input: ", node.input_data), ("output: ", node.output_data)]
         if self._verbosity == "full":
             values.append(("metadata: ", node.metadata))
@@ -1159,6 +1164,11 @@ class _Tree:
         if self._verbosity == "full" and node.error_traceback:
             said.append(("traceback:", self._traceback(node.error_traceback), "dim"))
         return said
+
+    def _shortened(self, label: str, text: str, room: int) -> str:
+        if self._pen.is_wide:
+            return text
+        return clip(text, room - len(label), self._pen.glyph("cut"))
 
     def _quoted(self, note: object) -> str:
         return f'"{self._cut(note if isinstance(note, str) else value_text(note, _MOST_TEXT))}"'
@@ -1179,6 +1189,18 @@ class _Tree:
         if self._pen.is_wide or (len(text) <= _MOST_TEXT and text.isascii()):
             return text
         return clip(text, _MOST_TEXT, self._pen.glyph("cut"))
+
+
+def _turn_of(node: Node) -> list[tuple[str, str]] | None:
+    """Return what a model call was asked and answered, None where that cannot be told."""
+    if node.node_type != "llm_call":
+        return None
+    try:
+        with vendored():
+            from logtracer_extras.terminal._turns import turn_of
+    except CommandError:  # not copied along: then its input and output are shown as they are
+        return None
+    return turn_of(node)
 
 
 def _reasons_of(trace: TraceGraph, pen: Pen, inferred: Iterable[Edge]) -> dict[str, Line]:
@@ -1420,6 +1442,9 @@ def summary_lines(trace: TraceGraph, pen: Pen, run: Run | None = None) -> Iterat
     else:
         yield from (title, rest)
     dot = pen.glyph("dot")
+    about_whom = _labels(trace)
+    if about_whom:
+        yield from ([(words, "dim")] for words in _wrapped(about_whom, dot, pen.width))
     if waited_ms(trace):
         words = f"waited {pen.duration(waited_ms(trace))} for a human"
         yield [(f"{words}{dot}worked {pen.duration(worked_ms(trace))}", "")]
@@ -1428,6 +1453,17 @@ def summary_lines(trace: TraceGraph, pen: Pen, run: Run | None = None) -> Iterat
     facts = _token_facts(trace) if run is None else _facts_of(run, pen)
     if facts:
         yield from ([(words, "")] for words in _wrapped(facts, dot, pen.width))
+
+
+def _labels(trace: TraceGraph) -> list[str]:
+    """Return the session, the user, the tags and the other metadata that a trace was given."""
+    known = {"session": trace.session_id, "user": trace.user_id, "tags": ", ".join(trace.tags)}
+    labels = [f"{name} {clip(text, 60)}" for name, text in known.items() if text]
+    for key, value in trace.metadata.items():
+        is_own = key in ("session_id", "user_id", "tags", "lane") or key.startswith("logtracer.")
+        if not is_own and isinstance(value, (str, int, float)):
+            labels.append(f"{clip(str(key), 40)} {clip(str(value), 60)}")
+    return labels[:12]
 
 
 def _facts_of(run: Run, pen: Pen) -> list[str]:
