@@ -53,9 +53,8 @@ def _lines(message: dict[str, Any]) -> list[tuple[str, str]]:
         lines += _part_lines(part, label)
     calls = message.get("tool_calls")
     told = {text for _, text in lines}
-    for call in calls if isinstance(calls, list) else []:
-        text = _call_text(call)
-        lines += [("calls: ", text)] if text and text not in told else []
+    for call in map(_call_text, calls if isinstance(calls, list) else []):
+        lines += [("calls: ", call)] if call and call not in told else []
     return lines
 
 
@@ -66,8 +65,8 @@ def _part_lines(part: Any, label: str) -> list[tuple[str, str]]:
         return []
     kind = part.get("type")
     if kind in _CALLS:
-        text = _call_text(part)
-        return [("calls: ", text)] if text else []
+        call = _call_text(part)
+        return [("calls: ", call)] if call else []
     if kind in _RESULTS:
         names = ("content", "result", "response", "output")
         return [("result: ", repr(next((part[name] for name in names if name in part), None)))]
