@@ -164,7 +164,7 @@ def test_a_denial_a_plan_or_a_question_is_no_claim(text: str) -> None:
     ("text", "name", "given"),
     [
         ("All tests pass.", "bash", {"command": "cargo test"}),
-        ("I wrote out/data.csv.", "save", {"path": "/work/out/data.csv"}),
+        ("I wrote out/data.csv.", "save", {"path": "/srv/out/data.csv"}),
         ("I wrote data.csv.", "bash", {"command": "python make.py > data.csv"}),
         ("The message was sent.", "post_to_slack", {"text": "hi"}),
         ("I've pushed it.", "bash", {"command": "git push"}),
