@@ -2082,7 +2082,7 @@ class _Clock:
     `time` in all modules.
     """
 
-    now, wall = time.perf_counter_ns, time.time_ns
+    now, wall = staticmethod(time.perf_counter_ns), staticmethod(time.time_ns)
 
 
 _GENERATOR = 0x20 | 0x200  # inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
