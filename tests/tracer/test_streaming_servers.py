@@ -15,6 +15,12 @@ from logtracer import Span, Tracer, current_span, trace_node
 from stress.reading import only_trace, parents
 
 
+@pytest.fixture(autouse=True)
+def without_generators_of_other_tests() -> None:
+    """Forget generators that tests before these have left suspended, and may still hold."""
+    logtracer._streaming.clear()
+
+
 @trace_node()
 def tool(number: int) -> str:
     return str(number)
