@@ -486,6 +486,7 @@ def complain(message: str) -> None:
 
 
 def reason_of(error: Exception) -> str:
+    """Return why something failed, in one line: of the system's errors with the file's name."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'output'}: {error.strerror.lower()}"
     return str(error)
@@ -798,6 +799,7 @@ def vendored() -> Iterator[None]:
 
 
 def add_prices(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that names a table of prices."""
     parser.add_argument(
         "--prices", metavar="FILE", help="prices per million tokens, as JSON (or LOGTRACER_PRICES)"
     )
@@ -814,6 +816,7 @@ def prices_of(options: argparse.Namespace) -> PriceTable | None:
 
 
 def add_data_flow(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that asks for data flow nobody recorded."""
     parser.add_argument(
         "--data-flow", action="store_true", help="also find which node gave data to which later one"
     )
@@ -1544,6 +1547,7 @@ def _shared_options() -> argparse.ArgumentParser:
 
 
 def count(text: str) -> int:
+    """Return the number of a flag that counts; an error of argparse when it is none."""
     if text.isascii() and text.isdigit() and int(text) < 1_000_000:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
